@@ -1,0 +1,69 @@
+"""Why a purchase, a gather or a month did not go on. Each error says whether it is *definite*.
+
+Definite: it surely did not happen, and asking again starts afresh. Unknown: it may have happened; only the idempotency
+key (or the unique key of a supply) tells. "When in doubt, unknown is always safe" (Maelstrom, resources/errors.edn).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ShortLine:
+    """A line that cannot be had: how many were wanted, how many are left (0 if the stock row does not exist)."""
+
+    stock_id: int
+    wanted: int
+    available: int
+
+
+class DistributorError(Exception):
+    """Base of all; the docstring of each class is its default message."""
+
+    definite: bool = True
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").partition("\n")[0].strip())
+
+
+class NotEnoughStock(DistributorError):
+    """There is not enough in stock for some lines."""
+
+    def __init__(self, lines: Sequence[ShortLine]) -> None:
+        super().__init__()
+        self.lines = tuple(lines)
+
+
+class NoCard(DistributorError):
+    """The account has no valid payment card."""
+
+
+class ShopClosed(DistributorError):
+    """No month is open at the moment; the next one opens soon."""
+
+
+class Busy(DistributorError):
+    """The goods are locked by other purchases; try again in a moment with the same key."""
+
+
+class KeyReused(DistributorError):
+    """The idempotency key was used before with another request."""
+
+
+class PriceChanged(DistributorError):
+    """A price changed since the goods were put in the cart."""
+
+    def __init__(self, lines: Sequence[tuple[int, int, int]]) -> None:
+        """``lines``: (stock id, price seen, price now), in minor units."""
+        super().__init__()
+        self.lines = tuple(lines)
+
+
+class DatabaseUnavailable(DistributorError):
+    """The database cannot be reached; nothing was done."""
+
+
+class OutcomeUnknown(DistributorError):
+    """The connection was lost during the commit; ask again with the same key to learn the outcome."""
+
+    definite = False

@@ -1,0 +1,311 @@
+"""Every table of the distributor's database. `migrations/` must arrive at exactly this (a test compares them).
+
+T1  available = supplied - withdrawn - sold, each >= 0 and available >= 0: CHECKs on ``stock``. The three counters only grow.
+T2  One supply a manufacturer and month: UNIQUE on ``supply``. A gather adds, it never sets.
+T3  One order and one stored answer a customer and idempotency key: primary key of ``idempotency_key``, UNIQUE on ``orders``.
+T4  One charge an order: UNIQUE on ``charge``; its amount equals the order's total (checked by the checker, not the database).
+T5  An event is in ``outbox`` exactly if the transaction that caused it committed.
+T6  At most one month is gathering, open or closing: partial UNIQUE index on ``month``.
+
+Money: integer minor units and ISO 4217 currency. Times: timestamptz, the database's clock.
+"""
+
+import datetime
+import uuid
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+CURRENCY_DEFAULT = "GBP"
+Now = func.clock_timestamp()
+
+
+class Base(DeclarativeBase):
+    """Naming is explicit so that migrations and error translation can rely on constraint names."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own class-level declaration
+        datetime.datetime: DateTime(timezone=True),
+        int: BigInteger,
+        str: Text,
+        dict[str, Any]: JSONB,
+        uuid.UUID: Uuid,
+    }
+
+
+class Manufacturer(Base):
+    """Another company that offers goods; ``code`` is what it signs with."""
+
+    __tablename__ = "manufacturer"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(String(32), unique=True)
+    name: Mapped[str] = mapped_column(String(120))
+
+
+class Product(Base):
+    """A good, whoever makes it: the same sku from two manufacturers is one product with two stock rows."""
+
+    __tablename__ = "product"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sku: Mapped[str] = mapped_column(String(64), unique=True)
+
+
+class Stock(Base):
+    """One manufacturer's units of one product (later: and of one branch). Carts and order lines point here."""
+
+    __tablename__ = "stock"
+    __table_args__ = (
+        UniqueConstraint("product_id", "manufacturer_id", name="stock_product_manufacturer"),
+        CheckConstraint("supplied >= 0", name="stock_supplied_not_negative"),
+        CheckConstraint("withdrawn >= 0", name="stock_withdrawn_not_negative"),
+        CheckConstraint("sold >= 0", name="stock_sold_not_negative"),
+        CheckConstraint("supplied - withdrawn - sold >= 0", name="stock_available_not_negative"),
+        CheckConstraint("price_minor > 0", name="stock_price_positive"),
+        # the catalogue, by name; not partial on what is in stock, for then no sale could be a HOT update
+        Index("stock_name", "name", "id"),
+        Index("stock_manufacturer", "manufacturer_id"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
+    manufacturer_id: Mapped[int] = mapped_column(ForeignKey("manufacturer.id"))
+    name: Mapped[str] = mapped_column(String(200))
+    price_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(String(3))
+    supplied: Mapped[int] = mapped_column(server_default=text("0"))
+    withdrawn: Mapped[int] = mapped_column(server_default=text("0"))
+    sold: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class Calendar(Base):
+    """The simulated clock, one row: month ``n`` begins at ``epoch + (n - 1) * month_seconds``. A jump moves the epoch."""
+
+    __tablename__ = "calendar"
+    __table_args__ = (CheckConstraint("id = 1", name="calendar_one_row"),)
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    epoch: Mapped[datetime.datetime]
+
+
+class Month(Base):
+    """``gathering -> open -> closing -> closed``; ``reason`` why it was closed: depleted, finished, time_over, by_hand."""
+
+    __tablename__ = "month"
+    __table_args__ = (
+        CheckConstraint("state IN ('gathering', 'open', 'closing', 'closed')", name="month_state"),
+        CheckConstraint(
+            "reason IS NULL OR reason IN ('depleted', 'finished', 'time_over', 'by_hand')", name="month_reason"
+        ),
+        CheckConstraint("(state IN ('closing', 'closed')) = (reason IS NOT NULL)", name="month_reason_when_closing"),
+        # T6
+        Index("month_one_current", text("(true)"), unique=True, postgresql_where=text("state <> 'closed'")),
+    )
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    state: Mapped[str] = mapped_column(String(12))
+    reason: Mapped[str | None] = mapped_column(String(12))
+    gathering_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+    opened_at: Mapped[datetime.datetime | None]
+    closing_at: Mapped[datetime.datetime | None]
+    closed_at: Mapped[datetime.datetime | None]
+    ends_at: Mapped[datetime.datetime]
+    """When the calendar says that its time is over."""
+    close_requested: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class Supply(Base):
+    """One manufacturer's offer of one month, booked (T2). ``accepted_at`` once the manufacturer knows that we took it."""
+
+    __tablename__ = "supply"
+    __table_args__ = (
+        UniqueConstraint("manufacturer_id", "month", name="supply_manufacturer_month"),
+        Index("supply_not_accepted", "id", postgresql_where=text("accepted_at IS NULL AND refused_at IS NULL")),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    manufacturer_id: Mapped[int] = mapped_column(ForeignKey("manufacturer.id"))
+    month: Mapped[int] = mapped_column(ForeignKey("month.number"))
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    booked_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+    accepted_at: Mapped[datetime.datetime | None]
+    refused_at: Mapped[datetime.datetime | None]
+    """When the manufacturer refused our acceptance; the units that were still there were withdrawn."""
+
+
+class SupplyLine(Base):
+    """Units of one stock row in one supply; ``withdrawn`` the part taken back after a refusal."""
+
+    __tablename__ = "supply_line"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="supply_line_quantity_positive"),
+        CheckConstraint("withdrawn BETWEEN 0 AND quantity", name="supply_line_withdrawn_bounded"),
+    )
+    supply_id: Mapped[int] = mapped_column(ForeignKey("supply.id"), primary_key=True)
+    stock_id: Mapped[int] = mapped_column(ForeignKey("stock.id"), primary_key=True)
+    quantity: Mapped[int]
+    withdrawn: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class GatherAttempt(Base):
+    """What became of the last attempt to gather from one manufacturer in one month, for people to see."""
+
+    __tablename__ = "gather_attempt"
+    manufacturer_id: Mapped[int] = mapped_column(ForeignKey("manufacturer.id"), primary_key=True)
+    month: Mapped[int] = mapped_column(ForeignKey("month.number"), primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(Integer, server_default=text("1"))
+    at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+
+
+class Customer(Base):
+    """An account. ``email_canonical`` decides uniqueness; deleted accounts keep their orders, anonymised."""
+
+    __tablename__ = "customer"
+    __table_args__ = (UniqueConstraint("email_canonical", name="customer_email_canonical"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str | None] = mapped_column(String(254))
+    email_canonical: Mapped[str | None] = mapped_column(String(254))
+    first_name: Mapped[str] = mapped_column(String(80))
+    last_name: Mapped[str] = mapped_column(String(80))
+    password_hash: Mapped[str | None] = mapped_column(String(200))
+    role: Mapped[str] = mapped_column(String(20), server_default=text("'customer'"))
+    card_token: Mapped[str | None] = mapped_column(String(64))
+    card_brand: Mapped[str | None] = mapped_column(String(20))
+    card_last4: Mapped[str | None] = mapped_column(String(4))
+    card_expiry: Mapped[str | None] = mapped_column(String(7))
+    """``YYYY-MM``; usable until the end of that month."""
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+    deleted_at: Mapped[datetime.datetime | None]
+
+
+class CustomerSession(Base):
+    """A signed-in browser or API client; only the token's SHA-256 is stored. Deleted at logout (P6)."""
+
+    __tablename__ = "customer_session"
+    __table_args__ = (Index("customer_session_customer", "customer_id"), Index("customer_session_expiry", "expires_at"))
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"))
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+    expires_at: Mapped[datetime.datetime]
+
+
+class LoginFailure(Base):
+    """Failed sign-ins, for throttling by account and by address; ``subject`` is a hash of either."""
+
+    __tablename__ = "login_failure"
+    __table_args__ = (Index("login_failure_subject", "subject", "at"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+
+
+class FinishedCustomer(Base):
+    """A customer who said to be done for this month."""
+
+    __tablename__ = "finished_customer"
+    month: Mapped[int] = mapped_column(ForeignKey("month.number"), primary_key=True)
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"), primary_key=True)
+    at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+
+
+class CartLine(Base):
+    """What a customer means to buy; holds nothing back from others."""
+
+    __tablename__ = "cart_line"
+    __table_args__ = (CheckConstraint("quantity > 0", name="cart_line_quantity_positive"),)
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"), primary_key=True)
+    stock_id: Mapped[int] = mapped_column(ForeignKey("stock.id"), primary_key=True)
+    quantity: Mapped[int]
+    price_minor_seen: Mapped[int]
+    """The price when the line was put in the cart: a change must be shown before buying."""
+    added_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+
+
+class Order(Base):
+    """A sale. Inserted once, in the transaction that took the stock; ``status`` moves on later."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        UniqueConstraint("customer_id", "idempotency_key", name="orders_customer_key"),  # T3
+        Index("orders_customer", "customer_id", "id"),
+        Index("orders_month", "month"),
+        CheckConstraint("total_minor > 0", name="orders_total_positive"),
+        CheckConstraint("status IN ('confirmed', 'packed', 'shipped', 'delivered')", name="orders_status"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"))
+    idempotency_key: Mapped[str] = mapped_column(String(200))
+    month: Mapped[int] = mapped_column(ForeignKey("month.number"))
+    status: Mapped[str] = mapped_column(String(12), server_default=text("'confirmed'"))
+    total_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(String(3))
+    strategy: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+
+
+class OrderLine(Base):
+    """Units of one stock row in one order, at the price of that moment."""
+
+    __tablename__ = "order_line"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="order_line_quantity_positive"),
+        Index("order_line_stock", "stock_id"),
+    )
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"), primary_key=True)
+    stock_id: Mapped[int] = mapped_column(ForeignKey("stock.id"), primary_key=True)
+    quantity: Mapped[int]
+    price_minor: Mapped[int]
+
+
+class Charge(Base):
+    """What the customer's card was charged for one order (T4)."""
+
+    __tablename__ = "charge"
+    __table_args__ = (UniqueConstraint("order_id", name="charge_order"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(String(3))
+    card_token: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+
+
+class IdempotencyKey(Base):
+    """The answer that a customer's key got, refusals included; written in the transaction that decided it (T3)."""
+
+    __tablename__ = "idempotency_key"
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int] = mapped_column(SmallInteger)
+    answer: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+
+
+class OutboxEvent(Base):
+    """An event on its way to a manufacturer (T5). ``published_at`` only after the broker confirmed it."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("outbox_unpublished", "id", postgresql_where=text("published_at IS NULL")),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    event_id: Mapped[uuid.UUID] = mapped_column(unique=True)
+    type: Mapped[str] = mapped_column(String(40))
+    manufacturer: Mapped[str] = mapped_column(String(32))
+    body: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+    claimed_until: Mapped[datetime.datetime | None]
+    published_at: Mapped[datetime.datetime | None]
+    attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    last_error: Mapped[str | None]

@@ -1,0 +1,169 @@
+"""config.yml + environment + ``--set`` -> Settings, or every mistake at once with its place.
+
+Order of precedence: default < file < environment (``CDS_A__B=value``) < ``--set a.b=value``.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from settings.errors import Problem, SettingsError
+from settings.model import Settings
+
+ENVIRONMENT_PREFIX = "CDS_"
+# Variables of this prefix that are not settings: used by the tests and by the set-up.
+NOT_SETTINGS = frozenset({"CDS_REQUIRE_ALL", "CDS_ENVIRONMENT_READY"})
+FILE_BYTES_MAX = 1_000_000
+
+
+@dataclass
+class _Gathered:
+    """Values so far, where each key came from, and the mistakes found on the way."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def put(self, key: str, value: Any, place: str) -> None:
+        *sections, last = key.split(".")
+        level = self.values
+        for section in sections:
+            inner = level.setdefault(section, {})
+            if not isinstance(inner, dict):
+                self.problems.append(Problem(place, key, f"{section} is a value, not a section"))
+                return
+            level = inner
+        level[last] = value
+        self.places[key] = place
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None, overrides: Sequence[str] = ()) -> Settings:
+    """Read and check all sources; raises SettingsError with every mistake that was found."""
+    gathered = _Gathered()
+    _read_file(path, gathered)
+    for name, text in sorted((os.environ if environment is None else environment).items()):
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in NOT_SETTINGS:
+            _override(name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."), text, name, gathered)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            gathered.problems.append(Problem("--set", key, "expected a.b=value"))
+            continue
+        _override(key.strip(), text, "--set", gathered)
+    try:
+        settings = Settings.model_validate(gathered.values)
+    except ValidationError as error:
+        gathered.problems += [_explain(mistake, gathered.places, str(path)) for mistake in error.errors()]
+    if gathered.problems:
+        raise SettingsError(gathered.problems)
+    return settings
+
+
+def _override(key: str, text: str, place: str, gathered: _Gathered) -> None:
+    """One key from the environment or the command line; the text is read as YAML reads a plain value."""
+    if key not in _known_keys():
+        gathered.problems.append(Problem(place, key, "unknown key" + _nearest(key)))
+        return
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        gathered.problems.append(Problem(place, key, f"{text!r} cannot be read as a value"))
+        return
+    gathered.put(key, "" if value is None else value, place)
+
+
+def _read_file(path: Path, gathered: _Gathered) -> None:
+    try:
+        raw = path.read_bytes()[: FILE_BYTES_MAX + 1]
+    except OSError as error:
+        raise SettingsError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from error
+    if len(raw) > FILE_BYTES_MAX:
+        raise SettingsError([Problem(str(path), "", f"is larger than {FILE_BYTES_MAX} bytes")])
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise SettingsError([Problem(f"{path}:{line}", "", "is not UTF-8")]) from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            _walk(root, "", path, gathered)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        what = getattr(error, "problem", None) or str(error)
+        raise SettingsError([Problem(place, "", f"is not valid YAML: {what}")]) from error
+
+
+def _walk(node: yaml.Node, prefix: str, path: Path, gathered: _Gathered) -> None:
+    """Put every leaf below ``node``; duplicate keys are mistakes, for YAML silently keeps the last."""
+    if not isinstance(node, yaml.MappingNode):
+        gathered.problems.append(Problem(_place(path, node), prefix, "expected sections with keys"))
+        return
+    seen: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        name = str(key_node.value)
+        key = f"{prefix}.{name}" if prefix else name
+        if name in seen:
+            gathered.problems.append(Problem(_place(path, key_node), key, f"duplicate key, first on line {seen[name]}"))
+            continue
+        seen[name] = key_node.start_mark.line + 1
+        gathered.places[key] = _place(path, key_node)
+        if not prefix and name in Settings.model_fields:
+            _walk_section(value_node, key, path, gathered)
+        else:
+            gathered.put(key, _leaf(value_node), _place(path, key_node))
+
+
+def _walk_section(node: yaml.Node, key: str, path: Path, gathered: _Gathered) -> None:
+    empty = isinstance(node, yaml.ScalarNode) and node.value == ""
+    if not empty:
+        _walk(node, key, path, gathered)
+
+
+def _leaf(node: yaml.Node) -> Any:
+    loader = yaml.SafeLoader("")
+    return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+
+
+def _place(path: Path, node: yaml.Node) -> str:
+    return f"{path}:{node.start_mark.line + 1}"
+
+
+def _explain(mistake: Any, places: Mapping[str, str], path: str) -> Problem:
+    key = ".".join(str(part) for part in mistake["loc"])
+    place = places.get(key, places.get(key.rpartition(".")[0], path))
+    if mistake["type"] == "extra_forbidden":
+        return Problem(place, key, "unknown key" + _nearest(key))
+    what = str(mistake["msg"]).removeprefix("Value error, ")
+    what = what[:1].lower() + what[1:]
+    given = mistake.get("input")
+    if isinstance(given, (str, int, float, bool)) or given is None:
+        what += f" (given: {given!r})"
+    return Problem(place, key, what)
+
+
+def _known_keys() -> list[str]:
+    """Every ``section.key`` that exists."""
+    return [
+        f"{section}.{key}"
+        for section, info in Settings.model_fields.items()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+        for key in info.annotation.model_fields
+    ]
+
+
+def _nearest(key: str) -> str:
+    known = _known_keys() if "." in key else list(Settings.model_fields)
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]}?"
+    section = key.partition(".")[0]
+    choices = [name for name in known if name.startswith(section + ".")] or list(Settings.model_fields)
+    return f"; known here: {', '.join(choices)}"

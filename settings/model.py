@@ -1,0 +1,210 @@
+"""The tunables: one class a section of config.yml, the unit in each key's name, the bounds beside it.
+
+Defaults here equal those in the shipped config.yml (a test compares them), so a key may be left out there.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
+Count = Annotated[int, Field(ge=1, le=1_000)]
+
+
+class Section(BaseModel):
+    """A section: unknown keys are errors, ``"5"`` is not 5, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Simulation(Section):
+    """The simulated calendar."""
+
+    month_seconds: Seconds = 60.0
+    month_seconds_min: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    months_max: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
+
+    @model_validator(mode="after")
+    def _month_length(self) -> "Simulation":
+        if self.month_seconds_min > self.month_seconds:
+            msg = "month_seconds_min must not be greater than month_seconds"
+            raise ValueError(msg)
+        return self
+
+
+class Manufacturers(Section):
+    """Production: who makes how much, how fast."""
+
+    count: Annotated[int, Field(ge=1, le=500)] = 3
+    manufacturers_per_process: Annotated[int, Field(ge=1, le=500)] = 1
+    catalogue: str | None = None
+    products_per_manufacturer: Annotated[int, Field(ge=1, le=10_000)] = 12
+    initial_units_per_product: Annotated[int, Field(ge=0, le=1_000_000)] = 5
+    lines: Annotated[int, Field(ge=1, le=64)] = 2
+    units_per_month: Annotated[int, Field(ge=0, le=1_000_000)] = 120
+    batch_units: Annotated[int, Field(ge=1, le=10_000)] = 3
+    lead_time_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.5
+    breakdown_probability: Annotated[float, Field(ge=0, le=1)] = 0.02
+    repair_seconds: Annotated[float, Field(ge=0, le=86_400)] = 3.0
+    capacity_units_per_product: Annotated[int, Field(ge=1, le=10_000_000)] = 200
+
+
+class Distributor(Section):
+    """Gather, months, sales and relay."""
+
+    instances: Annotated[int, Field(ge=1, le=8)] = 1
+    strategy: Annotated[str, Field(min_length=1, max_length=300)] = "row_lock"
+    tick_ms: Milliseconds = 500
+    offer_deadline_seconds: Seconds = 5.0
+    offer_bytes_max: Annotated[int, Field(ge=1_000, le=100_000_000)] = 4_000_000
+    gather_concurrency: Annotated[int, Field(ge=1, le=256)] = 16
+    gather_retry_seconds: Seconds = 5.0
+    relay_batch_messages: Annotated[int, Field(ge=1, le=1_000)] = 100
+    relay_lease_seconds: Seconds = 15.0
+    relay_idle_ms: Milliseconds = 250
+
+
+class Customers(Section):
+    """Web instances, accounts and the simulated customers that keep the shop alive."""
+
+    instances: Annotated[int, Field(ge=1, le=16)] = 3
+    threads: Annotated[int, Field(ge=1, le=64)] = 8
+    simulated: Annotated[int, Field(ge=0, le=500)] = 4
+    simulated_pause_seconds: Annotated[float, Field(ge=0, le=3_600)] = 2.0
+    session_hours: Annotated[int, Field(ge=1, le=8_760)] = 12
+    password_memory_kib: Annotated[int, Field(ge=8, le=1_048_576)] = 19_456
+    password_iterations: Annotated[int, Field(ge=1, le=20)] = 2
+    password_concurrency: Annotated[int, Field(ge=1, le=16)] = 2
+    login_failures_max: Annotated[int, Field(ge=1, le=1_000)] = 10
+    login_window_seconds: Seconds = 60.0
+    secure_cookies: bool = False
+    stock_refresh_seconds: Seconds = 4.0
+
+
+class Cart(Section):
+    """Limits on one cart. ``hold_seconds`` 0 means that a cart holds nothing back from others."""
+
+    hold_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
+    lines_max: Annotated[int, Field(ge=1, le=5_000)] = 1_000
+    quantity_max: Annotated[int, Field(ge=1, le=999_999)] = 99_999
+
+
+class Database(Section):
+    """PostgreSQL: ``url: auto`` starts the embedded one. The waits are bounded from the inside out."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2_000)] = "auto"
+    connections_max: Annotated[int, Field(ge=10, le=2_000)] = 120
+    pool_wait_ms: Milliseconds = 2_000
+    lock_timeout_ms: Milliseconds = 3_000
+    statement_timeout_ms: Milliseconds = 6_000
+    idle_in_transaction_timeout_ms: Milliseconds = 8_000
+    transaction_attempts_max: Annotated[int, Field(ge=1, le=50)] = 6
+
+    @model_validator(mode="after")
+    def _order_of_timeouts(self) -> "Database":
+        if not self.lock_timeout_ms < self.statement_timeout_ms <= self.idle_in_transaction_timeout_ms:
+            msg = "must hold: lock_timeout_ms < statement_timeout_ms <= idle_in_transaction_timeout_ms"
+            raise ValueError(msg)
+        return self
+
+
+class Broker(Section):
+    """``auto``: RabbitMQ at ``rabbitmq_address`` if it answers, else a private node, else the PostgreSQL queue."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2_000)] = "auto"
+    rabbitmq_address: Annotated[str, Field(max_length=2_000)] = ""
+    heartbeat_seconds: Annotated[int, Field(ge=5, le=300)] = 15
+    confirm_timeout_seconds: Seconds = 10.0
+    delivery_attempts_max: Annotated[int, Field(ge=1, le=100)] = 5
+    lease_seconds: Seconds = 15.0
+    idle_ms: Milliseconds = 250
+
+
+class LoadBalancer(Section):
+    """HAProxy's words: inter, fall, rise, and the timeouts of a client, a connect and a server."""
+
+    engine: Literal["builtin", "haproxy"] = "builtin"
+    algorithm: Literal["roundrobin"] = "roundrobin"
+    listen_host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    connections_max: Annotated[int, Field(ge=10, le=100_000)] = 4_000
+    body_bytes_max: Annotated[int, Field(ge=1_000, le=100_000_000)] = 1_048_576
+    connect_timeout_ms: Milliseconds = 1_000
+    server_timeout_ms: Milliseconds = 15_000
+    client_timeout_ms: Milliseconds = 10_000
+    keep_alive_timeout_ms: Milliseconds = 30_000
+    check_inter_ms: Milliseconds = 1_000
+    check_timeout_ms: Milliseconds = 800
+    check_fall: Annotated[int, Field(ge=1, le=20)] = 2
+    check_rise: Annotated[int, Field(ge=1, le=20)] = 1
+    drain_seconds: Seconds = 5.0
+
+    @model_validator(mode="after")
+    def _order_of_timeouts(self) -> "LoadBalancer":
+        if not self.connect_timeout_ms <= self.server_timeout_ms:
+            msg = "connect_timeout_ms must not be greater than server_timeout_ms"
+            raise ValueError(msg)
+        return self
+
+
+class Supervisor(Section):
+    """Starting, watching, restarting and stopping processes."""
+
+    ready_timeout_seconds: Seconds = 60.0
+    stop_timeout_seconds: Seconds = 10.0
+    restart_backoff_ms: Milliseconds = 200
+    restart_backoff_ms_max: Milliseconds = 5_000
+
+
+class Logging(Section):
+    """One line an event on standard error, kept by the supervisor in the state folder."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class Settings(Section):
+    """All sections, and the rules that join two of them."""
+
+    simulation: Simulation = Simulation()
+    manufacturers: Manufacturers = Manufacturers()
+    distributor: Distributor = Distributor()
+    customers: Customers = Customers()
+    cart: Cart = Cart()
+    database: Database = Database()
+    broker: Broker = Broker()
+    load_balancer: LoadBalancer = LoadBalancer()
+    supervisor: Supervisor = Supervisor()
+    logging: Logging = Logging()
+
+    def connections_needed(self) -> int:
+        """PostgreSQL connections when every pool is full: threads per web instance + 1 for its health page,
+        6 a distributor (leader, clock, relay, gather 2, health), 2 a manufacturer process with the PostgreSQL queue,
+        and 5 for people, checks and superusers."""
+        web = self.customers.instances * (self.customers.threads + 1)
+        manufacturers = 2 * self.manufacturer_processes()
+        return web + 6 * self.distributor.instances + manufacturers + 5
+
+    def manufacturer_processes(self) -> int:
+        return -(-self.manufacturers.count // self.manufacturers.manufacturers_per_process)
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> "Settings":
+        needed = self.connections_needed()
+        if needed > self.database.connections_max:
+            msg = (
+                f"database.connections_max is {self.database.connections_max}, but the processes need {needed} connections; "
+                "raise it, or lower customers.instances, customers.threads or the number of manufacturer processes"
+            )
+            raise ValueError(msg)
+        if self.load_balancer.server_timeout_ms <= self.database.statement_timeout_ms:
+            msg = "load_balancer.server_timeout_ms must be greater than database.statement_timeout_ms"
+            raise ValueError(msg)
+        if self.manufacturer_processes() > 100:  # ports N+301 … N+400
+            msg = "more than 100 manufacturer processes; raise manufacturers.manufacturers_per_process"
+            raise ValueError(msg)
+        return self
+
+
+CONFIG_FILE = Path("config.yml")

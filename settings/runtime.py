@@ -1,0 +1,80 @@
+"""What a running system's processes share: settings, addresses, resolved URLs, secrets.
+
+The supervisor writes it before it starts the first child; every child is started with ``--state DIR`` and reads it.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from settings.addresses import Addresses
+from settings.errors import Problem, SettingsError
+from settings.model import Settings
+from settings.secrets import Secrets, write_owner_only
+
+FILE = "runtime.json"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One running system.
+
+    ``database_url``: ``postgresql+psycopg://…`` with credentials. ``broker_url``: ``amqp://…`` (host and port, no
+    credentials where the node is ours) or ``postgres``. ``broker_is_ours``: users and permissions are made by us.
+    """
+
+    state: Path
+    settings: Settings
+    addresses: Addresses
+    database_url: str
+    broker_url: str
+    broker_is_ours: bool
+    secrets: Secrets
+
+    @classmethod
+    def read(cls, state: Path) -> "Runtime":
+        """Read the running system's values; raises SettingsError if no system was started with this state folder."""
+        path = state / FILE
+        try:
+            raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SettingsError([Problem(str(path), "", "no system was started with this state folder")]) from None
+        return cls(
+            state=state,
+            settings=Settings.model_validate(raw["settings"]),
+            addresses=Addresses(raw["port_base"]),
+            database_url=raw["database_url"],
+            broker_url=raw["broker_url"],
+            broker_is_ours=raw["broker_is_ours"],
+            secrets=Secrets.read(state),
+        )
+
+    def write(self) -> None:
+        """Write all but the secrets (they have a file of their own); owner-only, for the database URL has a password."""
+        write_owner_only(
+            self.state / FILE,
+            {
+                "settings": self.settings.model_dump(mode="json"),
+                "port_base": self.addresses.port_base,
+                "database_url": self.database_url,
+                "broker_url": self.broker_url,
+                "broker_is_ours": self.broker_is_ours,
+            },
+        )
+
+    def manufacturers_of_process(self, number: int) -> list[str]:
+        """Codes of the manufacturers that live in manufacturer process ``number`` (from 1)."""
+        size = self.settings.manufacturers.manufacturers_per_process
+        return manufacturer_codes(self.settings)[(number - 1) * size : number * size]
+
+    def manufacturer_url(self, code: str) -> str:
+        """Base URL of a manufacturer's API. Several may share it: the key that signs a request says who is meant."""
+        position = manufacturer_codes(self.settings).index(code)
+        process = position // self.settings.manufacturers.manufacturers_per_process + 1
+        return self.addresses.url(self.addresses.manufacturer_process(process))
+
+
+def manufacturer_codes(settings: Settings) -> list[str]:
+    """Codes ``m1``, ``m2``, …: one per configured manufacturer, in order."""
+    return [f"m{number}" for number in range(1, settings.manufacturers.count + 1)]
