@@ -129,7 +129,7 @@ def _walk_section(node: yaml.Node, key: str, path: Path, gathered: _Gathered) ->
 
 def _leaf(node: yaml.Node) -> Any:
     loader = yaml.SafeLoader("")
-    return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+    return loader.construct_object(node, deep=True)
 
 
 def _place(path: Path, node: yaml.Node) -> str:

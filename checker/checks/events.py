@@ -1,0 +1,95 @@
+"""What the distributor told: each sale once to each manufacturer concerned, each closed month once to every one."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from checker.evidence import Evidence
+from checker.verdict import Check, conclude
+
+SALE_RECORDED = "sale.recorded"
+MONTH_CLOSED = "month.closed"
+
+Told = Counter[tuple[str, int, int]]
+"""(sku, price in minor units, month) -> units."""
+
+
+def every_sale_is_told_once(evidence: Evidence) -> Check:
+    """One sale.recorded an order and manufacturer, with exactly that order's lines of that manufacturer."""
+    told: dict[tuple[int, str], list[Told]] = defaultdict(list)
+    for event in evidence.database["outbox"]:
+        if event["type"] == SALE_RECORDED:
+            told[(event["body"]["order_id"], event["manufacturer"])].append(_told(event["body"]))
+    sold = sold_lines(evidence)
+
+    def faults() -> Iterator[str]:
+        for (order, manufacturer), lines in sold.items():
+            found = told.get((order, manufacturer), [])
+            if found != [lines]:
+                yield f"order {order}: sold {_shown(lines)} of {manufacturer}, told {[_shown(t) for t in found]}"
+        for order, manufacturer in told.keys() - sold.keys():
+            yield f"{manufacturer} was told of order {order}, which has no line of it"
+
+    return conclude("every sale is told exactly once", f"{len(sold)} sales to a manufacturer", faults())
+
+
+def every_closed_month_is_told_once(evidence: Evidence) -> Check:
+    """One month.closed a closed month and manufacturer that was known by then; its sold units are the order lines'."""
+    told: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
+    for event in evidence.database["outbox"]:
+        if event["type"] == MONTH_CLOSED:
+            told[(event["body"]["month"], event["manufacturer"])].append(event["body"])
+    closed = {row["number"] for row in evidence.database["month"] if row["state"] == "closed"}
+    concerned = {(month, code) for month, code in _suppliers(evidence) if month in closed}
+    sold: Counter[tuple[int, str, str]] = Counter()
+    for (_, manufacturer), lines in sold_lines(evidence).items():
+        for (sku, _, month), units in lines.items():
+            sold[(month, manufacturer, sku)] += units
+
+    def faults() -> Iterator[str]:
+        for month, code in sorted(concerned | told.keys()):
+            bodies = told.get((month, code), [])
+            if len(bodies) != 1 or month not in closed:
+                yield f"month {month}: {code} was told {len(bodies)} times of its end"
+            else:
+                yield from _wrong_totals(month, code, bodies[0], sold)
+
+    return conclude("every closed month is told exactly once", f"{len(closed)} months", faults())
+
+
+def sold_lines(evidence: Evidence) -> dict[tuple[int, str], Told]:
+    """(order id, manufacturer code) -> what that order bought of that manufacturer."""
+    codes = {row["id"]: row["code"] for row in evidence.database["manufacturer"]}
+    skus = {row["id"]: row["sku"] for row in evidence.database["product"]}
+    stock = {row["id"]: (codes[row["manufacturer_id"]], skus[row["product_id"]]) for row in evidence.database["stock"]}
+    months = {row["id"]: row["month"] for row in evidence.database["orders"]}
+    result: dict[tuple[int, str], Told] = defaultdict(Counter)
+    for line in evidence.database["order_line"]:
+        code, sku = stock[line["stock_id"]]
+        order = line["order_id"]
+        result[(order, code)][(sku, line["price_minor"], months[order])] += line["quantity"]
+    return dict(result)
+
+
+def _told(body: dict[str, Any]) -> Told:
+    lines: Told = Counter()
+    for line in body["lines"]:
+        lines[(line["sku"], line["price_minor"], body["month"])] += line["quantity"]
+    return lines
+
+
+def _wrong_totals(month: int, code: str, body: dict[str, Any], sold: Counter[tuple[int, str, str]]) -> Iterator[str]:
+    told = {line["sku"]: line["sold"] for line in body["totals"]}
+    expected = {sku: units for (m, c, sku), units in sold.items() if (m, c) == (month, code)}
+    for sku in sorted(told.keys() | expected.keys()):
+        if told.get(sku, 0) != expected.get(sku, 0):
+            yield f"month {month}, {code}, {sku}: told {told.get(sku, 0)} sold, ordered {expected.get(sku, 0)}"
+
+
+def _suppliers(evidence: Evidence) -> set[tuple[int, str]]:
+    codes = {row["id"]: row["code"] for row in evidence.database["manufacturer"]}
+    return {(row["month"], codes[row["manufacturer_id"]]) for row in evidence.database["supply"]}
+
+
+def _shown(lines: Told) -> str:
+    return ", ".join(f"{units} x {sku} at {price}" for (sku, price, _), units in sorted(lines.items())[:4]) or "nothing"
