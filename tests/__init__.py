@@ -1,0 +1,1 @@
+"""The tests; a package, so that conftest is imported once, as ``tests.conftest``."""

@@ -1,0 +1,158 @@
+"""What all tests share: a PostgreSQL of our own, fresh databases, a private RabbitMQ, waiting with a deadline."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+import pytest
+
+from supervisor import postgres
+from supervisor.spawn import start_child
+
+HOW_TO_INSTALL = {
+    "rabbitmq-server": "apt install rabbitmq-server",
+    "haproxy": "apt install haproxy",
+    "chromium": "apt install chromium",
+}
+CONNECTIONS_MAX = 200
+DATABASE_START_SECONDS_MAX = 30.0
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str = "the condition") -> None:
+    """Poll until ``condition()`` is true; tests wait for facts, never for time to pass."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {seconds} s still not true: {what}")
+        time.sleep(0.02)
+
+
+def require(tool: str) -> str:
+    """The path of a program that the test needs; skips where it is missing, fails if CDS_REQUIRE_ALL=1."""
+    path = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/usr/local/sbin:/sbin")
+    if path:
+        return path
+    reason = f"{tool} is not installed; {HOW_TO_INSTALL.get(tool, 'install it')}"
+    if os.environ.get("CDS_REQUIRE_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(name="wait_until")
+def _wait_until_fixture() -> Callable[..., None]:
+    return wait_until
+
+
+@pytest.fixture(name="require")
+def _require_fixture() -> Callable[[str], str]:
+    return require
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server(NamedTuple):
+    """A running PostgreSQL of the tests' own."""
+
+    cluster: postgres.Cluster
+    port: int
+    password: str
+    process: subprocess.Popen[bytes]
+
+    def url(self, database: str = postgres.DATABASE) -> str:
+        return self.cluster.url(self.port, self.password, database)
+
+    def administer(self, statement: str) -> None:
+        """Run one statement as superuser, outside a transaction."""
+        with psycopg.connect(
+            plain(self.cluster.superuser_url(self.port, self.password)), autocommit=True
+        ) as connection:
+            connection.execute(statement.encode())
+
+
+def plain(url: str) -> str:
+    """SQLAlchemy's URL as libpq understands it."""
+    return url.replace("postgresql+psycopg://", "postgresql://")
+
+
+def answers(url: str) -> bool:
+    try:
+        psycopg.connect(plain(url), connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A PostgreSQL of our own, once per session; in a short folder that an unprivileged account may reach."""
+    state = Path(tempfile.mkdtemp(prefix="cds-test-", dir="/var/tmp"))
+    state.chmod(0o711)
+    password = uuid.uuid4().hex
+    try:
+        cluster = postgres.locate(state, uuid.uuid4().hex)
+        cluster.initialise(password)
+        port = free_port()
+        with (state / "postgres.log").open("wb") as log:
+            process = start_child(
+                cluster.argv(port, CONNECTIONS_MAX), output=log, account=cluster.account, folder=state
+            )
+        server = Server(cluster, port, password, process)
+        wait_until(
+            lambda: process.poll() is not None or answers(server.url()),
+            DATABASE_START_SECONDS_MAX,
+            "PostgreSQL answers",
+        )
+        if process.poll() is not None:
+            pytest.fail("PostgreSQL did not start:\n" + (state / "postgres.log").read_text())
+        yield server
+        cluster.end_leftovers()
+        process.wait(10)
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: Server) -> str:
+    """URL of the role ``cds`` on the session's server. Tests that write take ``database_url`` instead."""
+    return postgres_server.url()
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_server: Server) -> str:
+    """A database with the migrated schema, made once and cloned per test."""
+    from distributor.migrate import upgrade
+
+    postgres_server.administer(f"CREATE DATABASE template_cds OWNER {postgres.ROLE}")
+    upgrade(postgres_server.url("template_cds"))
+    return "template_cds"
+
+
+def _fresh_database(server: Server, template: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    server.administer(f"CREATE DATABASE {name} OWNER {postgres.ROLE} TEMPLATE {template}")
+    yield server.url(name)
+    server.administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database_url(postgres_server: Server, template_database: str) -> Iterator[str]:
+    """A fresh database with the migrated schema."""
+    yield from _fresh_database(postgres_server, template_database)
+
+
+@pytest.fixture
+def empty_database_url(postgres_server: Server) -> Iterator[str]:
+    """A fresh database without any table."""
+    yield from _fresh_database(postgres_server, "template1")
