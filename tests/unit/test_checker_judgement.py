@@ -1,0 +1,299 @@
+"""The checker is tested with hand-made runs: one that is right, and one broken copy for each thing it must catch."""
+
+import copy
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from checker.evidence import Evidence
+from checker.judgement import CHECKS, judge_evidence
+from checker.verdict import Verdict
+
+SALE = str(uuid.UUID(int=1))
+CLOSED = str(uuid.UUID(int=2))
+
+
+def good_run() -> Evidence:
+    """One manufacturer, 10 lamps supplied, one order of 3, one refused key, the month closed, all told and applied."""
+    sale_body = {
+        "order_id": 1,
+        "month": 1,
+        "lines": [{"sku": "LAMP", "quantity": 3, "price_minor": 250, "currency": "GBP"}],
+    }
+    totals = [{"sku": "LAMP", "supplied": 10, "sold": 3, "unsold": 7}]
+    closed_body = {"month": 1, "reason": "finished", "totals": totals}
+    offer = {"items": [{"sku": "LAMP", "quantity": 10}]}
+    return Evidence(
+        run={"drained": True},
+        database={
+            "manufacturer": [{"id": 1, "code": "m1"}],
+            "product": [{"id": 1, "sku": "LAMP"}],
+            "stock": [
+                {
+                    "id": 7,
+                    "product_id": 1,
+                    "manufacturer_id": 1,
+                    "price_minor": 250,
+                    "currency": "GBP",
+                    "supplied": 10,
+                    "withdrawn": 0,
+                    "sold": 3,
+                }
+            ],
+            "month": [
+                {
+                    "number": 1,
+                    "state": "closed",
+                    "reason": "finished",
+                    "opened_at": "2026-01-01 10:00:00",
+                    "closing_at": "2026-01-01 10:00:30",
+                    "closed_at": "2026-01-01 10:00:31",
+                }
+            ],
+            "supply": [
+                {"id": 1, "manufacturer_id": 1, "month": 1, "accepted_at": "2026-01-01 10:00:00", "refused_at": None}
+            ],
+            "supply_line": [{"supply_id": 1, "stock_id": 7, "quantity": 10, "withdrawn": 0}],
+            "orders": [
+                {
+                    "id": 1,
+                    "customer_id": 5,
+                    "idempotency_key": "k1",
+                    "month": 1,
+                    "total_minor": 750,
+                    "currency": "GBP",
+                    "strategy": "row_lock",
+                    "created_at": "2026-01-01 10:00:10",
+                }
+            ],
+            "order_line": [{"order_id": 1, "stock_id": 7, "quantity": 3, "price_minor": 250}],
+            "charge": [{"id": 1, "order_id": 1, "amount_minor": 750, "currency": "GBP"}],
+            "idempotency_key": [
+                {"customer_id": 5, "key": "k1", "status": 201, "order_id": 1},
+                {"customer_id": 6, "key": "k2", "status": 409, "order_id": None},
+            ],
+            "outbox": [
+                {
+                    "event_id": SALE,
+                    "type": "sale.recorded",
+                    "manufacturer": "m1",
+                    "body": sale_body,
+                    "published_at": "2026-01-01 10:00:11",
+                },
+                {
+                    "event_id": CLOSED,
+                    "type": "month.closed",
+                    "manufacturer": "m1",
+                    "body": closed_body,
+                    "published_at": "2026-01-01 10:00:32",
+                },
+            ],
+        },
+        ledgers={
+            "m1": {
+                "product": [{"sku": "LAMP", "produced": 12, "in_stock": 2}],
+                "offer": [{"month": 1, "state": "accepted", "content": json.dumps(offer)}],
+                "offer_line": [{"month": 1, "sku": "LAMP", "quantity": 10}],
+                "event": [
+                    {"event_id": SALE, "type": "sale.recorded"},
+                    {"event_id": CLOSED, "type": "month.closed"},
+                ],
+                "sale_line": [
+                    {
+                        "event_id": SALE,
+                        "order_id": 1,
+                        "month": 1,
+                        "sku": "LAMP",
+                        "quantity": 3,
+                        "price_minor": 250,
+                    }
+                ],
+                "month_total": [],
+                "month_closed": [],
+            }
+        },
+        history=[
+            invoke(0, 5, "k1", [[7, 3]]),
+            {"op": "order", "type": "info", "index": 0, "key": "k1", "status": 502},
+            invoke(1, 5, "k1", [[7, 3]]),
+            {"op": "order", "type": "ok", "index": 1, "key": "k1", "status": 201, "order_id": 1, "total_minor": 750},
+            invoke(2, 6, "k2", [[7, 99]]),
+            {"op": "order", "type": "fail", "index": 2, "key": "k2", "status": 409},
+        ],
+    )
+
+
+def invoke(index: int, customer: int, key: str, lines: list[list[int]]) -> dict[str, Any]:
+    return {"op": "order", "type": "invoke", "index": index, "customer_id": customer, "key": key, "lines": lines}
+
+
+def verdicts(evidence: Evidence) -> dict[str, Verdict]:
+    return {check.name: check.verdict for check in judge_evidence(evidence).checks}
+
+
+def test_a_right_run_is_valid_and_every_check_ran() -> None:
+    judgement = judge_evidence(good_run())
+    assert judgement.verdict is Verdict.VALID, [check for check in judgement.checks if check.verdict != "valid"]
+    assert len(judgement.checks) == len(CHECKS)
+    assert judgement.exit_code == 0
+
+
+Break = Callable[[Evidence], object]
+
+
+def order(evidence: Evidence) -> dict[str, Any]:
+    return evidence.database["orders"][0]
+
+
+BROKEN: list[tuple[str, str, Break]] = [
+    (
+        "lost update on the sold counter",
+        "the sold counter is what was ordered",
+        lambda e: e.database["stock"][0].update(sold=2),
+    ),
+    ("oversold", "never sold more than supplied (P1)", lambda e: e.database["supply_line"][0].update(quantity=2)),
+    ("negative stock", "stock counters add up", lambda e: e.database["stock"][0].update(supplied=1)),
+    (
+        "quantity set instead of added",
+        "the supplied counter is what was booked",
+        lambda e: e.database["stock"][0].update(supplied=20),
+    ),
+    ("acknowledged order lost", "acknowledged orders exist exactly once (P2)", lambda e: e.database["orders"].clear()),
+    (
+        "acknowledged with another total",
+        "acknowledged orders exist exactly once (P2)",
+        lambda e: e.history[3].update(total_minor=1),
+    ),
+    (
+        "booked other lines than asked",
+        "acknowledged orders exist exactly once (P2)",
+        lambda e: [row.update(lines=[[7, 4]]) for row in e.history[0:3:2]],
+    ),
+    (
+        "refused order exists",
+        "refused orders do not exist (P2)",
+        lambda e: e.database["orders"].append(order(e) | {"id": 2, "customer_id": 6, "idempotency_key": "k2"}),
+    ),
+    (
+        "order out of nothing",
+        "no order that nobody asked for (P2)",
+        lambda e: e.database["orders"].append(order(e) | {"id": 2, "idempotency_key": "k9"}),
+    ),
+    (
+        "two orders for one key",
+        "no order that nobody asked for (P2)",
+        lambda e: e.database["orders"].append(order(e) | {"id": 2}),
+    ),
+    (
+        "a key with two answers",
+        "the same key gets the same answer (P3)",
+        lambda e: e.history.extend(
+            [invoke(3, 5, "k1", [[7, 3]]), {"op": "order", "type": "fail", "index": 3, "key": "k1", "status": 409}]
+        ),
+    ),
+    (
+        "stored answer of another order",
+        "the same key gets the same answer (P3)",
+        lambda e: e.database["idempotency_key"][0].update(order_id=4),
+    ),
+    (
+        "order after the month closed",
+        "orders lie within their month",
+        lambda e: order(e).update(created_at="2026-01-01 10:00:30.5"),
+    ),
+    ("total is not the sum", "order totals add up", lambda e: e.database["order_line"][0].update(price_minor=251)),
+    (
+        "charged twice",
+        "each order is charged exactly once (P2)",
+        lambda e: e.database["charge"].append(e.database["charge"][0] | {"id": 2}),
+    ),
+    (
+        "charged without an order",
+        "each order is charged exactly once (P2)",
+        lambda e: e.database["charge"].append(e.database["charge"][0] | {"id": 2, "order_id": 9}),
+    ),
+    (
+        "sale told twice",
+        "every sale is told exactly once",
+        lambda e: e.database["outbox"].append(e.database["outbox"][0] | {"event_id": str(uuid.UUID(int=3))}),
+    ),
+    ("sale never told", "every sale is told exactly once", lambda e: e.database["outbox"].pop(0)),
+    ("month end never told", "every closed month is told exactly once", lambda e: e.database["outbox"].pop(1)),
+    (
+        "month end told with a wrong total",
+        "every closed month is told exactly once",
+        lambda e: e.database["outbox"][1]["body"]["totals"][0].update(sold=4),
+    ),
+    ("event lost on the way", "every event was applied exactly once (P4)", lambda e: e.ledgers["m1"]["event"].pop()),
+    (
+        "event applied that nobody sent",
+        "every event was applied exactly once (P4)",
+        lambda e: e.ledgers["m1"]["event"].append({"event_id": "x", "type": "sale.recorded"}),
+    ),
+    (
+        "sale applied twice",
+        "both ledgers agree on sales (P4)",
+        lambda e: e.ledgers["m1"]["sale_line"].append(e.ledgers["m1"]["sale_line"][0]),
+    ),
+    (
+        "supply booked that was released",
+        "both ledgers agree on supplies (P4)",
+        lambda e: e.ledgers["m1"]["offer"][0].update(state="released"),
+    ),
+    (
+        "supply accepted but never booked",
+        "both ledgers agree on supplies (P4)",
+        lambda e: [e.database["supply"].clear(), e.database["supply_line"].clear()],
+    ),
+    (
+        "units out of nothing at the manufacturer",
+        "production is conserved",
+        lambda e: e.ledgers["m1"]["product"][0].update(in_stock=5),
+    ),
+]
+
+
+@pytest.mark.parametrize(("fault", "check", "break_it"), BROKEN, ids=[fault for fault, _, _ in BROKEN])
+def test_each_broken_run_is_found_invalid_by_the_check_for_it(fault: str, check: str, break_it: Break) -> None:
+    evidence = copy.deepcopy(good_run())
+    break_it(evidence)
+    assert verdicts(evidence)[check] is Verdict.INVALID, fault
+    assert judge_evidence(evidence).exit_code == 1
+    found = next(found for found in judge_evidence(evidence).checks if found.name == check)
+    assert found.evidence, "an invalid verdict names its evidence"
+
+
+def test_events_that_are_still_on_their_way_make_the_verdict_unknown_not_invalid() -> None:
+    evidence = copy.deepcopy(good_run())
+    evidence.run.update(drained=False, drain_reason="the driver was stopped")
+    evidence.ledgers["m1"]["event"].pop(0)
+    evidence.ledgers["m1"]["sale_line"].clear()
+    judgement = judge_evidence(evidence)
+    assert judgement.verdict is Verdict.UNKNOWN
+    assert judgement.exit_code == 2
+
+
+def test_an_open_key_may_or_may_not_have_become_an_order() -> None:
+    """I5: an indefinite attempt is no promise either way."""
+    evidence = copy.deepcopy(good_run())
+    del evidence.history[2:4]
+    assert judge_evidence(evidence).verdict is Verdict.VALID
+    evidence.history.append(invoke(9, 6, "k9", [[7, 1]]))
+    assert judge_evidence(evidence).verdict is Verdict.VALID
+
+
+def test_a_refusal_on_the_way_does_not_settle_an_earlier_unknown_attempt() -> None:
+    """A 503 of the load balancer after a timeout says nothing of the first attempt: an order may exist."""
+    evidence = copy.deepcopy(good_run())
+    evidence.history[3] = {"op": "order", "type": "fail", "index": 1, "key": "k1", "status": 503}
+    assert judge_evidence(evidence).verdict is Verdict.VALID
+
+
+def test_evidence_of_another_form_is_unknown() -> None:
+    evidence = copy.deepcopy(good_run())
+    del evidence.database["charge"]
+    assert verdicts(evidence)["charged exactly once"] is Verdict.UNKNOWN
+    assert judge_evidence(evidence).exit_code == 2
