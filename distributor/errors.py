@@ -59,8 +59,38 @@ class PriceChanged(DistributorError):
         self.lines = tuple(lines)
 
 
+class InvalidBasket(DistributorError):
+    """The lines of a purchase or of a cart cannot be meant like this."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        """``field``: which part of the request, such as ``lines[2].quantity``; ``reason``: what is allowed there."""
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class UnknownCustomer(DistributorError):
+    """There is no such account, or it was deleted."""
+
+
+class UnknownStock(DistributorError):
+    """There is no such product."""
+
+
 class DatabaseUnavailable(DistributorError):
     """The database cannot be reached; nothing was done."""
+
+
+class ConnectionLost(DatabaseUnavailable):
+    """The connection to the database was lost before the commit; nothing was done."""
+
+
+class TransactionConflict(DistributorError):
+    """The database rolled the transaction back because of a concurrent one; repeat it as a whole."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__()
+        self.sqlstate = sqlstate
 
 
 class OutcomeUnknown(DistributorError):
