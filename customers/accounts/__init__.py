@@ -1,0 +1,10 @@
+"""Accounts: who a customer is. Sign-up, sign-in, sessions, names, payment cards.
+
+Promises: a session lives in the database only, so that ending it ends it on every instance (P6); of a password only its
+argon2id hash is kept, of a card only brand, last four digits and expiry; guessing is slowed down, never locked out.
+"""
+
+from customers.accounts.customer import Customer, Guest
+from customers.accounts.service import Accounts, Changes, Registration, SignedIn
+
+__all__ = ["Accounts", "Changes", "Customer", "Guest", "Registration", "SignedIn"]

@@ -1,0 +1,40 @@
+"""E-mail addresses: a simple subset, in one canonical form that decides which two are the same.
+
+E1  Two addresses that look the same to a mail server or to an eye are one: NFKC, then casefold, then ASCII only.
+E2  No accepted address can start a new header line or hide characters: the alphabet is closed.
+"""
+
+import re
+import unicodedata
+
+LENGTH_MAX = 254  # RFC 5321 4.5.3.1.3: a path of 256 octets includes its two angle brackets
+LOCAL_LENGTH_MAX = 64  # RFC 5321 4.5.3.1.1
+
+_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_DOMAIN = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+)
+
+
+def normalised(text: str) -> str:
+    """The address as it is kept and shown; raises ValueError with a sentence for people."""
+    if len(text) > 2 * LENGTH_MAX:  # before any work on it
+        msg = f"has at most {LENGTH_MAX} characters"
+        raise ValueError(msg)
+    address = unicodedata.normalize("NFKC", text).strip(" ")
+    if len(address) > LENGTH_MAX:
+        msg = f"has at most {LENGTH_MAX} characters"
+        raise ValueError(msg)
+    local, at, domain = address.partition("@")
+    if not at or not local or not domain:
+        msg = "must look like name@example.org"
+        raise ValueError(msg)
+    if len(local) > LOCAL_LENGTH_MAX or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
+        msg = "must look like name@example.org, with plain letters, digits and . ! # $ % & ' * + / = ? ^ _ ` { | } ~ -"
+        raise ValueError(msg)
+    return address
+
+
+def canonical(address: str) -> str:
+    """What uniqueness is decided by (E1); takes what `normalised` gave."""
+    return address.casefold()

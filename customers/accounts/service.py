@@ -1,0 +1,235 @@
+"""What can be done with an account; one method an action, one transaction each, hashing always outside of it."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psycopg
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import IntegrityError
+
+from customers.accounts import cards, emails, names, passwords, sessions, store, throttle
+from customers.accounts.customer import Customer
+from customers.errors import EmailTaken, FieldError, InvalidInput, NotSignedIn, WrongCredentials
+from distributor.database import transaction
+from settings.model import Customers
+
+
+@dataclass(frozen=True)
+class Registration:
+    email: str
+    password: str = field(repr=False)
+    first_name: str
+    last_name: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """None leaves a value as it is. A new address or password needs the current password."""
+
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    password: str | None = field(default=None, repr=False)
+    current_password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a customer sees of the own account."""
+
+    id: int
+    email: str
+    first_name: str
+    last_name: str
+
+
+SignedIn = sessions.NewSession
+
+
+class _Mistakes:
+    """Collects what is wrong with several fields, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self._errors: list[FieldError] = []
+
+    def read(self, name: str, text: str, normalise: Callable[[str], str]) -> str:
+        try:
+            return normalise(text)
+        except ValueError as error:
+            self._errors.append(FieldError(name, str(error)))
+            return ""
+
+    def raise_if_any(self) -> None:
+        if self._errors:
+            raise InvalidInput(self._errors)
+
+
+class Accounts:
+    """The actions; one object an instance, no state but the pool and the hasher."""
+
+    def __init__(self, engine: Engine, settings: Customers) -> None:
+        self._engine = engine
+        self._settings = settings
+        # Three threads of four at most are busy with passwords; the others go on selling.
+        waiting_max = max(0, settings.threads * 3 // 4 - settings.password_concurrency)
+        self._passwords = passwords.Passwords(
+            settings.password_memory_kib, settings.password_iterations, settings.password_concurrency, waiting_max
+        )
+
+    def register(self, registration: Registration) -> Account:
+        mistakes = _Mistakes()
+        email = mistakes.read("email", registration.email, emails.normalised)
+        password = mistakes.read("password", registration.password, passwords.normalised)
+        first_name = mistakes.read("first_name", registration.first_name, names.normalised)
+        last_name = mistakes.read("last_name", registration.last_name, names.normalised)
+        mistakes.raise_if_any()
+        password_hash = self._passwords.hash(password)
+        with transaction(self._engine) as connection:
+            customer_id = store.add(
+                connection,
+                email=email,
+                email_canonical=emails.canonical(email),
+                first_name=first_name,
+                last_name=last_name,
+                password_hash=password_hash,
+            )
+        if customer_id is None:
+            raise EmailTaken
+        return Account(customer_id, email, first_name, last_name)
+
+    def sign_in(self, email: str, password: str, address: str) -> SignedIn:
+        """A new session; raises WrongCredentials, the same for a wrong password and an unknown account."""
+        canonical = _canonical_or_unknown(email)
+        account, origin = throttle.account_subject(canonical), throttle.address_subject(address)
+        window = self._settings.login_window_seconds
+        with transaction(self._engine) as connection:
+            throttle.begin_attempt(connection, account, origin, self._settings.login_failures_max, window)
+            known = store.credentials(connection, canonical)
+        password_hash = known["password_hash"] if known else None
+        right = self._passwords.matches(password_hash, password)
+        if known is None or not right:
+            with transaction(self._engine) as connection:
+                throttle.note_failure(connection, origin, window)
+            raise WrongCredentials
+        renewed = self._renewed(known["password_hash"], password)
+        with transaction(self._engine) as connection:
+            throttle.forget_attempts(connection, account)
+            if store.password_hash(connection, known["id"], lock=True) != password_hash:
+                raise WrongCredentials  # it was changed, or the account deleted, while we were checking
+            if renewed is not None:
+                store.change(connection, known["id"], {"password_hash": renewed})
+            session = sessions.start(connection, known["id"], self._settings.session_hours)
+            sessions.sweep_expired(connection)
+            return session
+
+    def customer_of_token(self, token: str) -> Customer | None:
+        """Whose session this is; None for anything that is no living session."""
+        sha256 = sessions.token_sha256(token)
+        if sha256 is None:
+            return None
+        with transaction(self._engine) as connection:
+            return sessions.find(connection, sha256)
+
+    def sign_out(self, customer: Customer) -> None:
+        with transaction(self._engine) as connection:
+            sessions.end(connection, customer.token_sha256)
+
+    def change(self, customer: Customer, changes: Changes) -> Account:
+        values = _checked(changes)
+        if "email" in values or "password" in values:
+            self._require_password(customer, changes.current_password)
+        if "password" in values:
+            values["password_hash"] = self._passwords.hash(values.pop("password"))
+        if "email" in values:
+            values["email_canonical"] = emails.canonical(values["email"])
+        with transaction(self._engine) as connection:
+            if values:
+                _change_account(connection, customer.id, values)
+            if "password_hash" in values:
+                sessions.end_all(connection, customer.id, except_sha256=customer.token_sha256)
+        return Account(
+            customer.id,
+            values.get("email", customer.email),
+            values.get("first_name", customer.first_name),
+            values.get("last_name", customer.last_name),
+        )
+
+    def put_card(self, customer: Customer, entry: cards.CardEntry) -> cards.Card:
+        card = cards.checked(entry, dt.datetime.now(dt.UTC).date())
+        columns = {
+            "card_token": card.token,
+            "card_brand": card.brand,
+            "card_last4": card.last4,
+            "card_expiry": card.expiry,
+        }
+        with transaction(self._engine) as connection:
+            store.change(connection, customer.id, columns)
+        return card
+
+    def remove_card(self, customer: Customer) -> None:
+        nothing = dict.fromkeys(("card_token", "card_brand", "card_last4", "card_expiry"))
+        with transaction(self._engine) as connection:
+            store.change(connection, customer.id, nothing)
+
+    def delete(self, customer: Customer) -> None:
+        """The account and everything personal goes; its orders stay, pointing at nobody."""
+        with transaction(self._engine) as connection:
+            store.anonymise(connection, customer.id)
+            sessions.end_all(connection, customer.id)
+
+    def delete_with_password(self, customer: Customer, password: str) -> None:
+        """For the page: what cannot be undone asks for the password first."""
+        self._require_password(customer, password)
+        self.delete(customer)
+
+    def _require_password(self, customer: Customer, password: str | None) -> None:
+        if password is None:
+            raise InvalidInput.of("current_password", "is needed for this change")
+        with transaction(self._engine) as connection:
+            known = store.password_hash(connection, customer.id)
+        if known is None:
+            raise NotSignedIn
+        if not self._passwords.matches(known, password):
+            raise InvalidInput.of("current_password", "is wrong")
+
+    def _renewed(self, password_hash: str, password: str) -> str | None:
+        """A hash at today's costs, where the stored one was made with others."""
+        if not self._passwords.is_outdated(password_hash):
+            return None
+        return self._passwords.hash(passwords.normalised(password))
+
+
+def _canonical_or_unknown(email: str) -> str:
+    """Text that is no address belongs to no account, but is throttled and hashed for like any other."""
+    try:
+        return emails.canonical(emails.normalised(email))
+    except ValueError:
+        return ""
+
+
+def _checked(changes: Changes) -> dict[str, str]:
+    """The values to change, normalised; raises InvalidInput naming every wrong field."""
+    mistakes = _Mistakes()
+    normalisers: dict[str, Callable[[str], str]] = {
+        "email": emails.normalised,
+        "first_name": names.normalised,
+        "last_name": names.normalised,
+        "password": passwords.normalised,
+    }
+    values = {
+        name: mistakes.read(name, text, normalise)
+        for name, normalise in normalisers.items()
+        if (text := getattr(changes, name)) is not None
+    }
+    mistakes.raise_if_any()
+    return values
+
+
+def _change_account(connection: Connection, customer_id: int, values: dict[str, str]) -> None:
+    try:
+        store.change(connection, customer_id, values)
+    except IntegrityError as error:
+        if isinstance(error.orig, psycopg.errors.UniqueViolation):
+            raise EmailTaken from None
+        raise

@@ -1,0 +1,69 @@
+"""The account's statements; each works within the caller's transaction."""
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+from distributor.tables import CartLine, Customer
+
+DELETED_NAME = "(deleted)"
+
+
+def add(connection: Connection, **values: str) -> int | None:
+    """A new account's id, or None if the canonical e-mail address is taken."""
+    return connection.scalar(
+        postgresql_insert(Customer)
+        .values(values)
+        .on_conflict_do_nothing(constraint="customer_email_canonical")
+        .returning(Customer.id)
+    )
+
+
+def credentials(connection: Connection, email_canonical: str) -> RowMapping | None:
+    """Id and password hash of the account with this address."""
+    return (
+        connection.execute(
+            select(Customer.id, Customer.password_hash).where(
+                Customer.email_canonical == email_canonical, Customer.deleted_at.is_(None)
+            )
+        )
+        .mappings()
+        .one_or_none()
+    )
+
+
+def password_hash(connection: Connection, customer_id: int, *, lock: bool = False) -> str | None:
+    """``lock``: no one changes the account until this transaction ends; orders of the customer go on."""
+    statement = select(Customer.password_hash).where(Customer.id == customer_id)
+    return connection.scalar(statement.with_for_update(read=True) if lock else statement)
+
+
+def is_taken(connection: Connection, email_canonical: str, by_other_than: int) -> bool:
+    other = select(Customer.id).where(Customer.email_canonical == email_canonical, Customer.id != by_other_than)
+    return connection.scalar(other) is not None
+
+
+def change(connection: Connection, customer_id: int, values: dict[str, Any]) -> None:
+    connection.execute(update(Customer).where(Customer.id == customer_id, Customer.deleted_at.is_(None)).values(values))
+
+
+def anonymise(connection: Connection, customer_id: int) -> None:
+    """Nothing personal is left; the row stays, for orders point at it."""
+    change(
+        connection,
+        customer_id,
+        {
+            "email": None,
+            "email_canonical": None,
+            "first_name": DELETED_NAME,
+            "last_name": DELETED_NAME,
+            "password_hash": None,
+            "card_token": None,
+            "card_brand": None,
+            "card_last4": None,
+            "card_expiry": None,
+            "deleted_at": func.now(),
+        },
+    )
+    connection.execute(delete(CartLine).where(CartLine.customer_id == customer_id))
