@@ -10,7 +10,7 @@ T6  At most one month is gathering, open or closing: partial UNIQUE index on ``m
 Money: integer minor units and ISO 4217 currency. Times: timestamptz, the database's clock.
 """
 
-import datetime
+import datetime as dt
 import uuid
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     DateTime,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -40,7 +41,7 @@ class Base(DeclarativeBase):
     """Naming is explicit so that migrations and error translation can rely on constraint names."""
 
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own class-level declaration
-        datetime.datetime: DateTime(timezone=True),
+        dt.datetime: DateTime(timezone=True),
         int: BigInteger,
         str: Text,
         dict[str, Any]: JSONB,
@@ -95,9 +96,14 @@ class Calendar(Base):
     """The simulated clock, one row: month ``n`` begins at ``epoch + (n - 1) * month_seconds``. A jump moves the epoch."""
 
     __tablename__ = "calendar"
-    __table_args__ = (CheckConstraint("id = 1", name="calendar_one_row"),)
-    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    epoch: Mapped[datetime.datetime]
+    __table_args__ = (
+        CheckConstraint("id = 1", name="calendar_one_row"),
+        CheckConstraint("month_seconds > 0", name="calendar_month_seconds_positive"),
+    )
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    epoch: Mapped[dt.datetime]
+    month_seconds: Mapped[float] = mapped_column(Double)
+    """By which the epoch was set: a system restarted with months of another length moves the epoch accordingly."""
 
 
 class Month(Base):
@@ -116,11 +122,11 @@ class Month(Base):
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     state: Mapped[str] = mapped_column(String(12))
     reason: Mapped[str | None] = mapped_column(String(12))
-    gathering_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
-    opened_at: Mapped[datetime.datetime | None]
-    closing_at: Mapped[datetime.datetime | None]
-    closed_at: Mapped[datetime.datetime | None]
-    ends_at: Mapped[datetime.datetime]
+    gathering_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
+    opened_at: Mapped[dt.datetime | None]
+    closing_at: Mapped[dt.datetime | None]
+    closed_at: Mapped[dt.datetime | None]
+    ends_at: Mapped[dt.datetime]
     """When the calendar says that its time is over."""
     close_requested: Mapped[bool] = mapped_column(server_default=text("false"))
 
@@ -137,9 +143,9 @@ class Supply(Base):
     manufacturer_id: Mapped[int] = mapped_column(ForeignKey("manufacturer.id"))
     month: Mapped[int] = mapped_column(ForeignKey("month.number"))
     content_sha256: Mapped[str] = mapped_column(String(64))
-    booked_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
-    accepted_at: Mapped[datetime.datetime | None]
-    refused_at: Mapped[datetime.datetime | None]
+    booked_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
+    accepted_at: Mapped[dt.datetime | None]
+    refused_at: Mapped[dt.datetime | None]
     """When the manufacturer refused our acceptance; the units that were still there were withdrawn."""
 
 
@@ -166,7 +172,7 @@ class GatherAttempt(Base):
     outcome: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("1"))
-    at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+    at: Mapped[dt.datetime] = mapped_column(server_default=Now)
 
 
 class Customer(Base):
@@ -186,8 +192,8 @@ class Customer(Base):
     card_last4: Mapped[str | None] = mapped_column(String(4))
     card_expiry: Mapped[str | None] = mapped_column(String(7))
     """``YYYY-MM``; usable until the end of that month."""
-    created_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
-    deleted_at: Mapped[datetime.datetime | None]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
+    deleted_at: Mapped[dt.datetime | None]
 
 
 class CustomerSession(Base):
@@ -197,8 +203,8 @@ class CustomerSession(Base):
     __table_args__ = (Index("customer_session_customer", "customer_id"), Index("customer_session_expiry", "expires_at"))
     token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"))
-    created_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
-    expires_at: Mapped[datetime.datetime]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
+    expires_at: Mapped[dt.datetime]
 
 
 class LoginFailure(Base):
@@ -208,7 +214,7 @@ class LoginFailure(Base):
     __table_args__ = (Index("login_failure_subject", "subject", "at"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(String(64))
-    at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+    at: Mapped[dt.datetime] = mapped_column(server_default=Now)
 
 
 class FinishedCustomer(Base):
@@ -217,7 +223,7 @@ class FinishedCustomer(Base):
     __tablename__ = "finished_customer"
     month: Mapped[int] = mapped_column(ForeignKey("month.number"), primary_key=True)
     customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"), primary_key=True)
-    at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+    at: Mapped[dt.datetime] = mapped_column(server_default=Now)
 
 
 class CartLine(Base):
@@ -230,7 +236,7 @@ class CartLine(Base):
     quantity: Mapped[int]
     price_minor_seen: Mapped[int]
     """The price when the line was put in the cart: a change must be shown before buying."""
-    added_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+    added_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
 
 
 class Order(Base):
@@ -252,7 +258,7 @@ class Order(Base):
     total_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(String(3))
     strategy: Mapped[str] = mapped_column(String(40))
-    created_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
 
 
 class OrderLine(Base):
@@ -279,7 +285,7 @@ class Charge(Base):
     amount_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(String(3))
     card_token: Mapped[str] = mapped_column(String(64))
-    at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+    at: Mapped[dt.datetime] = mapped_column(server_default=Now)
 
 
 class IdempotencyKey(Base):
@@ -291,7 +297,7 @@ class IdempotencyKey(Base):
     request_sha256: Mapped[str] = mapped_column(String(64))
     status: Mapped[int] = mapped_column(SmallInteger)
     answer: Mapped[dict[str, Any]]
-    created_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
 
 
 class OutboxEvent(Base):
@@ -304,8 +310,8 @@ class OutboxEvent(Base):
     type: Mapped[str] = mapped_column(String(40))
     manufacturer: Mapped[str] = mapped_column(String(32))
     body: Mapped[dict[str, Any]]
-    created_at: Mapped[datetime.datetime] = mapped_column(server_default=Now)
-    claimed_until: Mapped[datetime.datetime | None]
-    published_at: Mapped[datetime.datetime | None]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
+    claimed_until: Mapped[dt.datetime | None]
+    published_at: Mapped[dt.datetime | None]
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     last_error: Mapped[str | None]

@@ -23,9 +23,11 @@ def _create_months() -> None:
     """When the shop sells."""
     op.create_table(
         "calendar",
-        sa.Column("id", sa.SmallInteger(), nullable=False),
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("epoch", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("month_seconds", sa.Double(), nullable=False),
         sa.CheckConstraint("id = 1", name="calendar_one_row"),
+        sa.CheckConstraint("month_seconds > 0", name="calendar_month_seconds_positive"),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
