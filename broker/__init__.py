@@ -2,3 +2,38 @@
 
 RabbitMQ (pika) or a queue in PostgreSQL: durable, confirmed, at least once, dead letters after bounded attempts.
 """
+
+from broker.choice import Role, connect
+from broker.contract import (
+    MONTH_CLOSED,
+    SALE_RECORDED,
+    STOCK_DEPLETED,
+    BrokerError,
+    Carrier,
+    Consumer,
+    DeadLetter,
+    Handler,
+    Message,
+    Poison,
+    Publisher,
+    Unavailable,
+    Unroutable,
+)
+
+__all__ = [
+    "MONTH_CLOSED",
+    "SALE_RECORDED",
+    "STOCK_DEPLETED",
+    "BrokerError",
+    "Carrier",
+    "Consumer",
+    "DeadLetter",
+    "Handler",
+    "Message",
+    "Poison",
+    "Publisher",
+    "Role",
+    "Unavailable",
+    "Unroutable",
+    "connect",
+]

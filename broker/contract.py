@@ -5,7 +5,7 @@ B2  A message for a recipient whose queue does not exist raises Unroutable, it i
 B3  A delivery that was not acknowledged (consumer killed, connection lost) is delivered again.
 B4  A delivery that failed ``delivery_attempts_max`` times, or is Poison, ends among the dead letters with its reason,
     and the consumer goes on with the next one. Attempts are counted outside the consumer's process.
-B5  At least once: consumers must expect duplicates and recognise them by ``Message.id``.
+B5  At least once: consumers must expect duplicates and recognise them by ``Message.id``. Order is usual, not promised.
 """
 
 import threading
@@ -17,6 +17,8 @@ from typing import Any, Protocol
 SALE_RECORDED = "sale.recorded"
 STOCK_DEPLETED = "stock.depleted"
 MONTH_CLOSED = "month.closed"
+TYPES = frozenset({SALE_RECORDED, STOCK_DEPLETED, MONTH_CLOSED})
+"""A message of another type is Poison; a new type is added here first."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,13 @@ class Message:
     body: dict[str, Any]
 
 
+DEAD_LETTERS_SHOWN_MAX = 1_000
+
+
 @dataclass(frozen=True)
 class DeadLetter:
+    """``message_id`` is empty where the sender gave none; ``raw``: the bytes as they lay in the queue."""
+
     recipient: str
     message_id: str
     reason: str
@@ -46,7 +53,7 @@ class Unavailable(BrokerError):
 
 
 class Unroutable(BrokerError):
-    """No queue takes this message (B2); the message's fault or the topology's, definite."""
+    """No queue takes this message: none is declared for the recipient (B2), or it is too large. Definite."""
 
 
 class Poison(BrokerError):
@@ -70,7 +77,13 @@ class Publisher(Protocol):
 class Consumer(Protocol):
     """Consumes the queues of some recipients, until told to stop; reconnects with back-off."""
 
-    def run(self, handler: Handler, stop: threading.Event) -> None: ...
+    def run(self, handler: Handler, stop: threading.Event) -> None:
+        """Call ``handler`` in this thread, one message at a time; return within a second of ``stop``.
+
+        A handler may take long: the connection is kept alive meanwhile. What it raised is tried again after a growing
+        delay (``redelivery_delay_ms``, four times longer each time); other messages go on in between.
+        """
+        ...
 
 
 class Carrier(Protocol):
@@ -85,9 +98,13 @@ class Carrier(Protocol):
     def consumer(self, recipients: Sequence[str]) -> Consumer: ...
 
     def depth(self, recipients: Sequence[str]) -> dict[str, int]:
-        """Messages per recipient that are stored and not yet acknowledged."""
+        """Messages per recipient that wait in the queue; every recipient is a key, 0 where no queue exists.
+
+        With RabbitMQ the few that a consumer has in hand are left out (AMQP cannot count them). So a depth of 0 does
+        not prove a drain: what the consumers have recorded does.
+        """
         ...
 
     def dead_letters(self, recipients: Sequence[str]) -> list[DeadLetter]:
-        """The dead letters, left where they are."""
+        """The dead letters, left where they are; at most DEAD_LETTERS_SHOWN_MAX a recipient."""
         ...

@@ -119,6 +119,7 @@ class Broker(Section):
     heartbeat_seconds: Annotated[int, Field(ge=5, le=300)] = 15
     confirm_timeout_seconds: Seconds = 10.0
     delivery_attempts_max: Annotated[int, Field(ge=1, le=100)] = 5
+    redelivery_delay_ms: Milliseconds = 250
     lease_seconds: Seconds = 15.0
     idle_ms: Milliseconds = 250
 
