@@ -84,13 +84,13 @@ def same_key_same_answer(evidence: Evidence) -> Check:
 
 
 def orders_lie_within_their_month(evidence: Evidence) -> Check:
-    """An order was made while its month was open, by the database's clock."""
+    """An order was made between the month's gather and its closing, by the database's clock."""
     months = {row["number"]: row for row in evidence.database["month"]}
     orders = evidence.database["orders"]
 
     def outside(order: Row) -> bool:
         month = months.get(order["month"])
-        if month is None or month["opened_at"] is None or order["created_at"] < month["opened_at"]:
+        if month is None or order["created_at"] < month["gathering_at"]:
             return True
         return month["closing_at"] is not None and order["created_at"] > month["closing_at"]
 

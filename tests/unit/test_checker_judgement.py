@@ -46,7 +46,7 @@ def good_database() -> dict[str, list[dict[str, Any]]]:
         "id product_id manufacturer_id price_minor currency supplied withdrawn sold", 7, 1, 1, 250, "GBP", 10, 0, 3
     )
     month = row("number state reason", 1, "closed", "finished")
-    month |= row("opened_at closing_at closed_at", f"{ON_THE_DAY}00", f"{ON_THE_DAY}30", f"{ON_THE_DAY}31")
+    month |= row("gathering_at closing_at closed_at", f"{ON_THE_DAY}00", f"{ON_THE_DAY}30", f"{ON_THE_DAY}31")
     order = row("id customer_id idempotency_key month total_minor currency", 1, 5, "k1", 1, 750, "GBP")
     event = "event_id type manufacturer body published_at"
     return {

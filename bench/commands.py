@@ -1,0 +1,17 @@
+"""`main.py bench NAME`."""
+
+import importlib
+import json
+
+BENCHMARKS = {
+    "startup": "start times, memory and idle CPU with either broker",
+    "gather": "200 manufacturers with 50 products each, gathered while customers buy",
+}
+
+
+def bench(name: str) -> None:
+    """Run one benchmark and print its figures as one JSON object on the last line; raises KeyError for an unknown name."""
+    if name not in BENCHMARKS:
+        raise KeyError(name)
+    figures = importlib.import_module(f"bench.{name}").run()
+    print(json.dumps({"benchmark": name} | figures))
