@@ -1,5 +1,6 @@
 """What all tests share: a PostgreSQL of our own, fresh databases, a private RabbitMQ, waiting with a deadline."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from supervisor import postgres
+from supervisor import postgres, probes, rabbitmq
 from supervisor.spawn import start_child
 
 HOW_TO_INSTALL = {
@@ -24,6 +25,8 @@ HOW_TO_INSTALL = {
 }
 CONNECTIONS_MAX = 200
 DATABASE_START_SECONDS_MAX = 30.0
+BROKER_START_SECONDS_MAX = 60.0
+MANUFACTURER_CODES = ["m1", "m2", "m3"]
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str = "the condition") -> None:
@@ -156,3 +159,45 @@ def database_url(postgres_server: Server, template_database: str) -> Iterator[st
 def empty_database_url(postgres_server: Server) -> Iterator[str]:
     """A fresh database without any table."""
     yield from _fresh_database(postgres_server, "template1")
+
+
+class BrokerNode(NamedTuple):
+    """A running RabbitMQ of the tests' own; ``passwords``: of admin, relay and the manufacturers."""
+
+    port: int
+    passwords: dict[str, str]
+
+    def url(self, user: str = "admin") -> str:
+        return f"amqp://{user}:{self.passwords[user]}@127.0.0.1:{self.port}/%2F"
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_node() -> Iterator[BrokerNode]:
+    """A private RabbitMQ node with the users and permissions that the running system gives them."""
+    require("rabbitmq-server")
+    installation = rabbitmq.find_installation()
+    if installation is None:
+        pytest.fail("rabbitmq-server is installed, but its plugins or Erlang were not found")
+    folder = Path(tempfile.mkdtemp(prefix="cds-test-"))
+    node = rabbitmq.Node(installation, folder, free_port(), free_port(), rabbitmq.node_name(uuid.uuid4().hex[:12]))
+    passwords = {user: uuid.uuid4().hex for user in ["admin", "relay", *MANUFACTURER_CODES]}
+    node.prepare(uuid.uuid4().hex, passwords, MANUFACTURER_CODES)
+    with (folder / "rabbitmq.log").open("wb") as log:
+        environment = os.environ | node.environment()
+        process = start_child(node.argv(), output=log, environment=environment, folder=folder)
+    try:
+        started = lambda: process.poll() is not None or asyncio.run(probes.amqp_ready(node.port))  # noqa: E731
+        wait_until(started, BROKER_START_SECONDS_MAX, "RabbitMQ answers")
+        if process.poll() is not None:
+            pytest.fail("RabbitMQ did not start:\n" + (folder / "rabbitmq.log").read_text()[-5_000:])
+        yield BrokerNode(node.port, passwords)
+    finally:
+        process.terminate()
+        process.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", name="rabbitmq")
+def _rabbitmq_url(rabbitmq_node: BrokerNode) -> str:
+    """URL of the private node with the administrator's credentials."""
+    return rabbitmq_node.url()

@@ -1,0 +1,46 @@
+"""Questions that tell whether a process can do its work: HTTP /readyz, a PostgreSQL login, an AMQP greeting."""
+
+import asyncio
+
+import psycopg
+
+SECONDS_MAX = 3.0  # a probe that takes longer has failed
+HTTP_STATUS_BYTES = len("HTTP/1.1 200")
+AMQP_GREETING = b"AMQP\x00\x00\x09\x01"
+AMQP_METHOD_FRAME = b"\x01"
+
+
+async def _ask(host: str, port: int, request: bytes, answer_bytes: int) -> bytes:
+    """Send, and read the first bytes of the answer; empty when nobody answers in time."""
+    try:
+        async with asyncio.timeout(SECONDS_MAX):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(request)
+                return await reader.readexactly(answer_bytes)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        return b""
+
+
+async def http_ready(port: int, path: str = "/readyz", host: str = "127.0.0.1") -> bool:
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
+    answer = await _ask(host, port, request, HTTP_STATUS_BYTES)
+    return answer.endswith(b" 200")
+
+
+async def amqp_ready(port: int, host: str = "127.0.0.1") -> bool:
+    """A node greets with a method frame once it takes logins; a port that is merely open says nothing."""
+    return await _ask(host, port, AMQP_GREETING, 1) == AMQP_METHOD_FRAME
+
+
+async def postgres_ready(url: str) -> bool:
+    """A login with the role's own password, so that a database of somebody else on that port does not count."""
+    conninfo = url.replace("postgresql+psycopg://", "postgresql://")
+    try:
+        connection = await psycopg.AsyncConnection.connect(conninfo, connect_timeout=3, application_name="supervisor")
+    except psycopg.OperationalError:
+        return False
+    await connection.close()
+    return True

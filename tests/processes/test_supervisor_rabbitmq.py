@@ -1,0 +1,54 @@
+"""The private RabbitMQ node (invariants N1 to N3 of supervisor/rabbitmq.py)."""
+
+import pika
+import pika.exceptions
+import psutil
+import pytest
+
+from tests.conftest import BrokerNode
+
+
+def _connect(node: BrokerNode, user: str) -> pika.BlockingConnection:
+    return pika.BlockingConnection(pika.URLParameters(node.url(user)))
+
+
+def test_each_user_may_do_its_own_work_and_nothing_else(rabbitmq_node: BrokerNode) -> None:
+    """N3: relay publishes to the exchange only, a manufacturer reads its own queue only."""
+    with _connect(rabbitmq_node, "admin") as admin:
+        channel = admin.channel()
+        channel.exchange_declare("cds.events", "direct", durable=True)
+        for code in ("m1", "m2"):
+            channel.queue_declare(f"m.{code}", durable=True)
+            channel.queue_bind(f"m.{code}", "cds.events", code)
+    with _connect(rabbitmq_node, "relay") as relay:
+        channel = relay.channel()
+        channel.confirm_delivery()
+        channel.basic_publish("cds.events", "m1", b"sold", mandatory=True)
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match=r"amq\.default"):
+            channel.basic_publish("", "m.m1", b"forged", mandatory=True)
+    with _connect(rabbitmq_node, "m1") as own:
+        _, _, body = own.channel().basic_get("m.m1", auto_ack=True)
+        assert body == b"sold"
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match=r"m\.m2"):
+            own.channel().basic_get("m.m2", auto_ack=True)
+    with _connect(rabbitmq_node, "admin") as admin:
+        for code in ("m1", "m2"):
+            admin.channel().queue_delete(f"m.{code}")
+
+
+def test_there_is_no_guest(rabbitmq_node: BrokerNode) -> None:
+    """N3."""
+    guest = BrokerNode(rabbitmq_node.port, {"guest": "guest"})
+    with pytest.raises(pika.exceptions.ProbableAuthenticationError):
+        _connect(guest, "guest")
+
+
+def test_the_node_listens_on_loopback_only_and_has_no_epmd(rabbitmq_node: BrokerNode) -> None:
+    """N1, N2."""
+    listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr]
+    node = next(c.pid for c in listening if c.laddr[1] == rabbitmq_node.port)
+    assert node is not None
+    hosts = {c.laddr[0] for c in listening if c.pid == node and c.laddr}
+    assert hosts == {"127.0.0.1"}
+    names = [child.name() for child in psutil.Process(node).children(recursive=True)]
+    assert "epmd" not in names
