@@ -70,4 +70,4 @@ def _wait_for_ready(process: subprocess.Popen[str], begun: float) -> None:
 
 def temporary_state() -> tempfile.TemporaryDirectory[str]:
     """A short path below /var/tmp, where an unprivileged PostgreSQL can reach its data too."""
-    return tempfile.TemporaryDirectory(prefix="cds-bench-", dir="/var/tmp", ignore_cleanup_errors=True)  # noqa: S108
+    return tempfile.TemporaryDirectory(prefix="cds-bench-", dir="/var/tmp", ignore_cleanup_errors=True)
