@@ -42,7 +42,9 @@ class TakenLine:
     currency: str
     manufacturer: str
     """Manufacturer code, for the sale's event."""
+    manufacturer_name: str
     sku: str
+    name: str
     left: int
     """Units available after this purchase; 0 means that this purchase depleted the stock."""
 

@@ -1,0 +1,100 @@
+"""From the name in config.yml to a strategy: a name of ours, a dotted path, or a Python file of the student's own."""
+
+import importlib
+import importlib.util
+import inspect
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import get_args
+
+from distributor.errors import DistributorError
+from distributor.strategies.contract import IsolationLevel, Strategy
+
+NAMES = {
+    "naive": "distributor.strategies.naive.Naive",
+    "row_lock": "distributor.strategies.row_lock.RowLock",
+    "conditional_update": "distributor.strategies.conditional_update.ConditionalUpdate",
+}
+NAME_LENGTH_MAX = 40  # the column orders.strategy
+
+
+class UnusableStrategy(DistributorError):
+    """There is no such strategy, or it does not fit the contract in distributor/strategies/contract.py."""
+
+
+def load(name: str) -> Strategy:
+    """The strategy called ``name``; raises UnusableStrategy, saying what is wrong and what comes nearest."""
+    if name.endswith(".py"):
+        return _instance(_only_class(_module_of_file(Path(name)), name), name)
+    path = NAMES.get(name, name)
+    if "." not in path:
+        raise UnusableStrategy(f"there is no strategy {name!r}{_nearest(name)}; there are: {', '.join(NAMES)}")
+    module_name, _, class_name = path.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UnusableStrategy(f"strategy {name!r}: module {module_name!r} cannot be imported: {error}") from error
+    found = getattr(module, class_name, None)
+    if not inspect.isclass(found):
+        raise UnusableStrategy(f"strategy {name!r}: module {module_name!r} has no class {class_name!r}")
+    return _instance(found, name)
+
+
+def _nearest(name: str) -> str:
+    near = get_close_matches(name, NAMES, n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UnusableStrategy(f"strategy file {str(path)!r} does not exist (looked in {Path.cwd()})")
+    spec = importlib.util.spec_from_file_location(f"strategy_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UnusableStrategy(f"strategy file {str(path)!r} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a student's file may raise anything; they need to see what
+        raise UnusableStrategy(f"strategy file {str(path)!r}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _only_class(module: ModuleType, name: str) -> type:
+    classes = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value) and value.__module__ == module.__name__ and callable(getattr(value, "take", None))
+    ]
+    if len(classes) != 1:
+        raise UnusableStrategy(f"strategy file {name!r} must define one class with a method take, found {len(classes)}")
+    return classes[0]
+
+
+def _instance(strategy_class: type, name: str) -> Strategy:
+    try:
+        strategy: Strategy = strategy_class()
+    except TypeError as error:
+        raise UnusableStrategy(f"strategy {name!r}: {strategy_class.__name__} needs arguments: {error}") from error
+    problem = _problem(strategy)
+    if problem:
+        raise UnusableStrategy(f"strategy {name!r}: {strategy_class.__name__}: {problem}")
+    return strategy
+
+
+def _problem(strategy: object) -> str | None:
+    """What does not fit the contract: said at start, not at the first purchase."""
+    name = getattr(strategy, "name", None)
+    if not isinstance(name, str) or not 1 <= len(name) <= NAME_LENGTH_MAX:
+        return f"`name` must be a text of 1 to {NAME_LENGTH_MAX} characters"
+    if getattr(strategy, "isolation", None) not in get_args(IsolationLevel):
+        return f"`isolation` must be one of {', '.join(get_args(IsolationLevel))}"
+    retry_on = getattr(strategy, "retry_on", None)
+    if not isinstance(retry_on, frozenset) or not all(isinstance(state, str) for state in retry_on):
+        return "`retry_on` must be a frozenset of SQLSTATEs, such as frozenset({'40001'})"
+    groups_max = getattr(strategy, "groups_max", None)
+    if not isinstance(groups_max, int) or groups_max < 1:
+        return "`groups_max` must be a whole number from 1"
+    if not callable(getattr(strategy, "take", None)):
+        return "a method `take(connection, baskets)` is missing"
+    return None
