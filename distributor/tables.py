@@ -102,7 +102,7 @@ class Calendar(Base):
     )
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     epoch: Mapped[dt.datetime]
-    month_seconds: Mapped[float] = mapped_column(Double)
+    month_seconds: Mapped[float] = mapped_column(Double, server_default=text("60"))
     """By which the epoch was set: a system restarted with months of another length moves the epoch accordingly."""
 
 

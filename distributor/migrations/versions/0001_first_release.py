@@ -25,7 +25,7 @@ def _create_months() -> None:
         "calendar",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("epoch", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("month_seconds", sa.Double(), nullable=False),
+        sa.Column("month_seconds", sa.Double(), server_default=sa.text("60"), nullable=False),
         sa.CheckConstraint("id = 1", name="calendar_one_row"),
         sa.CheckConstraint("month_seconds > 0", name="calendar_month_seconds_positive"),
         sa.PrimaryKeyConstraint("id"),
