@@ -1,0 +1,263 @@
+"""The load processes against a small shop made for this test: same API, faults on demand, no database."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRICE = 250
+
+
+@dataclass
+class Books:
+    """The fake shop's state, under one lock."""
+
+    stock: dict[int, int]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    customers: dict[str, int] = field(default_factory=dict)
+    answers: dict[tuple[str, str], tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    sold: dict[int, int] = field(default_factory=dict)
+    carts: dict[str, dict[int, int]] = field(default_factory=dict)
+    finished: list[str] = field(default_factory=list)
+    orders: int = 0
+    lose_answer_every: int = 0
+    busy_every: int = 0
+    requests: int = 0
+
+    def buy(self, customer: str, key: str, lines: dict[int, int]) -> tuple[int, dict[str, Any]]:
+        known = self.answers.get((customer, key))
+        if known:
+            return known
+        short = [
+            {"stock_id": stock_id, "wanted": quantity, "available": self.stock[stock_id]}
+            for stock_id, quantity in lines.items()
+            if self.stock[stock_id] < quantity
+        ]
+        if short:
+            answer: tuple[int, dict[str, Any]] = (409, {"type": "urn:cds:problem:not-enough-stock", "lines": short})
+        else:
+            for stock_id, quantity in lines.items():
+                self.stock[stock_id] -= quantity
+                self.sold[stock_id] = self.sold.get(stock_id, 0) + quantity
+            self.orders += 1
+            total = sum(lines.values()) * PRICE
+            answer = (201, {"id": self.orders, "month": 1, "total": {"amount": total, "currency": "GBP"}})
+        self.answers[(customer, key)] = answer
+        return answer
+
+
+def handler_of(books: Books) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            return
+
+        def _handle(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length) or b"{}")
+            path = self.path.removeprefix("/api/v1").partition("?")[0]
+            customer = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+            with books.lock:
+                status, answer = self._answer(path, customer, body)
+            if status == 0:
+                self.close_connection = True
+                return
+            raw = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(raw)))
+            if status == 503:
+                self.send_header("Retry-After", "0")
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def _answer(self, path: str, customer: str, body: dict[str, Any]) -> tuple[int, Any]:
+            match (self.command, path.split("/")[1:]):
+                case ("POST", ["customers"]):
+                    known = books.customers.setdefault(body["email"], len(books.customers) + 1)
+                    return 201, {"id": known}
+                case ("POST", ["session"]):
+                    return 200, {"token": body["email"]}
+                case ("PUT", ["me", "card"]):
+                    return 200, {"brand": "Visa"}
+                case ("GET", ["products"]):
+                    return 200, {"items": [_product(number, left) for number, left in books.stock.items() if left]}
+                case ("POST", ["me", "finished"]):
+                    books.finished.append(customer)
+                    return 200, {"month": 1}
+                case ("POST", ["orders"]):
+                    return self._order(customer, body)
+                case ("GET", ["orders", *_]):
+                    return 200, {}
+                case (_, ["cart", *stock_id]):
+                    return self._cart(customer, int(stock_id[0]) if stock_id else 0, body)
+            return 404, {}
+
+        def _order(self, customer: str, body: dict[str, Any]) -> tuple[int, Any]:
+            books.requests += 1
+            if books.busy_every and books.requests % books.busy_every == 0:
+                return 503, {"type": "urn:cds:problem:busy"}
+            cart = books.carts.get(customer, {})
+            lines = {line["stock_id"]: line["quantity"] for line in body["lines"]} if "lines" in body else dict(cart)
+            answer = books.buy(customer, self.headers["Idempotency-Key"], lines)
+            if answer[0] == 201 and "lines" not in body:
+                cart.clear()
+            lost = books.lose_answer_every and books.requests % books.lose_answer_every == 0
+            return (0, {}) if lost else answer
+
+        def _cart(self, customer: str, stock_id: int, body: dict[str, Any]) -> tuple[int, Any]:
+            cart = books.carts.setdefault(customer, {})
+            if self.command == "PUT":
+                left = books.stock[stock_id]
+                if body["quantity"] > left:
+                    short = {"stock_id": stock_id, "wanted": body["quantity"], "available": left}
+                    return 409, {"lines": [short]}
+                cart[stock_id] = body["quantity"]
+            elif self.command == "DELETE":
+                cart.pop(stock_id, None)
+            return 200, {"lines": [{"stock_id": number, "quantity": count} for number, count in cart.items()]}
+
+        do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815 - the base class's names
+
+    return Handler
+
+
+def _product(number: int, left: int) -> dict[str, Any]:
+    price = {"amount": PRICE, "currency": "GBP"}
+    return {"stock_id": number, "sku": f"{10000 + number}", "name": "Lantern", "price": price, "available": left}
+
+
+@dataclass
+class Running:
+    books: Books
+    url: str
+
+
+@pytest.fixture
+def shop() -> Iterator[Running]:
+    books = Books(stock=dict.fromkeys(range(1, 6), 20))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(books))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield Running(books, f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def run_load(run_dir: Path, plan: dict[str, Any], news: list[dict[str, Any]]) -> dict[str, Any]:
+    """Run the load process to its end; its standard input stays open, as the driver's does."""
+    (run_dir / "plan.json").write_text(json.dumps(plan))
+    argv = [sys.executable, "-m", "scenarios.load", "--plan", str(run_dir / "plan.json")]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for line in news:
+            process.stdin.write(json.dumps(line) + "\n")
+        process.stdin.flush()
+        said = [json.loads(line) for line in process.stdout]
+        assert process.wait(timeout=60) == 0
+    assert said[-1]["event"] == "end"
+    result: dict[str, Any] = json.loads((run_dir / "load.json").read_text())
+    return result
+
+
+def history_of(run_dir: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run_dir / "history.jsonl").read_text().splitlines()]
+
+
+def orders_plan(url: str, baskets: list[Any]) -> dict[str, Any]:
+    customers = ["guest 1", "customer 2", "customer 3"]
+    return {"mode": "orders", "shop": url, "workers": 4, "seed": 7, "customers": customers, "baskets": baskets}
+
+
+def test_baskets_are_bought_reduced_or_given_up_and_the_history_agrees_with_the_shop(
+    shop: Running, tmp_path: Path
+) -> None:
+    """O3, R1: demand of 100 for 20 units sells exactly 20; every customer says finished once."""
+    baskets = [[f"b{number}", number % 3, [["10001", 10], ["10002", 1]]] for number in range(10)]
+    result = run_load(tmp_path, orders_plan(shop.url, baskets), [])
+    assert shop.books.sold[1] == 20
+    assert result["baskets"] == 10
+    assert result["statuses"]["POST /orders 409"] >= 8
+    assert result["requests"]["POST /orders"]["failures"] == 0, "a refusal for lack of stock is no failure"
+    assert sorted(shop.books.finished) == sorted(shop.books.customers)
+    ends = [row for row in history_of(tmp_path) if row["type"] != "invoke"]
+    assert sum(row["type"] == "ok" for row in ends) == shop.books.orders
+
+
+def test_a_lost_answer_is_asked_for_with_the_same_key_under_a_new_process_number(shop: Running, tmp_path: Path) -> None:
+    """O2, H3, P3: nothing is bought twice although every third answer is lost."""
+    shop.books.lose_answer_every = 3
+    baskets = [[f"b{number}", number % 3, [["10003", 1]]] for number in range(15)]
+    result = run_load(tmp_path, orders_plan(shop.url, baskets), [])
+    assert shop.books.sold[3] == 15
+    assert shop.books.orders == 15
+    assert result["counters"]["unknown answers resolved"] >= 5
+    rows = history_of(tmp_path)
+    invoked = {row["index"]: row for row in rows if row["type"] == "invoke"}
+    for row in (row for row in rows if row["type"] == "info"):
+        later = [other for other in invoked.values() if other["key"] == row["key"] and other["index"] > row["index"]]
+        assert later, "an unknown outcome was not asked for again"
+        assert later[0]["process"] != row["process"]
+
+
+def test_a_busy_shop_is_an_error_of_the_shop_and_is_asked_again_with_the_same_key(shop: Running, tmp_path: Path) -> None:
+    """C49: 503 is never a success."""
+    shop.books.busy_every = 4
+    result = run_load(tmp_path, orders_plan(shop.url, [[f"b{n}", n % 3, [["10004", 1]]] for n in range(12)]), [])
+    assert shop.books.sold[4] == 12
+    assert result["requests"]["POST /orders"]["failures"] == result["statuses"]["POST /orders 503"] >= 3
+
+
+def test_monthly_customers_shop_with_carts_and_stop_when_no_month_is_to_come(shop: Running, tmp_path: Path) -> None:
+    """N1: each says finished once in the month, then waits; the end of the months ends the load."""
+    plan = {"mode": "months", "shop": shop.url, "workers": 5, "seed": 3, "customers": [f"c{n}" for n in range(5)]}
+    plan |= {"finish": True, "pause_seconds": 0.01, "baskets": []}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    argv = [sys.executable, "-m", "scenarios.load", "--plan", str(tmp_path / "plan.json")]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps({"month": 1, "open": True, "over": False}) + "\n")
+        process.stdin.flush()
+        while len(shop.books.finished) < 5:
+            assert process.stdout.readline(), "the load ended before its customers were done"
+        process.stdin.write(json.dumps({"month": 1, "open": False, "over": True}) + "\n")
+        process.stdin.flush()
+        process.stdout.read()
+        assert process.wait(timeout=30) == 0
+    assert len(shop.books.finished) == len(set(shop.books.finished)) == 5
+    assert sum(shop.books.sold.values()) > 0
+    assert all(left >= 0 for left in shop.books.stock.values())
+
+
+def test_in_a_race_everybody_asks_for_the_same_good_and_the_units_decide_the_winners(
+    shop: Running, tmp_path: Path
+) -> None:
+    """X1, X2."""
+    shop.books.stock = {1: 1, 2: 3}
+    plan = {"mode": "race", "shop": shop.url, "workers": 6, "seed": 5, "customers": [f"c{n}" for n in range(6)]}
+    run_load(tmp_path, plan | {"seconds": 20, "baskets": []}, [])
+    rounds = (tmp_path / "rounds.csv").read_text().splitlines()
+    assert rounds[1:] == ["1,10001,1,1", "2,10002,3,3"]
+
+
+def test_the_end_of_the_driver_ends_the_load_and_leaves_what_is_known(shop: Running, tmp_path: Path) -> None:
+    """L2, L3: closing standard input is enough; the result says that it was interrupted."""
+    plan = {"mode": "months", "shop": shop.url, "workers": 2, "seed": 3, "customers": ["a", "b"], "baskets": []}
+    (tmp_path / "plan.json").write_text(json.dumps(plan | {"finish": True, "pause_seconds": 0.01}))
+    argv = [sys.executable, "-m", "scenarios.load", "--plan", str(tmp_path / "plan.json")]
+    done = subprocess.run(argv, cwd=ROOT, input="", capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "load.json").read_text())["interrupted"] is True
