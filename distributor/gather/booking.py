@@ -1,0 +1,267 @@
+"""Supplies in the database: booked once, added to stock, accepted or taken back.
+
+S1  One transaction books one manufacturer's offer whole; a crash leaves all of it or nothing.
+S2  One supply a manufacturer and month (unique). The same content again changes nothing; another content is a conflict.
+S3  Booking only adds to ``supplied`` and taking back only adds to ``withdrawn``: sales in the meantime are never undone.
+S4  Stock rows are locked in id order, as purchases do, so that the two cannot deadlock.
+S5  Booking holds the month's row (shared), so none slips in once the month is closing. This stops a paused gatherer
+    that wakes up later, too.
+S6  At most what is available is taken back, however much the manufacturer claims.
+
+Called by rounds.py, in threads. Lock order: month, manufacturer's name, supply, product, stock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from distributor.errors import DistributorError
+from distributor.gather.feed import Offer, canonical_name
+
+NAMES_LOCK = 0x4344_5304  # beside distributor.months.gate.SALES_GATE
+
+
+class MonthOver(DistributorError):
+    """The month takes no more supplies."""
+
+
+class OfferChanged(DistributorError):
+    """Another offer of the same manufacturer was booked for this month before."""
+
+
+class NameTaken(DistributorError):
+    """Another manufacturer has a name that cannot be told apart from this one."""
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """A supply that was booked, while its manufacturer may not know yet that we took it."""
+
+    supply_id: int
+    month: int
+    content_sha256: str
+    empty: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is left to do with one manufacturer: first settle, then ask for the month's offer."""
+
+    code: str
+    unsettled: tuple[Unsettled, ...]
+    ask: bool
+
+
+_TASKS = text(
+    """
+    SELECT manufacturer.code, supply.id AS supply_id, supply.month, supply.content_sha256,
+           NOT EXISTS (SELECT FROM supply_line WHERE supply_line.supply_id = supply.id) AS empty,
+           CAST(:month AS integer) IS NOT NULL AND NOT EXISTS (
+               SELECT FROM supply AS booked WHERE booked.manufacturer_id = manufacturer.id AND booked.month = :month
+           ) AS ask
+    FROM manufacturer LEFT JOIN supply
+      ON supply.manufacturer_id = manufacturer.id AND supply.accepted_at IS NULL AND supply.refused_at IS NULL
+    WHERE manufacturer.code = ANY(:codes)
+    ORDER BY manufacturer.id, supply.month
+    """
+)
+
+
+def tasks(connection: Connection, codes: Sequence[str], month: int | None) -> list[Task]:
+    """What is left to do, for ``month`` or, where it is None, only for earlier supplies."""
+    found: dict[str, Task] = {}
+    for row in connection.execute(_TASKS, {"codes": list(codes), "month": month}):
+        before = found.get(row.code, Task(row.code, (), row.ask))
+        new = () if row.supply_id is None else (Unsettled(row.supply_id, row.month, row.content_sha256, row.empty),)
+        found[row.code] = Task(row.code, before.unsettled + new, row.ask)
+    return [task for task in found.values() if task.ask or task.unsettled]
+
+
+_MONTH = text("SELECT state FROM month WHERE number = :month FOR SHARE")
+
+_MANUFACTURER = text("SELECT id, name FROM manufacturer WHERE code = :code")
+
+_SUPPLY = text(
+    """
+    INSERT INTO supply (manufacturer_id, month, content_sha256) VALUES (:manufacturer_id, :month, :content_sha256)
+    ON CONFLICT ON CONSTRAINT supply_manufacturer_month DO NOTHING RETURNING id
+    """
+)
+
+_BOOKED = text("SELECT id, content_sha256 FROM supply WHERE manufacturer_id = :manufacturer_id AND month = :month")
+
+# In sku order, so that two gatherers that bring the same new skus wait for one another instead of deadlocking.
+_PRODUCTS = text(
+    """
+    INSERT INTO product (sku)
+    SELECT offered.sku FROM unnest(CAST(:skus AS text[])) AS offered (sku)
+    WHERE NOT EXISTS (SELECT FROM product WHERE product.sku = offered.sku)
+    ORDER BY offered.sku
+    ON CONFLICT (sku) DO NOTHING
+    """
+)
+
+_STOCK_ROWS = text(
+    """
+    INSERT INTO stock (product_id, manufacturer_id, name, price_minor, currency)
+    SELECT product.id, :manufacturer_id, offered.name, offered.price_minor, :currency
+    FROM unnest(CAST(:skus AS text[]), CAST(:names AS text[]), CAST(:prices AS bigint[]))
+         AS offered (sku, name, price_minor)
+    JOIN product ON product.sku = offered.sku
+    WHERE NOT EXISTS (
+        SELECT FROM stock WHERE stock.product_id = product.id AND stock.manufacturer_id = :manufacturer_id
+    )
+    ORDER BY product.id
+    ON CONFLICT ON CONSTRAINT stock_product_manufacturer DO NOTHING
+    """
+)
+
+_LOCK_STOCK = text(
+    """
+    SELECT stock.id, product.sku FROM stock JOIN product ON product.id = stock.product_id
+    WHERE stock.manufacturer_id = :manufacturer_id AND product.sku = ANY(:skus)
+    ORDER BY stock.id FOR NO KEY UPDATE OF stock
+    """
+)
+
+# An UPDATE … FROM that names the rows by id: they are locked already.
+_ADD = text(
+    """
+    UPDATE stock SET supplied = stock.supplied + offered.quantity, name = offered.name,
+                     price_minor = offered.price_minor, currency = :currency
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:names AS text[]), CAST(:prices AS bigint[]), CAST(:quantities AS bigint[]))
+         AS offered (id, name, price_minor, quantity)
+    WHERE stock.id = offered.id
+    """
+)
+
+_LINES = text(
+    """
+    INSERT INTO supply_line (supply_id, stock_id, quantity)
+    SELECT :supply_id, offered.id, offered.quantity
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:quantities AS bigint[])) AS offered (id, quantity)
+    """
+)
+
+
+def book(connection: Connection, offer: Offer) -> Unsettled:
+    """Add the offer to stock, once (S2), within the caller's transaction; raises MonthOver, OfferChanged, NameTaken."""
+    if connection.scalar(_MONTH, {"month": offer.month}) not in ("gathering", "open"):
+        raise MonthOver
+    manufacturer = connection.execute(_MANUFACTURER, {"code": offer.manufacturer_code}).one()
+    if manufacturer.name != offer.manufacturer_name:
+        _rename(connection, offer.manufacturer_code, offer.manufacturer_name)
+    key = {"manufacturer_id": manufacturer.id, "month": offer.month}
+    supply_id = connection.scalar(_SUPPLY, {**key, "content_sha256": offer.content_sha256})
+    if supply_id is None:
+        booked = connection.execute(_BOOKED, key).one()
+        if booked.content_sha256 != offer.content_sha256:
+            raise OfferChanged
+        return Unsettled(booked.id, offer.month, offer.content_sha256, not offer.items)
+    if offer.items:
+        _add_to_stock(connection, offer, manufacturer.id, supply_id)
+    return Unsettled(supply_id, offer.month, offer.content_sha256, not offer.items)
+
+
+def _add_to_stock(connection: Connection, offer: Offer, manufacturer_id: int, supply_id: int) -> None:
+    by_sku = {item.sku: item for item in offer.items}
+    values = {
+        "manufacturer_id": manufacturer_id,
+        "currency": offer.items[0].currency,
+        "skus": list(by_sku),
+        "names": [item.name for item in offer.items],
+        "prices": [item.price_minor for item in offer.items],
+    }
+    connection.execute(_PRODUCTS, values)
+    connection.execute(_STOCK_ROWS, values)
+    locked = connection.execute(_LOCK_STOCK, values).all()
+    items = [by_sku[row.sku] for row in locked]
+    values = {
+        "supply_id": supply_id,
+        "currency": offer.items[0].currency,
+        "ids": [row.id for row in locked],
+        "names": [item.name for item in items],
+        "prices": [item.price_minor for item in items],
+        "quantities": [item.quantity for item in items],
+    }
+    connection.execute(_ADD, values)
+    connection.execute(_LINES, values)
+
+
+def _rename(connection: Connection, code: str, name: str) -> None:
+    """One renames at a time, so that two cannot take the same name at once."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": NAMES_LOCK})
+    others = connection.execute(text("SELECT code, name FROM manufacturer WHERE code <> :code"), {"code": code})
+    wanted = canonical_name(name)
+    for other in others:
+        if wanted in (canonical_name(other.name), canonical_name(other.code)):
+            message = f"the name cannot be told apart from that of {other.code}"
+            raise NameTaken(message)
+    connection.execute(text("UPDATE manufacturer SET name = :name WHERE code = :code"), {"code": code, "name": name})
+
+
+def mark_accepted(connection: Connection, supply_id: int) -> bool:
+    """The manufacturer knows that we took the supply."""
+    return bool(
+        connection.execute(
+            text(
+                "UPDATE supply SET accepted_at = clock_timestamp()"
+                " WHERE id = :supply_id AND accepted_at IS NULL AND refused_at IS NULL"
+            ),
+            {"supply_id": supply_id},
+        ).rowcount
+    )
+
+
+_REFUSED = text(
+    """
+    UPDATE supply SET refused_at = clock_timestamp()
+    WHERE id = :supply_id AND accepted_at IS NULL AND refused_at IS NULL
+    """
+)
+
+_LOCK_SUPPLIED = text(
+    """
+    SELECT stock.id FROM stock JOIN supply_line AS line ON line.stock_id = stock.id
+    WHERE line.supply_id = :supply_id
+    ORDER BY stock.id FOR NO KEY UPDATE OF stock
+    """
+)
+
+_TAKE_BACK = text(
+    """
+    WITH taken AS (
+        UPDATE supply_line AS line
+        SET withdrawn = least(line.quantity, stock.supplied - stock.withdrawn - stock.sold)
+        FROM stock WHERE stock.id = line.stock_id AND line.supply_id = :supply_id
+        RETURNING line.stock_id, line.withdrawn
+    )
+    UPDATE stock SET withdrawn = stock.withdrawn + taken.withdrawn FROM taken WHERE stock.id = taken.stock_id
+    """
+)
+
+
+def withdraw(connection: Connection, supply_id: int) -> bool:
+    """Take back what is still there of a supply whose acceptance was refused (S6); False if it was settled meanwhile."""
+    if not connection.execute(_REFUSED, {"supply_id": supply_id}).rowcount:
+        return False
+    connection.execute(_LOCK_SUPPLIED, {"supply_id": supply_id})
+    connection.execute(_TAKE_BACK, {"supply_id": supply_id})
+    return True
+
+
+_ATTEMPT = text(
+    """
+    INSERT INTO gather_attempt (manufacturer_id, month, outcome, reason)
+    SELECT id, :month, :outcome, :reason FROM manufacturer WHERE code = :code
+    ON CONFLICT (manufacturer_id, month) DO UPDATE
+    SET outcome = excluded.outcome, reason = excluded.reason, attempts = gather_attempt.attempts + 1,
+        at = clock_timestamp()
+    """
+)
+
+
+def record_attempt(connection: Connection, code: str, month: int, outcome: str, reason: str | None) -> None:
+    """What became of the last attempt, for people to see."""
+    connection.execute(_ATTEMPT, {"code": code, "month": month, "outcome": outcome, "reason": reason})

@@ -1,0 +1,181 @@
+"""One round of the gather: every manufacturer that is still missing is asked, all at the same time.
+
+R1  A manufacturer's trouble ends its own task, with an outcome and a reason for people to see, and no other.
+R2  Nobody is asked for a month before every earlier supply of its was settled, for asking releases what was not accepted.
+R3  A supply counts as accepted or refused only when the manufacturer said so; anything else is asked again (H5).
+
+Called by gatherer.py, in a thread of its own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from distributor.database import Retries, repeat, transaction
+from distributor.errors import DistributorError
+from distributor.gather.booking import (
+    MonthOver,
+    NameTaken,
+    OfferChanged,
+    Task,
+    Unsettled,
+    book,
+    mark_accepted,
+    record_attempt,
+    tasks,
+    withdraw,
+)
+from distributor.gather.client import Client, ManufacturerError, Partner, Refused, TimedOut
+from distributor.gather.feed import FeedRefused, read_offer
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Outcome(Enum):
+    """Of one attempt; the values are those in ``gather_attempt``."""
+
+    BOOKED = "booked"  # its goods are in stock
+    EMPTY = "empty"  # it has nothing to offer this month
+    UNAVAILABLE = "unavailable"  # no usable answer; asked again while the month is open
+    TIMEOUT = "timeout"  # no complete answer in time; asked again while the month is open
+    REFUSED = "refused"  # what it answered cannot be booked, or it refused that we take its offer
+    CONFLICT = "conflict"  # it answered something else than what was booked for the same month
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a round needs to know of the settings."""
+
+    partners: Mapping[str, Partner]
+    concurrency: int
+    deadline_seconds: float
+    bytes_max: int
+    currency: str
+    transaction_attempts_max: int
+
+
+class Round:
+    """Runs many rounds, one after the other; remembers each manufacturer's trouble, so that it is logged once."""
+
+    def __init__(self, engine: Engine, executor: Executor, plan: Plan) -> None:
+        self._engine = engine
+        self._executor = executor
+        self._plan = plan
+        self._troubles: dict[str, str] = {}
+
+    async def run(self, month: int | None) -> bool:
+        """Ask everybody who is missing in ``month`` (None: only settle earlier supplies); True if nothing is left."""
+        left = await self._write(partial(tasks, codes=list(self._plan.partners), month=month))
+        if not left:
+            return True
+        turns = asyncio.Semaphore(self._plan.concurrency)
+        async with Client(
+            self._plan.partners, deadline_seconds=self._plan.deadline_seconds, bytes_max=self._plan.bytes_max
+        ) as client:
+
+            async def in_turn(task: Task) -> bool:
+                async with turns:
+                    return await self._one(client, task, month)
+
+            done = await asyncio.gather(*(in_turn(task) for task in left), return_exceptions=True)
+        for task, result in zip(left, done, strict=True):
+            if isinstance(result, BaseException):
+                logger.error("gather from %s failed", task.code, exc_info=result)
+        complete = sum(result is True for result in done)
+        logger.info("gathered month=%s asked=%d complete=%d", month, len(left), complete)
+        return complete == len(left)
+
+    async def _one(self, client: Client, task: Task, month: int | None) -> bool:
+        """Everything that is left to do with one manufacturer; True if it is done."""
+        try:
+            for supply in task.unsettled:
+                if not await self._settle(client, task.code, supply):
+                    if task.ask and month is not None:
+                        reason = f"it did not confirm yet that we took its offer of month {supply.month}"
+                        await self._record(task.code, month, Outcome.UNAVAILABLE, reason)
+                    return False
+            if not task.ask or month is None:
+                return True
+            return await self._ask(client, task.code, month)
+        except DistributorError as error:  # the database's trouble, not the manufacturer's: the next round tries again
+            self._log_trouble(task.code, f"not booked: {error}")
+            return False
+
+    async def _ask(self, client: Client, code: str, month: int) -> bool:
+        try:
+            answer = await client.offer(code, month)
+            offer = read_offer(answer.body, answer.content_type, code=code, month=month, currency=self._plan.currency)
+            supply = await self._write(partial(book, offer=offer))
+        except TimedOut as error:
+            return await self._record(code, month, Outcome.TIMEOUT, str(error))
+        except (Refused, FeedRefused, NameTaken) as error:
+            return await self._record(code, month, Outcome.REFUSED, str(error))
+        except OfferChanged as error:
+            return await self._record(code, month, Outcome.CONFLICT, str(error))
+        except (ManufacturerError, MonthOver) as error:
+            return await self._record(code, month, Outcome.UNAVAILABLE, str(error))
+        return await self._settle(client, code, supply)
+
+    async def _settle(self, client: Client, code: str, supply: Unsettled) -> bool:
+        """Tell the manufacturer that we took the supply; True when that is decided either way (R3)."""
+        booked = Outcome.EMPTY if supply.empty else Outcome.BOOKED
+        try:
+            await client.accept(code, supply.month, supply.content_sha256)
+        except Refused as error:
+            reason = f"it does not let us take its offer; what was left of it was taken back: {error}"
+            await self._record(
+                code, supply.month, Outcome.REFUSED, reason, partial(withdraw, supply_id=supply.supply_id)
+            )
+            return True
+        except ManufacturerError as error:
+            await self._record(code, supply.month, booked, f"not accepted yet: {error}")
+            return False
+        await self._record(code, supply.month, booked, None, partial(mark_accepted, supply_id=supply.supply_id))
+        return True
+
+    async def _record(
+        self,
+        code: str,
+        month: int,
+        outcome: Outcome,
+        reason: str | None,
+        effect: Callable[[Connection], object] = lambda _: None,
+    ) -> bool:
+        """Note the outcome, together with ``effect``. Answers False: what goes through here with a reason is not done."""
+
+        def write(connection: Connection) -> None:
+            effect(connection)
+            record_attempt(connection, code, month, outcome.value, reason)
+
+        if reason is None:
+            self._troubles.pop(code, None)
+        else:
+            self._log_trouble(code, f"month {month}: {outcome.value}: {reason}")
+        await self._write(write)
+        return False
+
+    def _log_trouble(self, code: str, trouble: str) -> None:
+        """Once, not with every round: a manufacturer that stays away must not fill the log."""
+        if self._troubles.get(code) != trouble:
+            self._troubles[code] = trouble
+            logger.warning("gather from %s: %s", code, trouble)
+
+    def _write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
+        """``work`` in a transaction of its own, in a thread: the other manufacturers' answers do not wait for it."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, self._transact, work)
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        def attempt() -> T:
+            with transaction(self._engine) as connection:
+                return work(connection)
+
+        return repeat(attempt, Retries(self._plan.transaction_attempts_max))
