@@ -59,7 +59,9 @@ class Trip:
         self._pause = pause
         self._seed = seed
 
-    def make(self, wanted: Sequence[Wish], keys: Callable[[int], str], *, direct: bool) -> tuple[dict[int, int], Bought]:
+    def make(
+        self, wanted: Sequence[Wish], keys: Callable[[int], str], *, direct: bool
+    ) -> tuple[dict[int, int], Bought]:
         """What was wanted of what the shop showed, and what became of it."""
         goods = favourites(self._shop.page(1), self._seed)
         lines = chosen(wanted, goods) if goods else {}
@@ -112,8 +114,8 @@ class Trip:
 
     def _ask(self, method: str, path: str, name: str, body: object = None) -> Any:
         """As this customer; a session that is gone is renewed once."""
-        reply = self._shop.call_until_answered(method, path, name, body, self._account.token)
+        reply = self._shop.call_until_answered(method, path, name, body, token=self._account.token)
         if reply.status == 401:
             self._shop.sign_in(self._account)
-            reply = self._shop.call_until_answered(method, path, name, body, self._account.token)
+            reply = self._shop.call_until_answered(method, path, name, body, token=self._account.token)
         return reply

@@ -17,13 +17,12 @@ from typing import Any
 
 import gevent
 import gevent.os
-from locust.env import Environment
 
 from scenarios.figures import Figures
 from scenarios.monthly_shopping import MonthlyShopping
 from scenarios.order_replay import OrderReplay
 from scenarios.stock_race import StockRace
-from scenarios.workload import Worker, Workload
+from scenarios.workload import Hall, Worker, Workload
 
 RESULT_FILE = "load.json"
 PROGRESS_SECONDS = 0.5
@@ -50,10 +49,11 @@ class Load:
         self._figures = Figures()
         self._workload = WORKLOADS[plan["mode"]](plan, run_dir, self._figures)
         self._interrupted = False
-        self._environment = Environment(user_classes=[Worker], host=plan["shop"])
-        self._environment.workload = self._workload  # read by each Worker
-        self._environment.events.request.add_listener(self._on_request)
-        self._environment.events.user_error.add_listener(self._on_user_error)
+        self._environment = Hall(user_classes=[Worker], host=plan["shop"])
+        self._environment.workload = self._workload
+        events: Any = self._environment.events  # untyped in Locust
+        events.request.add_listener(self._on_request)
+        events.user_error.add_listener(self._on_user_error)
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):

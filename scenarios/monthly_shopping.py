@@ -5,7 +5,6 @@ N2  With ``plan["finish"]`` false nobody says so: months then end because their 
 """
 
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,6 @@ class MonthlyShopping(Workload):
     def __init__(self, plan: dict[str, Any], run_dir: Path, figures: Figures) -> None:
         super().__init__(plan, run_dir, figures)
         self._next_account = 0
-        self._baskets = 0
-
-    def prepare(self, shop: Shop) -> None:  # noqa: ARG002 - nothing to ask the shop for
-        self.figures.started = time.monotonic()
 
     def shop(self, shop: Shop, buyer: Buyer) -> None:
         number = self._next_account
@@ -54,6 +49,4 @@ class MonthlyShopping(Workload):
             wanted, bought = trip.make(wishes(rng), keys, direct=rng.random() < DIRECT_SHARE)
             gevent.sleep(rng.random() * pause)
             if wanted:
-                self._baskets += 1
-                second = int(time.monotonic() - self.figures.started)
-                self.record(self._baskets, f"month {month}", self.accounts[number], wanted, bought, second)
+                self.record(f"month {month}", self.accounts[number], wanted, bought)

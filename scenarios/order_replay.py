@@ -4,7 +4,6 @@ R1  Baskets start in the order of the file; W are under way at once.
 R2  A good that the shop does not offer at the start makes its line be left out, counted, never an error.
 """
 
-import time
 from collections import Counter, deque
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ class OrderReplay(Workload):
 
     def prepare(self, shop: Shop) -> None:
         self._stock_ids = {item["sku"]: item["stock_id"] for item in shop.catalogue()}
-        self.figures.started = time.monotonic()
 
     def shop(self, shop: Shop, buyer: Buyer) -> None:
         while self._baskets:
@@ -37,11 +35,8 @@ class OrderReplay(Workload):
             wanted = {self._stock_ids[sku]: quantity for sku, quantity in lines if sku in self._stock_ids}
             self.figures.counters["lines not offered"] += len(lines) - len(wanted)
             keys = f"s{self.plan['seed']}-b{number}-{{}}".format
-            if wanted:
-                bought = buyer.buy(account, wanted, keys)
-            else:
-                bought = Bought(End.SOLD_OUT)
-            self.record(number, reference, account, wanted, bought, int(time.monotonic() - self.figures.started))
+            bought = buyer.buy(account, wanted, keys) if wanted else Bought(End.SOLD_OUT)
+            self.record(reference, account, wanted, bought)
             self._left_of_customer[customer] -= 1
             if not self._left_of_customer[customer]:
                 shop.finished(account)

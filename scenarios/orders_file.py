@@ -178,7 +178,9 @@ def _day_first(data: list[tuple[int, list[str]]], column: int) -> bool:
     """Whether 02/03/2010 means the second of March: only if some date of the file cannot be read the other way."""
     return any(
         match and int(match[1]) > 12
-        for match in {fields[column]: _SLASHES.match(fields[column]) for _, fields in data if len(fields) > column}.values()
+        for match in {
+            fields[column]: _SLASHES.match(fields[column]) for _, fields in data if len(fields) > column
+        }.values()
     )
 
 

@@ -51,9 +51,10 @@ class Import:
     def summary(self) -> list[str]:
         """What was taken and what was left out and why, for people."""
         guests = sum(name.startswith("guest ") for name in self.customers)
+        units = sum(good.demand for good in self.goods)
+        who = f"{len(self.baskets)} baskets of {len(self.customers)} customers ({guests} guests)"
         head = [
-            f"{self.lines_read} lines read: {len(self.baskets)} baskets of {len(self.customers)} customers "
-            f"({guests} guests), {len(self.goods)} goods, {sum(good.demand for good in self.goods)} units wanted",
+            f"{self.lines_read} lines read: {who}, {len(self.goods)} goods, {units} units wanted",
             f"{self.lines_merged} lines named a good that their basket had already; they were merged",
             f"{len(self.left_out)} lines left out:",
         ]

@@ -5,7 +5,7 @@ S1  A refusal that is part of shopping (409, 402, 503 with Retry-After) never co
 S2  Nothing is sent twice by itself: the client's retries are off, whoever asks again decides so in the open.
 """
 
-import datetime
+import datetime as dt
 import json
 import time
 from collections.abc import Mapping
@@ -46,17 +46,9 @@ class Shop:
     """One customer's dealings with the shop. One request at a time."""
 
     def __init__(self, client: FastHttpSession) -> None:
-        self._client = client
+        self._client: Any = client  # half typed
 
-    def call(  # noqa: PLR0913 - one request's parts
-        self,
-        method: str,
-        path: str,
-        name: str,
-        body: object = None,
-        token: str = "",
-        key: str = "",
-    ) -> Reply:
+    def call(self, method: str, path: str, name: str, body: object = None, *, token: str = "", key: str = "") -> Reply:
         """One request, counted under ``name``; never raises for what the network or the shop does."""
         headers = {"Accept": "application/json"}
         if token:
@@ -78,13 +70,13 @@ class Shop:
                 response.failure(reply.error or f"{reply.status} {reply.problem}".strip())
         return reply
 
-    def call_until_answered(  # noqa: PLR0913 - one request's parts, and the time for it
-        self, method: str, path: str, name: str, body: object = None, token: str = "", seconds: float = 60.0
+    def call_until_answered(
+        self, method: str, path: str, name: str, body: object = None, *, token: str = "", seconds: float = 60.0
     ) -> Reply:
         """Ask again while nobody answers or the shop is busy. Only for what may be done twice. Raises ShopError."""
         deadline = time.monotonic() + seconds
         while True:
-            reply = self.call(method, path, name, body, token)
+            reply = self.call(method, path, name, body, token=token)
             if reply.status is not None and reply.status < 500 and reply.status != 429:
                 return reply
             if time.monotonic() >= deadline:
@@ -104,9 +96,9 @@ class Shop:
         if isinstance(known, int):
             account.customer_id = known
         self.sign_in(account)
-        expiry = f"12/{(datetime.datetime.now(datetime.UTC).year + CARD_YEARS_AHEAD) % 100:02}"
+        expiry = f"12/{(dt.datetime.now(dt.UTC).year + CARD_YEARS_AHEAD) % 100:02}"
         card = {"number": CARD_NUMBER, "expiry": expiry, "holder": f"{account.first_name} {account.last_name}"}
-        reply = self.call_until_answered("PUT", "/me/card", "PUT /me/card", card, account.token)
+        reply = self.call_until_answered("PUT", "/me/card", "PUT /me/card", card, token=account.token)
         if reply.status != 200:
             raise ShopError(f"card of {account.email}: {_said(reply)}")
 
@@ -168,7 +160,7 @@ class Shop:
         body: dict[str, Any] = {}
         if lines is not None:
             body["lines"] = [{"stock_id": stock_id, "quantity": quantity} for stock_id, quantity in lines.items()]
-        return self.call("POST", "/orders", "POST /orders", body, account.token, key)
+        return self.call("POST", "/orders", "POST /orders", body, token=account.token, key=key)
 
 
 def _reply(response: Any) -> Reply:

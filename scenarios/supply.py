@@ -46,6 +46,4 @@ def write_catalogue(path: Path, rows: Sequence[Supplied]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
-        writer.writerows(
-            (row.sku, row.name, row.manufacturer, row.price_minor, CURRENCY, row.units, 0) for row in rows
-        )
+        writer.writerows((row.sku, row.name, row.manufacturer, row.price_minor, CURRENCY, row.units, 0) for row in rows)

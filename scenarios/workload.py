@@ -4,10 +4,11 @@ W1  Shopping begins when every customer is signed up: a month can only end "fini
 W2  A worker that meets what no shop should do ends the whole load with that error; nothing goes on half blind.
 """
 
+import abc
 import csv
 import hashlib
+import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +17,7 @@ import gevent
 import gevent.event
 import gevent.lock
 from locust import FastHttpUser, constant, task
+from locust.env import Environment
 from locust.exception import StopUser
 
 from scenarios.buying import Bought, Buyer
@@ -33,7 +35,13 @@ ORDERS_HEADER = (
 )
 
 
-class Worker(FastHttpUser):  # type: ignore[misc]
+class Hall(Environment):
+    """Locust's environment, with the work that its users do."""
+
+    workload: "Workload"
+
+
+class Worker(FastHttpUser):
     """A Locust user; what it does is the workload's business."""
 
     wait_time = constant(0)
@@ -43,7 +51,9 @@ class Worker(FastHttpUser):  # type: ignore[misc]
     max_redirects = 0
     concurrency = 1
 
-    @task  # type: ignore[untyped-decorator]
+    environment: Hall
+
+    @task
     def work(self) -> None:
         self.environment.workload.run(Shop(self.client))
         raise StopUser
@@ -82,7 +92,7 @@ class Months:
         return self.is_open and self.number == number and not self.over
 
 
-class Workload:
+class Workload(abc.ABC):
     """Base of the loads. Subclasses say what a worker does once everybody is signed up."""
 
     def __init__(self, plan: dict[str, Any], run_dir: Path, figures: Figures) -> None:
@@ -116,12 +126,12 @@ class Workload:
         if not self._workers_left:
             self.done.set()
 
-    def prepare(self, shop: Shop) -> None:
+    def prepare(self, shop: Shop) -> None:  # noqa: B027 - not every load has something to prepare
         """Once, when everybody is signed up, before anybody shops."""
 
+    @abc.abstractmethod
     def shop(self, shop: Shop, buyer: Buyer) -> None:
         """Everything a worker buys."""
-        raise RuntimeError("a workload must say what is bought")
 
     def _sign_up(self, shop: Shop) -> None:
         while self._waiting_accounts:
@@ -131,13 +141,12 @@ class Workload:
             self.signed_up_count += 1
             if self.signed_up_count == len(self.accounts):
                 self.prepare(shop)
+                self.figures.started = time.monotonic()
                 self.signed_up.set()
 
     # -- what is kept of it -------------------------------------------------------------------------------------
 
-    def record(  # noqa: PLR0913 - one row of orders.csv
-        self, number: int, reference: str, account: Account, wanted: dict[int, int], bought: Bought, second: int
-    ) -> None:
+    def record(self, reference: str, account: Account, wanted: dict[int, int], bought: Bought) -> None:
         """One basket's outcome, written at once."""
         self.baskets_ended += 1
         self.figures.counters[f"baskets {bought.end.value}"] += 1
@@ -146,10 +155,10 @@ class Workload:
         self.figures.counters["unknown answers"] += bought.unknowns
         if bought.unknowns and bought.end.value != "unknown":
             self.figures.counters["unknown answers resolved"] += bought.unknowns
-        self.figures.per_second[second] += 1
+        self.figures.per_second[int(time.monotonic() - self.figures.started)] += 1
         self._csv.writerow(
             (
-                *(number, reference, account.customer_id, bought.month, bought.end.value, bought.order_id),
+                *(self.baskets_ended, reference, account.customer_id, bought.month, bought.end.value, bought.order_id),
                 *(len(wanted), len(bought.lines), sum(wanted.values()), sum(bought.lines.values())),
                 *(bought.total_minor, bought.keys, bought.requests, bought.unknowns),
                 *(f"{bought.seconds:.3f}", bought.problem),
@@ -176,8 +185,3 @@ def account(secret: str, number: int, name: str) -> Account:
     password = hashlib.sha256(f"{secret}/{number}".encode()).hexdigest()[:24]
     tag = hashlib.sha256(f"tag/{secret}".encode()).hexdigest()[:6]
     return Account(f"customer-{number}.{tag}@example.org", password, "Customer", name)
-
-
-def spread(items: Sequence[Any], parts: int) -> list[list[Any]]:
-    """Deal items round into ``parts`` lists."""
-    return [list(items[part::parts]) for part in range(parts)]

@@ -212,7 +212,9 @@ def test_a_lost_answer_is_asked_for_with_the_same_key_under_a_new_process_number
         assert later[0]["process"] != row["process"]
 
 
-def test_a_busy_shop_is_an_error_of_the_shop_and_is_asked_again_with_the_same_key(shop: Running, tmp_path: Path) -> None:
+def test_a_busy_shop_is_an_error_of_the_shop_and_is_asked_again_with_the_same_key(
+    shop: Running, tmp_path: Path
+) -> None:
     """C49: 503 is never a success."""
     shop.books.busy_every = 4
     result = run_load(tmp_path, orders_plan(shop.url, [[f"b{n}", n % 3, [["10004", 1]]] for n in range(12)]), [])
