@@ -7,10 +7,11 @@ REDELIVERY_LAST_SECONDS = 30.0  # with the default settings attempts are 0.25, 1
 
 def reconnect_seconds(failures: int, chance: float) -> float:
     """Before the connection attempt after ``failures`` (>= 1) in a row; ``chance`` in [0, 1) spreads by half."""
-    longest = min(RECONNECT_FIRST_SECONDS * 2 ** min(failures - 1, 16), RECONNECT_LAST_SECONDS)
+    longest: float = min(RECONNECT_FIRST_SECONDS * 2.0 ** min(failures - 1, 16), RECONNECT_LAST_SECONDS)
     return longest * (0.5 + 0.5 * chance)
 
 
 def redelivery_seconds(attempts: int, first_seconds: float) -> float:
     """Before a message whose handler has failed ``attempts`` (>= 1) times is handled again."""
-    return min(first_seconds * 4.0 ** min(attempts - 1, 16), REDELIVERY_LAST_SECONDS)
+    seconds: float = min(first_seconds * 4.0 ** min(attempts - 1, 16), REDELIVERY_LAST_SECONDS)
+    return seconds

@@ -16,6 +16,7 @@ SCHEMA = 1
 CONTENT_TYPE = "application/json"
 BYTES_MAX = 4_000_000  # chosen: a month's totals of 10,000 products are about 1 MB; RabbitMQ alone would allow 128 MiB
 QUOTED_CHARACTERS_MAX = 60
+REASON_CHARACTERS_MAX = 1_000
 _KEYS = frozenset({"schema", "id", "type", "recipient", "body"})
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
@@ -60,6 +61,12 @@ def decode(raw: bytes, queue_of: str) -> Message:
     return Message(uuid.UUID(identity), kind, queue_of, body)
 
 
+def storable(reason: str) -> str:
+    """A dead letter's reason as any carrier can store it: bounded, without NUL and lone surrogates."""
+    shown = reason[:REASON_CHARACTERS_MAX].replace("\0", "\\0")
+    return shown.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _parse(raw: bytes) -> dict[str, Any]:
     if len(raw) > BYTES_MAX:
         raise Poison(f"too large: {len(raw)} bytes, at most {BYTES_MAX} are allowed")
@@ -88,5 +95,7 @@ def _without_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _quote(value: object) -> str:
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "a list"
     text = ascii(value)
     return text if len(text) <= QUOTED_CHARACTERS_MAX else text[:QUOTED_CHARACTERS_MAX] + "…"

@@ -1,0 +1,203 @@
+"""Consuming: deliveries from the loop's thread, handled one at a time in the caller's.
+
+C1  A delivery is acknowledged only after its handler returned, or after its dead letter was confirmed.
+C2  The broker counts deliveries, not beginnings of work: a process that dies returns all it had in hand, and all of
+    them count. So after each (re)connection, messages that were delivered before are pulled one at a time, nothing else
+    pulled beside them, until the head of each queue is fresh; only then the queue is consumed with prefetch. A message
+    that kills the process thereby dies alone, and the innocent beside it lose one attempt, not all.
+C3  What the handler raised is returned to the broker only after a delay, so that a short fault does not use up all
+    attempts. The last attempt's error is the dead letter's reason.
+C4  With the connection lost, nothing is acknowledged on the new one that came on the old one.
+"""
+
+import heapq
+import itertools
+import logging
+import queue
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from broker.backoff import reconnect_seconds, redelivery_seconds
+from broker.contract import Handler, Message, Poison
+from broker.envelope import CONTENT_TYPE, decode, storable
+from broker.rabbitmq.access import Access
+from broker.rabbitmq.loop import Loop
+from broker.rabbitmq.sender import Letter, Sender
+from broker.rabbitmq.taps import Delivery, Empty, Event, Link, Lost, Opened, Tap
+from broker.rabbitmq.topology import DEAD, REASON_HEADER
+
+STOP_SECONDS_MAX = 0.25  # how late a stop may be noticed; chosen: four wake-ups a second cost nothing measurable
+CLOSE_SECONDS_MAX = 2.0
+PREFETCH = 10  # enough to hide the round trip behind the handler (C2 is why not more)
+
+log = logging.getLogger(__name__)
+
+
+class RabbitConsumer:
+    """See `broker.contract.Consumer`. Queues of one user share a connection."""
+
+    def __init__(self, access: Access, recipients: Sequence[str]) -> None:
+        self._access = access
+        self._recipients = list(dict.fromkeys(recipients))
+
+    def run(self, handler: Handler, stop: threading.Event) -> None:
+        failures = 0
+        while not stop.is_set():
+            shift = _Shift(self._access, self._recipients, handler)
+            try:
+                shift.work(stop)
+            finally:
+                shift.close()
+            if not stop.is_set():  # the loop's thread ended, which it has logged
+                failures += 1
+                stop.wait(reconnect_seconds(failures, random.random()))  # noqa: S311 - spread
+
+
+class _Shift:
+    """One life of the loop's thread: all links, taps, and what is in hand. All but the taps' work: the caller's thread."""
+
+    def __init__(self, access: Access, recipients: Sequence[str], handler: Handler) -> None:
+        self._access, self._handler = access, handler
+        self._attempts_max = access.settings.delivery_attempts_max
+        self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._to_pull: deque[Opened] = deque()
+        self._pulling: Any = None  # the one channel on which a pull is under way
+        self._delayed: list[tuple[float, int, Delivery]] = []  # heap: when to return it
+        self._order = itertools.count()
+        self._undertaker: tuple[str | None, Sender] | None = None
+        self._loop = Loop("consumer")
+        self._links = self._make_links(recipients)
+        for link in self._links:
+            self._loop.call(link.open)
+
+    def _make_links(self, recipients: Sequence[str]) -> list[Link]:
+        prefetch = 1 if self._attempts_max < 3 else PREFETCH  # C2: the innocent must be able to lose one attempt
+        of_user: dict[str | None, list[Tap]] = {}
+        for recipient in recipients:
+            tap = Tap(recipient, prefetch, self._inbox.put)
+            of_user.setdefault(self._access.user_for(recipient), []).append(tap)
+        return [
+            Link(self._loop, self._access.parameters(user, "consumer"), taps, f"consumer of {taps[0].queue}")
+            for user, taps in of_user.items()
+        ]
+
+    def work(self, stop: threading.Event) -> None:
+        while self._loop.alive and not stop.is_set():
+            try:
+                event = self._inbox.get(timeout=self._return_delayed())
+            except queue.Empty:
+                continue
+            self._on_event(event)
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Opened():
+                self._to_pull.append(event)
+            case Lost(channel):
+                self._to_pull = deque(opened for opened in self._to_pull if opened.channel is not channel)
+                if self._pulling is channel:
+                    self._pulling = None
+            case Empty(tap, channel):
+                self._end_pulling(tap, channel)
+            case Delivery():
+                self._on_delivery(event)
+        if self._pulling is None and self._to_pull:
+            opened = self._to_pull.popleft()
+            self._pulling = opened.channel
+            self._loop.call(lambda: opened.tap.pull(opened.channel))
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        if delivery.stale:  # C4; it comes again, so its work would only be done twice
+            return
+        self._handle(delivery)
+        if delivery.pulled and delivery.failures:
+            self._loop.call(lambda: delivery.tap.pull(delivery.channel))  # C2: the next one may be redelivered too
+        elif delivery.pulled:
+            self._end_pulling(delivery.tap, delivery.channel)
+
+    def _end_pulling(self, tap: Tap, channel: Any) -> None:
+        if self._pulling is channel:
+            self._pulling = None
+            self._loop.call(lambda: tap.consume(channel))
+
+    def _handle(self, delivery: Delivery) -> None:
+        if delivery.failures >= self._attempts_max:  # the queue was declared with a higher limit
+            self._bury(delivery, f"delivered {delivery.failures} times without being acknowledged")
+            return
+        try:
+            self._handler(_message(delivery))
+        except Poison as poison:
+            self._bury(delivery, str(poison))
+        except Exception as error:  # noqa: BLE001 - a handler may raise anything: it is logged and tried again (C3)
+            self._on_failure(delivery, error)
+        else:
+            self._settle(lambda: delivery.channel.basic_ack(delivery.tag), delivery)
+
+    def _on_failure(self, delivery: Delivery, error: Exception) -> None:
+        attempt = delivery.failures + 1
+        log.warning("queue %s: attempt %d failed", delivery.tap.queue, attempt, exc_info=error)
+        if attempt >= self._attempts_max:
+            self._bury(delivery, f"failed {attempt} times, the last time with {error!r}")
+            return
+        due = time.monotonic() + redelivery_seconds(attempt, self._access.settings.redelivery_delay_ms / 1_000)
+        heapq.heappush(self._delayed, (due, next(self._order), delivery))
+
+    def _return_delayed(self) -> float:
+        """Give back what is due (C3); how long to wait at most for the next event."""
+        now = time.monotonic()
+        while self._delayed and self._delayed[0][0] <= now:
+            _, _, delivery = heapq.heappop(self._delayed)
+            self._settle(lambda delivery=delivery: delivery.channel.basic_reject(delivery.tag, requeue=True), delivery)
+        return min(STOP_SECONDS_MAX, self._delayed[0][0] - now) if self._delayed else STOP_SECONDS_MAX
+
+    def _bury(self, delivery: Delivery, reason: str) -> None:
+        """Put it among the dead letters with the reason; if that fails, let the broker do it without the words."""
+        log.error("queue %s: dead letter: %s", delivery.tap.queue, reason)
+        headers = {REASON_HEADER: storable(reason)}
+        properties = {"message_id": delivery.properties.message_id, "headers": headers}
+        sender = self._sender_for(self._access.user_for(delivery.tap.recipient))
+        (outcome,) = sender.send([Letter(delivery.tap.recipient, delivery.raw, properties)])
+        if outcome is None:
+            self._settle(lambda: delivery.channel.basic_ack(delivery.tag), delivery)
+            return
+        log.warning("queue %s: the reason cannot be kept with the dead letter: %s", delivery.tap.queue, outcome)
+        self._settle(lambda: delivery.channel.basic_reject(delivery.tag, requeue=False), delivery)
+
+    def _sender_for(self, user: str | None) -> Sender:
+        """A publishing connection of its own, for an alarm blocks those; made when first needed, one at a time."""
+        if self._undertaker is None or self._undertaker[0] != user:
+            if self._undertaker is not None:
+                self._undertaker[1].close()
+            self._undertaker = (user, Sender(self._access, user, DEAD, "dead letters"))
+        return self._undertaker[1]
+
+    def _settle(self, action: Any, delivery: Delivery) -> None:
+        self._loop.call(lambda: None if delivery.stale else action())
+
+    def close(self) -> None:
+        """End the connections in order: acknowledgements that are under way go out first."""
+        if self._undertaker is not None:
+            self._undertaker[1].close()
+        for link in self._links:
+            self._loop.call(link.close)
+        deadline = time.monotonic() + CLOSE_SECONDS_MAX
+        over = threading.Event()
+        while self._loop.call(lambda: over.set() if all(link.is_over for link in self._links) else None):
+            if over.wait(0.01) or time.monotonic() > deadline:
+                break
+        self._loop.close()
+
+
+def _message(delivery: Delivery) -> Message:
+    """Raises Poison for what no publisher of ours can have sent."""
+    properties = delivery.properties
+    if properties.content_type != CONTENT_TYPE or properties.content_encoding:
+        raise Poison(f"content type: must be {CONTENT_TYPE}, is {ascii(properties.content_type)[:100]}")
+    message = decode(delivery.raw, delivery.tap.recipient)
+    if properties.message_id != str(message.id):
+        raise Poison("message_id: is not that of the envelope")
+    return message

@@ -1,0 +1,80 @@
+"""Exchanges and queues, their names and what they promise. `declare` is their only maker.
+
+    cds.events --<code>--> m.<code> --rejected, or delivered too often--> cds.dead --<code>--> m.<code>.dead
+
+Events: quorum queues, the only kind that counts deliveries itself, so that a message that kills its consumer is found
+out too. ``x-delivery-limit`` is always given (before RabbitMQ 4 there is no limit by default) and one less than the
+attempts: the broker delivers once more than the limit says (measured on 3.10). Dead-lettering is at least once, which
+needs ``reject-publish``. Dead letters: classic queues, which may be browsed without counting deliveries.
+
+Permissions that these names ask for (configure, write, read):
+    admin   .*                          .*              .*
+    relay   ^$                          ^cds\\.events$   ^$
+    <code>  ^$                          ^cds\\.dead$     ^m\\.<code>$
+A consumer writes to cds.dead to give its reason; where it may not, it rejects and the reason is only in the log.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker
+
+from settings.model import Broker
+
+EVENTS = "cds.events"
+DEAD = "cds.dead"
+REASON_HEADER = "cds-reason"
+PRECONDITION_FAILED = 406
+NOT_FOUND = 404
+
+log = logging.getLogger(__name__)
+
+
+def queue_of(recipient: str) -> str:
+    return f"m.{recipient}"
+
+
+def dead_queue_of(recipient: str) -> str:
+    return f"m.{recipient}.dead"
+
+
+def queue_arguments(recipient: str, settings: Broker) -> dict[str, Any]:
+    return {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": settings.delivery_attempts_max - 1,
+        "x-dead-letter-exchange": DEAD,
+        "x-dead-letter-routing-key": recipient,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+
+
+def declare(connection: pika.BlockingConnection, recipients: Sequence[str], settings: Broker) -> None:
+    """Make everything present. A queue that exists with other arguments is kept: it may hold messages."""
+    channel = connection.channel()
+    for exchange in (EVENTS, DEAD):
+        channel.exchange_declare(exchange, "direct", durable=True)
+    for recipient in recipients:
+        dead, live = dead_queue_of(recipient), queue_of(recipient)
+        channel = _declare_queue(connection, channel, dead, {"x-queue-type": "classic"})
+        channel.queue_bind(dead, DEAD, recipient)
+        channel = _declare_queue(connection, channel, live, queue_arguments(recipient, settings))
+        channel.queue_bind(live, EVENTS, recipient)
+    channel.close()
+
+
+def _declare_queue(
+    connection: pika.BlockingConnection, channel: BlockingChannel, name: str, arguments: dict[str, Any]
+) -> BlockingChannel:
+    """The channel to go on with: a refusal closes the one it was sent on."""
+    try:
+        channel.queue_declare(name, durable=True, arguments=arguments)
+    except ChannelClosedByBroker as error:
+        if error.reply_code != PRECONDITION_FAILED:
+            raise
+        log.warning("queue %s keeps the arguments it was made with: %s", name, error.reply_text)
+        return connection.channel()
+    return channel
