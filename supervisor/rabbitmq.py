@@ -4,7 +4,8 @@ N1  Only 127.0.0.1 listens, for AMQP and for Erlang's distribution; the cookie i
 N2  No epmd, neither ours nor the machine's: the VM starts its distribution itself on a fixed port (-erl_epmd_port), and
     RabbitMQ skips everything about epmd when it finds its distribution running.
 N3  There is no guest. Users come from the secrets: admin declares, relay may only publish to the events' exchange, each
-    manufacturer may only read its own queue. Nobody but admin may write to the default exchange.
+    manufacturer may only read its own queue and set messages of it aside, with the reason, by its own dead-letter
+    exchange. Nobody but admin may write to the default exchange.
 """
 
 import base64
@@ -126,7 +127,7 @@ def definitions(passwords: Mapping[str, str], manufacturer_codes: Iterable[str])
     rights = [
         _permission("admin", ".*", ".*", ".*"),
         _permission("relay", "^$", f"^{re.escape(EVENTS_EXCHANGE)}$", "^$"),
-        *(_permission(code, "^$", "^$", f"^m\\.{re.escape(code)}$") for code in codes),
+        *(_permission(c, "^$", f"^m\\.{re.escape(c)}\\.dead$", f"^m\\.{re.escape(c)}$") for c in codes),
     ]
     return {
         "vhosts": [{"name": "/"}],

@@ -100,7 +100,7 @@ def _browse(connection: pika.BlockingConnection, recipient: str) -> Iterator[Dea
     channel = connection.channel()
     try:
         for _ in range(DEAD_LETTERS_SHOWN_MAX):
-            method, properties, raw = channel.basic_get(topology.dead_queue_of(recipient))
+            method, properties, raw = channel.basic_get(topology.dead_of(recipient))
             if method is None or properties is None:
                 break
             yield DeadLetter(recipient, properties.message_id or "", _reason(properties), bytes(raw or b""))

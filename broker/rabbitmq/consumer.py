@@ -28,7 +28,7 @@ from broker.rabbitmq.access import Access
 from broker.rabbitmq.loop import Loop
 from broker.rabbitmq.sender import Letter, Sender
 from broker.rabbitmq.taps import Delivery, Empty, Event, Link, Lost, Opened, Tap
-from broker.rabbitmq.topology import DEAD, REASON_HEADER
+from broker.rabbitmq.topology import REASON_HEADER, dead_of
 
 STOP_SECONDS_MAX = 0.25  # how late a stop may be noticed; chosen: four wake-ups a second cost nothing measurable
 CLOSE_SECONDS_MAX = 2.0
@@ -68,7 +68,7 @@ class _Shift:
         self._pulling: Any = None  # the one channel on which a pull is under way
         self._delayed: list[tuple[float, int, Delivery]] = []  # heap: when to return it
         self._order = itertools.count()
-        self._undertaker: tuple[str | None, Sender] | None = None
+        self._undertaker: tuple[str, Sender] | None = None
         self._loop = Loop("consumer")
         self._links = self._make_links(recipients)
         for link in self._links:
@@ -159,20 +159,20 @@ class _Shift:
         log.error("queue %s: dead letter: %s", delivery.tap.queue, reason)
         headers = {REASON_HEADER: storable(reason)}
         properties = {"message_id": delivery.properties.message_id, "headers": headers}
-        sender = self._sender_for(self._access.user_for(delivery.tap.recipient))
-        (outcome,) = sender.send([Letter(delivery.tap.recipient, delivery.raw, properties)])
+        (outcome,) = self._sender_for(delivery.tap.recipient).send([Letter("", delivery.raw, properties)])
         if outcome is None:
             self._settle(lambda: delivery.channel.basic_ack(delivery.tag), delivery)
             return
         log.warning("queue %s: the reason cannot be kept with the dead letter: %s", delivery.tap.queue, outcome)
         self._settle(lambda: delivery.channel.basic_reject(delivery.tag, requeue=False), delivery)
 
-    def _sender_for(self, user: str | None) -> Sender:
+    def _sender_for(self, recipient: str) -> Sender:
         """A publishing connection of its own, for an alarm blocks those; made when first needed, one at a time."""
-        if self._undertaker is None or self._undertaker[0] != user:
+        if self._undertaker is None or self._undertaker[0] != recipient:
             if self._undertaker is not None:
                 self._undertaker[1].close()
-            self._undertaker = (user, Sender(self._access, user, DEAD, "dead letters"))
+            sender = Sender(self._access, self._access.user_for(recipient), dead_of(recipient), "dead letters")
+            self._undertaker = (recipient, sender)
         return self._undertaker[1]
 
     def _settle(self, action: Any, delivery: Delivery) -> None:

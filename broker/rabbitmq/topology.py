@@ -1,6 +1,6 @@
 """Exchanges and queues, their names and what they promise. `declare` is their only maker.
 
-    cds.events --<code>--> m.<code> --rejected, or delivered too often--> cds.dead --<code>--> m.<code>.dead
+    cds.events --<code>--> m.<code> --rejected, or delivered too often--> m.<code>.dead (exchange and queue)
 
 Events: quorum queues, the only kind that counts deliveries itself, so that a message that kills its consumer is found
 out too. ``x-delivery-limit`` is always given (before RabbitMQ 4 there is no limit by default) and one less than the
@@ -10,8 +10,9 @@ needs ``reject-publish``. Dead letters: classic queues, which may be browsed wit
 Permissions that these names ask for (configure, write, read):
     admin   .*                          .*              .*
     relay   ^$                          ^cds\\.events$   ^$
-    <code>  ^$                          ^cds\\.dead$     ^m\\.<code>$
-A consumer writes to cds.dead to give its reason; where it may not, it rejects and the reason is only in the log.
+    <code>  ^$                          ^m\\.<code>\\.dead$   ^m\\.<code>$
+A consumer publishes its dead letters itself, to add the reason; where it may not, it rejects, and the reason is only in
+the log. Each recipient has a dead-letter exchange of its own, so that nobody can write among another's dead letters.
 """
 
 import logging
@@ -25,7 +26,6 @@ from pika.exceptions import ChannelClosedByBroker
 from settings.model import Broker
 
 EVENTS = "cds.events"
-DEAD = "cds.dead"
 REASON_HEADER = "cds-reason"
 PRECONDITION_FAILED = 406
 NOT_FOUND = 404
@@ -37,7 +37,8 @@ def queue_of(recipient: str) -> str:
     return f"m.{recipient}"
 
 
-def dead_queue_of(recipient: str) -> str:
+def dead_of(recipient: str) -> str:
+    """Name of the dead-letter exchange and of the one queue bound to it."""
     return f"m.{recipient}.dead"
 
 
@@ -45,8 +46,7 @@ def queue_arguments(recipient: str, settings: Broker) -> dict[str, Any]:
     return {
         "x-queue-type": "quorum",
         "x-delivery-limit": settings.delivery_attempts_max - 1,
-        "x-dead-letter-exchange": DEAD,
-        "x-dead-letter-routing-key": recipient,
+        "x-dead-letter-exchange": dead_of(recipient),
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     }
@@ -55,12 +55,12 @@ def queue_arguments(recipient: str, settings: Broker) -> dict[str, Any]:
 def declare(connection: pika.BlockingConnection, recipients: Sequence[str], settings: Broker) -> None:
     """Make everything present. A queue that exists with other arguments is kept: it may hold messages."""
     channel = connection.channel()
-    for exchange in (EVENTS, DEAD):
-        channel.exchange_declare(exchange, "direct", durable=True)
+    channel.exchange_declare(EVENTS, "direct", durable=True)
     for recipient in recipients:
-        dead, live = dead_queue_of(recipient), queue_of(recipient)
+        dead, live = dead_of(recipient), queue_of(recipient)
+        channel.exchange_declare(dead, "fanout", durable=True)
         channel = _declare_queue(connection, channel, dead, {"x-queue-type": "classic"})
-        channel.queue_bind(dead, DEAD, recipient)
+        channel.queue_bind(dead, dead)
         channel = _declare_queue(connection, channel, live, queue_arguments(recipient, settings))
         channel.queue_bind(live, EVENTS, recipient)
     channel.close()
