@@ -58,6 +58,9 @@ def upgrade(database_url: str) -> None:
     except OperationalError as error:
         message = f"the schema could not be brought up to date: {_first_line(error)}"
         raise DatabaseUnavailable(message) from error
+    except DBAPIError as error:  # no right to create tables, tables of something else in the way, …
+        message = f"the schema could not be brought up to date: {_first_line(error)}"
+        raise SchemaNotUsable(message) from error
     finally:
         engine.dispose()
 
