@@ -1,0 +1,26 @@
+"""Counts of purchases for /metrics; labels are few and fixed."""
+
+from prometheus_client import Counter, Histogram
+
+from distributor.sales.rules import Answer
+
+REPEATS = Counter("cds_purchase_repeats", "Purchase transactions repeated, by SQLSTATE (or lost)", ["cause"])
+SECONDS = Histogram(
+    "cds_purchase_seconds",
+    "Time of a purchase from request to outcome, repetitions included",
+    ["outcome"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+)
+
+
+def count_repeat(cause: str) -> None:
+    REPEATS.labels(cause).inc()
+
+
+def observe_answer(answer: Answer, seconds: float) -> None:
+    outcome = "replayed" if answer.replayed else answer.body.get("reason", "sold")
+    SECONDS.labels(outcome).observe(seconds)
+
+
+def observe_error(error: Exception, seconds: float) -> None:
+    SECONDS.labels(type(error).__name__).observe(seconds)

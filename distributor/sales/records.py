@@ -1,0 +1,157 @@
+"""All SQL of a purchase but the strategy's. Every function takes many purchases at once, as one round trip.
+
+Q1  ``claim`` comes first: whoever sends the same key meanwhile waits here for the first one's transaction, bounded by
+    ``lock_timeout``, and then finds its answer. The unique index is the arbiter, also between processes.
+Q2  A claimed key has status 0 until the same transaction writes its answer: nobody else ever sees a 0.
+Q3  Order of locks in a purchase: key, gate, cart lines by stock id, stock rows by id.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Connection, Text, bindparam, text
+
+from distributor.sales.rules import STATUS_SOLD, Answer, Buyer, CartLine, Document, Purchase, Refusal, Sale
+
+_CUSTOMERS = bindparam("customer_ids", type_=ARRAY(BigInteger))
+_KEYS = bindparam("keys", type_=ARRAY(Text))
+_HASHES = bindparam("hashes", type_=ARRAY(Text))
+
+_CLAIM = text("""
+    INSERT INTO idempotency_key (customer_id, key, request_sha256, status, answer)
+    SELECT request.customer_id, request.key, request.sha256, 0, '{}'
+    FROM unnest(:customer_ids, :keys, :hashes) AS request (customer_id, key, sha256)
+    JOIN customer ON customer.id = request.customer_id AND customer.deleted_at IS NULL
+    ORDER BY request.customer_id, request.key
+    ON CONFLICT DO NOTHING
+    RETURNING customer_id, key
+""").bindparams(_CUSTOMERS, _KEYS, _HASHES)
+
+_STORED = text("""
+    SELECT stored.customer_id, stored.key, stored.request_sha256, stored.status, stored.answer
+    FROM unnest(:customer_ids, :keys) AS request (customer_id, key)
+    JOIN idempotency_key AS stored ON stored.customer_id = request.customer_id AND stored.key = request.key
+""").bindparams(_CUSTOMERS, _KEYS)
+
+_BUYERS = text("""
+    SELECT nextval(pg_get_serial_sequence('orders', 'id')) AS order_id, clock_timestamp() AS now,
+           (SELECT number FROM month WHERE state = 'open') AS month, customer.card_token, customer.card_expiry
+    FROM unnest(:customer_ids) WITH ORDINALITY AS buyer (customer_id, position)
+    JOIN customer ON customer.id = buyer.customer_id
+    ORDER BY buyer.position
+""").bindparams(_CUSTOMERS)
+
+_HOLD_MONTH = text("SELECT number FROM month WHERE state = 'open' FOR SHARE")
+
+_CARTS = text("""
+    SELECT customer_id, stock_id, quantity, price_minor_seen FROM cart_line
+    WHERE customer_id = ANY(:customer_ids) ORDER BY stock_id, customer_id FOR UPDATE
+""").bindparams(_CUSTOMERS)
+
+_ANSWER = text("""
+    UPDATE idempotency_key SET status = request.status, answer = CAST(request.answer AS jsonb)
+    FROM unnest(:customer_ids, :keys, CAST(:statuses AS smallint[]), CAST(:answers AS text[]))
+      AS request (customer_id, key, status, answer)
+    WHERE idempotency_key.customer_id = request.customer_id AND idempotency_key.key = request.key
+""").bindparams(_CUSTOMERS, _KEYS)
+
+_RECORD_SALES = text((Path(__file__).parent / "record_sales.sql").read_text(encoding="utf-8"))
+
+Identity = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A key's answer, and the request that it answered."""
+
+    request_sha256: str
+    answer: Answer
+
+
+def claim(connection: Connection, purchases: Sequence[Purchase]) -> set[Identity]:
+    """Make the keys ours (Q1); those not returned have an answer already, or their customer does not exist."""
+    hashes = [purchase.request_sha256 for purchase in purchases]
+    rows = connection.execute(_CLAIM, {**_identities(purchases), "hashes": hashes})
+    return {(row.customer_id, row.key) for row in rows}
+
+
+def stored(connection: Connection, purchases: Sequence[Purchase]) -> dict[Identity, Stored]:
+    rows = connection.execute(_STORED, _identities(purchases))
+    return {
+        (row.customer_id, row.key): Stored(row.request_sha256, Answer(row.status, row.answer, replayed=True))
+        for row in rows
+    }
+
+
+def buyers(connection: Connection, purchases: Sequence[Purchase]) -> list[Buyer]:
+    """Card, open month, the database's clock and a number for the order; one per purchase, in order."""
+    rows = connection.execute(_BUYERS, {"customer_ids": [purchase.customer_id for purchase in purchases]})
+    return [Buyer(row.order_id, row.month, row.now, row.card_token, row.card_expiry) for row in rows]
+
+
+def hold_month(connection: Connection) -> None:
+    """For isolation levels with one snapshot: it is older than the gate, so a month closed since must be a conflict."""
+    connection.execute(_HOLD_MONTH)
+
+
+def lock_carts(connection: Connection, customer_ids: Iterable[int]) -> dict[int, list[CartLine]]:
+    """Each customer's cart, sorted by stock id, locked against a second tab that buys or changes it."""
+    carts: dict[int, list[CartLine]] = {customer_id: [] for customer_id in customer_ids}
+    for row in connection.execute(_CARTS, {"customer_ids": list(carts)}):
+        carts[row.customer_id].append(CartLine(row.stock_id, row.quantity, row.price_minor_seen))
+    return carts
+
+
+def record_refusals(connection: Connection, refused: Sequence[tuple[Purchase, Refusal]]) -> None:
+    """Write the answers of claimed keys."""
+    parameters = {
+        **_identities([purchase for purchase, _refusal in refused]),
+        "statuses": [refusal.status for _purchase, refusal in refused],
+        "answers": [_json(refusal.body) for _purchase, refusal in refused],
+    }
+    connection.execute(_ANSWER, parameters)
+
+
+def record_sales(connection: Connection, sales: Sequence[Sale], strategy: str) -> None:
+    """Write orders, lines, charges, events and answers; take the bought lines out of the carts."""
+    lines = [(sale.order_id, line) for sale in sales for line in sale.lines]
+    events = [event for sale in sales for event in sale.events]
+    carts = [(sale.customer_id, line.stock_id) for sale in sales if sale.from_cart for line in sale.lines]
+    parameters: dict[str, Any] = {
+        "strategy": strategy,
+        "status": STATUS_SOLD,
+        "order_ids": [sale.order_id for sale in sales],
+        "customer_ids": [sale.customer_id for sale in sales],
+        "keys": [sale.key for sale in sales],
+        "months": [sale.month for sale in sales],
+        "totals": [sale.total_minor for sale in sales],
+        "currencies": [sale.currency for sale in sales],
+        "card_tokens": [sale.card_token for sale in sales],
+        "created_at": [sale.created_at for sale in sales],
+        "answers": [_json(sale.answer) for sale in sales],
+        "line_order_ids": [order_id for order_id, _line in lines],
+        "line_stock_ids": [line.stock_id for _order_id, line in lines],
+        "line_quantities": [line.quantity for _order_id, line in lines],
+        "line_prices": [line.price_minor for _order_id, line in lines],
+        "event_ids": [event.event_id for event in events],
+        "event_types": [event.type for event in events],
+        "event_manufacturers": [event.manufacturer for event in events],
+        "event_bodies": [_json(event.body) for event in events],
+        "cart_customer_ids": [customer_id for customer_id, _stock_id in carts],
+        "cart_stock_ids": [stock_id for _customer_id, stock_id in carts],
+    }
+    connection.execute(_RECORD_SALES, parameters)
+
+
+def _identities(purchases: Sequence[Purchase]) -> dict[str, Any]:
+    return {
+        "customer_ids": [purchase.customer_id for purchase in purchases],
+        "keys": [purchase.key for purchase in purchases],
+    }
+
+
+def _json(document: Document) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
