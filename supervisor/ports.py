@@ -24,12 +24,12 @@ def _taken(name: str, host: str, port: int) -> list[str]:
             probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                return [f"port {port} ({name}) is in use by {_user_of(port)}"]
+                return [f"port {port} ({name}) is in use by {users_of(port)}"]
             return [f"port {port} ({name}) cannot be used on {host}: {error.strerror}"]
     return []
 
 
-def _user_of(port: int) -> str:
+def users_of(port: int) -> str:
     try:
         listening = [c for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port and c.pid]
     except psutil.AccessDenied:

@@ -166,6 +166,8 @@ def locate(state: Path, installation_id: str) -> Cluster:
     """Where the cluster of this state folder lies; makes the folders. The place is recorded once and then kept (G3)."""
     account = unprivileged_account()
     base = _recorded_base(state) or _choose_base(state.resolve(), installation_id, account)
+    if account and base.is_relative_to(state.resolve()):
+        _admit(account, state)
     _make_folder(base, 0o711 if account else 0o700, None)
     _record_base(state, base)
     binaries = find_binaries()
@@ -178,6 +180,12 @@ def _choose_base(state: Path, installation_id: str, account: Account | None) -> 
     if account is None or _reaches(account, state.parent):
         return state / "postgres"
     return OUTSIDE_ROOT / f"cds-{installation_id}"
+
+
+def _admit(account: Account, state: Path) -> None:
+    """Let the server's account pass through our own folder, to its data; it can list and read nothing else there."""
+    os.chown(state, -1, account.gid)
+    state.chmod(0o710)
 
 
 def _recorded_base(state: Path) -> Path | None:

@@ -31,7 +31,7 @@ class State(enum.Enum):
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.WAITING: frozenset({State.STARTING, State.STOPPED, State.FAILED}),
-    State.STARTING: frozenset({State.READY, State.DRAINING, State.BACKOFF, State.FAILED}),
+    State.STARTING: frozenset({State.READY, State.DRAINING, State.BACKOFF, State.FAILED, State.STOPPED}),
     State.READY: frozenset({State.DRAINING, State.BACKOFF, State.FAILED}),
     State.DRAINING: frozenset({State.STOPPED, State.STARTING}),
     State.BACKOFF: frozenset({State.STARTING, State.STOPPED, State.FAILED}),

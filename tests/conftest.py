@@ -100,8 +100,7 @@ def answers(url: str) -> bool:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
     """A PostgreSQL of our own, once per session; in a short folder that an unprivileged account may reach."""
-    state = Path(tempfile.mkdtemp(prefix="cds-test-", dir="/var/tmp"))
-    state.chmod(0o711)
+    state = Path(tempfile.mkdtemp(prefix="cds-test-"))
     password = uuid.uuid4().hex
     try:
         cluster = postgres.locate(state, uuid.uuid4().hex)

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""The one command of the Central Distribution System: `python3 main.py` sets itself up and starts everything.
+
+The first lines must run on any Python 3 with nothing installed: they say what is wrong with it, or make the environment.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036 - a person with an older Python must be told so
+    sys.stderr.write(f"This needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: python3.11 main.py\n")
+    sys.exit(70)
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+from supervisor import environment  # noqa: E402 - after the check of the version
+
+if __name__ == "__main__":
+    try:
+        environment.ensure(ROOT, for_tests="test" in sys.argv[1:2])
+    except environment.SetUpError as problem:
+        sys.stderr.write(f"error: {problem}\n")
+        sys.exit(environment.EXIT_CANNOT_START)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nset-up interrupted; the next start begins it anew\n")
+        sys.exit(130)
+
+import subprocess  # noqa: E402 - what follows needs the packages
+from typing import Annotated  # noqa: E402
+
+import typer  # noqa: E402
+
+from supervisor.restart import EXIT_USAGE  # noqa: E402
+from supervisor.running import Options  # noqa: E402
+
+# typer carries its own copy of click; this is the base of every usage error in it.
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+COMMON_OPTIONS = ("--config", "--state", "--port-base", "--set")
+COMMON_HELP = "Common options, before or after the command: --config FILE, --state DIR, --port-base N, --set a.b=value."
+
+app = typer.Typer(
+    help="A real distributed shop with scarce stock, and the laboratory in which its concurrency is watched.",
+    epilog="Exit codes: 0 fine or valid, 1 invalid, 2 unknown, 64 wrong usage or configuration, 70 cannot start.",
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+scenario_app = typer.Typer(help="Named experiments with their expected verdicts.", epilog=COMMON_HELP)
+month_app = typer.Typer(help="The simulated calendar.", epilog=COMMON_HELP)
+app.add_typer(scenario_app, name="scenario")
+app.add_typer(month_app, name="month")
+
+
+@app.callback(invoke_without_command=True)
+def common(
+    context: typer.Context,
+    config: Annotated[Path, typer.Option(metavar="FILE", help="settings")] = ROOT / "config.yml",
+    state: Annotated[Path, typer.Option(metavar="DIR", help="data, logs, sockets, secrets")] = ROOT / ".run",
+    port_base: Annotated[
+        int, typer.Option(metavar="N", min=1, max=64_861, help="the shop's port; others follow")
+    ] = 8000,
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="override one key")] = None,
+) -> None:
+    """Keep the common options for the command; without a command, start everything."""
+    context.obj = Options(config, state, port_base, tuple(overrides or ()))
+    if context.invoked_subcommand is None:
+        up(context)
+
+
+def options_of(context: typer.Context) -> Options:
+    options: Options = context.find_root().obj
+    return options
+
+
+@app.command(epilog=COMMON_HELP)
+def up(context: typer.Context) -> None:
+    """Start everything, print a line per process with its URL; Ctrl-C stops everything."""
+    from supervisor import commands
+
+    raise typer.Exit(commands.up(options_of(context)))
+
+
+@app.command("test", context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
+def run_tests(arguments: Annotated[list[str] | None, typer.Argument(metavar="[PYTEST ARGUMENTS]")] = None) -> None:
+    """Run the tests."""
+    raise typer.Exit(
+        subprocess.run([sys.executable, "-m", "pytest", *(arguments or [])], cwd=ROOT, check=False).returncode
+    )
+
+
+@app.command(epilog=COMMON_HELP)
+def status(
+    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False
+) -> None:
+    """Show every process of the running system: name, state, pid, URL."""
+    from supervisor import commands
+
+    raise typer.Exit(commands.status(options_of(context).state, as_json=as_json))
+
+
+@app.command(epilog=COMMON_HELP)
+def stop(context: typer.Context) -> None:
+    """Stop the running system from another terminal."""
+    from supervisor import commands
+
+    raise typer.Exit(commands.stop(options_of(context).state))
+
+
+@app.command(epilog=COMMON_HELP)
+def fault(context: typer.Context, words: Annotated[list[str], typer.Argument(metavar="FAULT NAME...")]) -> None:
+    """Hurt processes on purpose: kill, pause, resume, restart or slow, and their names."""
+    from supervisor import commands
+
+    raise typer.Exit(commands.fault(options_of(context).state, words))
+
+
+@app.command(epilog=COMMON_HELP)
+def traffic(context: typer.Context, customers: Annotated[int, typer.Argument(metavar="N", min=0)]) -> None:
+    """Change the number of simulated customers of the running system."""
+    from supervisor import commands
+
+    raise typer.Exit(commands.traffic(options_of(context).state, customers))
+
+
+@month_app.command("close", epilog=COMMON_HELP)
+def month_close(context: typer.Context) -> None:
+    """End the open month by hand."""
+    from supervisor import commands
+
+    raise typer.Exit(commands.close_month(options_of(context).state))
+
+
+@app.command(epilog=COMMON_HELP)
+def check(run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR")]) -> None:
+    """Judge a recorded run again: exit code 0 valid, 1 invalid, 2 unknown."""
+    from checker.commands import check as judge_again
+
+    raise typer.Exit(judge_again(run_dir))
+
+
+def hoist_common_options(arguments: list[str]) -> list[str]:
+    """Common options may stand after the command; typer wants them before it. pytest's arguments are left alone."""
+    if arguments[:1] == ["test"]:
+        return arguments
+    common_words: list[str] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    for word in rest:
+        if word == "--":
+            return [*common_words, *others, word, *rest]
+        if word in COMMON_OPTIONS:
+            common_words += [word, *(value for value in [next(rest, None)] if value is not None)]
+        elif word.startswith(tuple(f"{option}=" for option in COMMON_OPTIONS)):
+            common_words.append(word)
+        else:
+            others.append(word)
+    return [*common_words, *others]
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; returns the exit code."""
+    try:
+        code = app(hoist_common_options(arguments), prog_name="main.py", standalone_mode=False)
+    except UsageError as error:
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        sys.stderr.write(f"error: {message}\ntry: main.py --help\n")
+        return EXIT_USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more may be written, not even at the interpreter's end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The commands that start, look at, hurt and stop a system. Each returns its exit code."""
+
+import asyncio
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from settings import Runtime, SettingsError
+from supervisor import control
+from supervisor.console import Console
+from supervisor.errors import StartError
+from supervisor.ownership import is_locked
+from supervisor.restart import EXIT_CANNOT_START, EXIT_USAGE
+from supervisor.running import Options, run
+from supervisor.supervision import FAULTS
+
+EXIT_FINE = 0
+EXIT_FAILED = 1
+STOP_WAIT_SECONDS = 120.0
+HTTP_SECONDS = 10.0
+
+
+def up(options: Options) -> int:
+    """Start everything and stay until told to stop."""
+    try:
+        asyncio.run(run(options, Console()))
+    except SettingsError as error:
+        return _complain(str(error), code=EXIT_USAGE)
+    except StartError as error:
+        for line in error.log_lines:
+            _complain(f"  | {line}")
+        _complain(f"error: {error.what}")
+        return _complain(f"fix: {error.fix}" if error.fix else "", code=EXIT_CANNOT_START)
+    return EXIT_FINE
+
+
+def status(state: Path, *, as_json: bool) -> int:
+    """Print every process; with ``as_json`` everything that programs need, passwords included."""
+    answer = _ask(state, {"command": "status"})
+    if answer is None:
+        return EXIT_FAILED
+    if as_json:
+        _print(json.dumps(answer, indent=2))
+        return EXIT_FINE
+    for row in answer["processes"]:
+        fault = f" ({row['fault']})" if row["fault"] else ""
+        restarts = f"  restarted {row['restarts']} times" if row["restarts"] else ""
+        _print(f"{row['name']:<16} {row['state'] + fault:<16} {row['pid'] or '-':>8}  {row['url']}{restarts}")
+    _print(f"shop: {answer['shop']}   (the system is {answer['state']}, pid {answer['pid']})")
+    return EXIT_FINE
+
+
+def stop(state: Path) -> int:
+    """Tell the running system to stop, and wait until it has."""
+    try:
+        control.ask(state, {"command": "stop"})
+    except control.NotRunningError as error:
+        _print(str(error))
+        return EXIT_FINE
+    except control.RefusedError as error:
+        return _complain(f"error: {error}", code=EXIT_FAILED)
+    deadline = time.monotonic() + STOP_WAIT_SECONDS
+    while is_locked(state):
+        if time.monotonic() > deadline:
+            return _complain(f"error: the system did not stop within {STOP_WAIT_SECONDS:g} s", code=EXIT_FAILED)
+        time.sleep(0.05)
+    _print("stopped")
+    return EXIT_FINE
+
+
+def fault(state: Path, words: Sequence[str]) -> int:
+    """``kill web-1 web-2`` or ``web-1 kill``: one word is the fault, the others name processes."""
+    faults = [word for word in words if word in FAULTS]
+    names = [word for word in words if word not in FAULTS]
+    if len(faults) != 1 or not names:
+        text = f"error: expected one of {', '.join(FAULTS)} and the names of processes, as in: fault kill web-1"
+        return _complain(text, code=EXIT_USAGE)
+    request = {"command": "fault", "fault": faults[0], "names": names}
+    return EXIT_FAILED if _ask(state, request) is None else EXIT_FINE
+
+
+def traffic(state: Path, customers: int) -> int:
+    """Change the number of simulated customers of a running system."""
+    request = {"command": "set", "key": "customers.simulated", "value": customers}
+    return EXIT_FAILED if _ask(state, request) is None else EXIT_FINE
+
+
+def close_month(state: Path) -> int:
+    """End the open month by hand; any distributor may be asked, the leader acts."""
+    try:
+        runtime = Runtime.read(state)
+    except SettingsError as error:
+        return _complain(str(error), code=EXIT_USAGE)
+    reasons = []
+    for number in range(1, runtime.settings.distributor.instances + 1):
+        url = runtime.addresses.url(runtime.addresses.distributor(number)) + "/internal/months/close"
+        request = urllib.request.Request(url, data=b"", method="POST")  # noqa: S310 - our own address
+        request.add_header("Authorization", f"Bearer {runtime.secrets.control_token}")
+        try:
+            with urllib.request.urlopen(request, timeout=HTTP_SECONDS) as answer:  # noqa: S310
+                _print(answer.read().decode("utf-8", errors="replace").strip() or "the month is being closed")
+                return EXIT_FINE
+        except urllib.error.HTTPError as error:
+            return _complain(f"error: {_detail(error)}", code=EXIT_FAILED)
+        except OSError as error:
+            reasons.append(f"distributor {number}: {error}")
+    return _complain("error: no distributor answered: " + "; ".join(reasons), code=EXIT_FAILED)
+
+
+def _detail(error: urllib.error.HTTPError) -> str:
+    """The sentence of a problem+json answer."""
+    try:
+        problem = json.loads(error.read())
+        return str(problem.get("detail") or problem.get("title"))
+    except (ValueError, AttributeError):
+        return f"{error.code} {error.reason}"
+
+
+def _ask(state: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+    try:
+        return control.ask(state, request)
+    except (control.NotRunningError, control.RefusedError) as error:
+        _complain(f"error: {error}")
+        return None
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _complain(text: str, *, code: int = EXIT_FAILED) -> int:
+    if text:
+        sys.stderr.write(text + "\n")
+    return code

@@ -1,0 +1,67 @@
+"""``auto`` -> what is really used: which database, which broker.
+
+A RabbitMQ that happens to run on this machine is never used unless ``broker.rabbitmq_address`` names it: its queues and
+users belong to somebody, and whether it runs must not decide how this system behaves.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from settings import Problem, Settings, SettingsError
+from settings.addresses import HOST, Addresses
+from supervisor import rabbitmq
+from supervisor.probes import amqp_ready
+from supervisor.rabbitmq import Installation
+
+AMQP_PORT = 5672
+AUTO = "auto"
+QUEUE_IN_POSTGRES = "postgres"
+
+
+@dataclass(frozen=True)
+class Broker:
+    """``installation`` is set when a private node is to be started; ``why`` is said at the start."""
+
+    url: str
+    installation: Installation | None
+    why: str
+
+
+def refuse_unusable_urls(settings: Settings) -> None:
+    """Raise SettingsError for a database or broker URL that no process could use."""
+    problems = []
+    database, broker = settings.database.url, settings.broker.url
+    if database != AUTO and not database.startswith(("postgresql+psycopg://", "postgresql://")):
+        what = "expected auto or postgresql+psycopg://user:password@host:port/name"
+        problems.append(Problem("config.yml", "database.url", what))
+    if broker not in (AUTO, QUEUE_IN_POSTGRES) and not broker.startswith(("amqp://", "amqps://")):
+        problems.append(
+            Problem("config.yml", "broker.url", "expected auto, postgres or amqp://user:password@host:port")
+        )
+    if problems:
+        raise SettingsError(problems)
+
+
+def external_database(settings: Settings) -> str | None:
+    """The configured URL in the form that all processes use, or None when the embedded PostgreSQL is to run."""
+    if settings.database.url == AUTO:
+        return None
+    return "postgresql+psycopg://" + settings.database.url.partition("://")[2]
+
+
+async def choose_broker(settings: Settings, addresses: Addresses) -> Broker:
+    """The first of: what is configured, a RabbitMQ that answers at the configured address, a private node, the queue."""
+    wanted, address = settings.broker.url, settings.broker.rabbitmq_address
+    if wanted == QUEUE_IN_POSTGRES:
+        return Broker(QUEUE_IN_POSTGRES, None, "configured")
+    if wanted != AUTO:
+        return Broker(wanted, None, "configured")
+    if address:
+        url = address if "://" in address else f"amqp://guest:guest@{address}"
+        place = urlsplit(url)
+        if await amqp_ready(place.port or AMQP_PORT, place.hostname or HOST):
+            return Broker(url, None, "it answers at broker.rabbitmq_address")
+    installation = rabbitmq.find_installation()
+    if installation is not None:
+        return Broker(f"amqp://{HOST}:{addresses.rabbitmq}", installation, "rabbitmq-server is installed")
+    return Broker(QUEUE_IN_POSTGRES, None, "no RabbitMQ is installed")

@@ -1,0 +1,275 @@
+"""`up`: from the settings to a running system, its control socket, and everything that happens while it runs.
+
+U1  runtime.json is complete before the first child starts.
+U2  What cannot be started is known before anything is: wrong settings, a second system, taken ports.
+U3  Whatever ends the run, the children end, then the lock is released.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import logging.handlers
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from settings import Runtime, Secrets, Settings, SettingsError, load
+from settings.addresses import HOST, Addresses
+from settings.runtime import manufacturer_codes
+from supervisor import control, ownership, postgres, rabbitmq, system
+from supervisor.child import Child, Limits
+from supervisor.console import Console
+from supervisor.ports import refuse_taken
+from supervisor.resolution import Broker, choose_broker, external_database, refuse_unusable_urls
+from supervisor.restart import Policy
+from supervisor.spec import Spec, State
+from supervisor.supervision import Supervisor
+
+HOUSEKEEPING_SECONDS = 2.0
+LOG_BYTES_MAX = 5_000_000
+SIMULATED = "customers.simulated"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The common options of the command line."""
+
+    config: Path
+    state: Path
+    port_base: int
+    overrides: tuple[str, ...] = ()
+
+    def load(self) -> Settings:
+        settings = load(self.config, overrides=self.overrides)
+        refuse_unusable_urls(settings)
+        return settings
+
+
+class System:
+    """One running system: answers the control socket, and applies what may change while it runs."""
+
+    def __init__(self, options: Options, runtime: Runtime, specs: list[Spec], console: Console) -> None:
+        limits = runtime.settings.supervisor
+        self._options = options
+        self._runtime = runtime
+        self._console = console
+        self._config_seen = _modified(options.config)
+        self.supervisor = Supervisor(
+            specs,
+            runtime.state / "logs",
+            Limits(
+                limits.ready_timeout_seconds,
+                limits.stop_timeout_seconds,
+                Policy(limits.restart_backoff_ms, limits.restart_backoff_ms_max),
+            ),
+            environment={ownership.TAG: str(runtime.state), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": ""},
+            on_change=self._on_change,
+        )
+
+    async def run(self) -> None:
+        """Start, serve until a stop is requested, stop (U3)."""
+        supervisor = self.supervisor
+        server = await control.serve(self._runtime.state, self.handle)
+        housekeeping = asyncio.create_task(self._keep_house())
+        self._console.begin([name for name, child in supervisor.children.items() if child.spec.awaited])
+        try:
+            if await supervisor.start():
+                self._console.finish()
+                shop = self._runtime.addresses.url(self._runtime.addresses.shop)
+                self._console.note(f"ready: {shop}  (Ctrl-C stops everything)", "bold green")
+                await supervisor.stop_requested.wait()
+            self._console.finish()
+            self._console.note("stopping")
+        finally:
+            self._console.finish()
+            housekeeping.cancel()
+            await supervisor.stop()
+            server.close()
+            (self._runtime.state / control.SOCKET).unlink(missing_ok=True)
+        self._console.note("stopped")
+
+    def handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One request of the control socket; LookupError and ValueError become its error answer."""
+        command = request.get("command")
+        if command == "status":
+            return self._status()
+        if command == "stop":
+            self.supervisor.request_stop()
+            return {"pid": os.getpid()}
+        if command == "fault":
+            names = request.get("names")
+            if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+                msg = "names: expected a list of process names"
+                raise ValueError(msg)
+            self.supervisor.fault(str(request.get("fault")), names)
+            return {}
+        if command == "set":
+            if request.get("key") != SIMULATED:
+                msg = f"key: only {SIMULATED} may change while the system runs"
+                raise ValueError(msg)
+            self._set_simulated(request.get("value"))
+            return {}
+        msg = "command: expected status, stop, fault or set"
+        raise ValueError(msg)
+
+    def _status(self) -> dict[str, Any]:
+        supervisor, runtime = self.supervisor, self._runtime
+        state = "starting" if supervisor.starting else "stopping" if supervisor.stop_requested.is_set() else "ready"
+        broker = runtime.broker_url
+        if runtime.broker_is_ours:
+            password = runtime.secrets.broker_passwords["admin"]
+            broker = broker.replace("amqp://", f"amqp://admin:{password}@", 1)
+        return {
+            "processes": supervisor.rows(),
+            "shop": runtime.addresses.url(runtime.addresses.shop),
+            "database": runtime.database_url.replace("postgresql+psycopg://", "postgresql://", 1),
+            "broker": broker,
+            "state": state,
+            "pid": os.getpid(),
+        }
+
+    def _set_simulated(self, value: object) -> None:
+        """Every process that looks at runtime.json sees it; traffic does once a second."""
+        raw = self._runtime.settings.model_dump()
+        raw["customers"]["simulated"] = value
+        try:
+            settings = Settings.model_validate(raw)
+        except ValueError as error:
+            msg = f"{SIMULATED}: expected an integer from 0 to 500 (given: {value!r})"
+            raise ValueError(msg) from error
+        self._runtime = dataclasses.replace(self._runtime, settings=settings)
+        self._runtime.write()
+        _log.info("action=set key=%s value=%s", SIMULATED, value)
+        if settings.customers.simulated > 0:
+            self.supervisor.demand(system.TRAFFIC)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            for child in self.supervisor.children.values():
+                child.log.bound()
+            self._follow_config()
+
+    def _follow_config(self) -> None:
+        """Apply a change of customers.simulated in the file; other keys need a new start."""
+        modified = _modified(self._options.config)
+        if modified == self._config_seen:
+            return
+        self._config_seen = modified
+        try:
+            settings = self._options.load()
+        except SettingsError as error:
+            _log.error("action=config the changed file is not used: %s", error)
+            self._console.note(f"the changed {self._options.config} is not used:\n{error}", "red")
+            return
+        wanted = settings.customers.simulated
+        if wanted != self._runtime.settings.customers.simulated:
+            self._set_simulated(wanted)
+            self._console.note(f"{SIMULATED} is now {wanted}")
+
+    def _on_change(self, child: Child) -> None:
+        if child.state is State.READY:
+            self._console.ready(child.spec.name, child.spec.url)
+        elif child.state is State.BACKOFF:
+            self._console.note(f"{child.spec.name:<{16}} died, is started again; its log: {child.log.path}", "yellow")
+        elif child.state is State.FAILED and not self.supervisor.starting:
+            self._console.note(f"{child.spec.name:<{16}} failed; its log: {child.log.path}", "red")
+
+
+async def run(options: Options, console: Console) -> None:
+    """Run a system until it is told to stop; raises SettingsError or StartError (U2)."""
+    settings = options.load()
+    state = ownership.prepare_folder(options.state)
+    with ownership.take_lock(state), _logging_to(state / "logs" / "supervisor.log", settings.logging.level):
+        left = ownership.end_leftovers(state)
+        if left:
+            console.note(f"ended {len(left)} processes that an earlier run had left behind")
+        addresses = Addresses(options.port_base)
+        broker = await choose_broker(settings, addresses)
+        runtime, specs = _plan(settings, state, addresses, broker)
+        refuse_taken(
+            (spec.name, settings.load_balancer.listen_host if port == addresses.shop else HOST, port)
+            for spec in specs
+            for port in spec.ports
+        )
+        runtime.write()
+        console.note(f"state folder {state}; broker: {_broker_in_words(broker)} ({broker.why})")
+        running = System(options, runtime, specs, console)
+        with _signals(running.supervisor):
+            await running.run()
+
+
+def _plan(settings: Settings, state: Path, addresses: Addresses, broker: Broker) -> tuple[Runtime, list[Spec]]:
+    secrets = Secrets.read_or_make(state, manufacturer_codes(settings))
+    database_url = external_database(settings)
+    cluster = None
+    if database_url is None:
+        cluster = postgres.locate(state, secrets.installation_id)
+        cluster.end_leftovers()
+        database_url = cluster.url(addresses.postgres, secrets.postgres_password)
+    node = None
+    if broker.installation is not None:
+        folder = state / "rabbitmq"
+        name = rabbitmq.node_name(secrets.installation_id)
+        node = rabbitmq.Node(broker.installation, folder, addresses.rabbitmq, addresses.erlang_distribution, name)
+        node.prepare(secrets.erlang_cookie, secrets.broker_passwords, manufacturer_codes(settings))
+    runtime = Runtime(
+        state=state,
+        settings=settings,
+        addresses=addresses,
+        database_url=database_url,
+        broker_url=broker.url,
+        broker_is_ours=node is not None,
+        secrets=secrets,
+    )
+    return runtime, system.specs(runtime, cluster, node)
+
+
+def _broker_in_words(broker: Broker) -> str:
+    if broker.installation is not None:
+        return "a private RabbitMQ"
+    return "a queue in PostgreSQL" if broker.url == "postgres" else "RabbitMQ"
+
+
+def _modified(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
+def _signals(supervisor: Supervisor) -> Iterator[None]:
+    """The first SIGINT, SIGTERM or SIGHUP stops gracefully, the second at once."""
+    loop = asyncio.get_running_loop()
+    heard = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup asks to outlive the terminal
+        heard.append(signal.SIGHUP)
+    for one in heard:
+        loop.add_signal_handler(one, supervisor.request_stop)
+    try:
+        yield
+    finally:
+        for one in heard:
+            loop.remove_signal_handler(one)
+
+
+@contextlib.contextmanager
+def _logging_to(path: Path, level: str) -> Iterator[None]:
+    """The supervisor's own log; its console shows only what a person needs."""
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES_MAX, backupCount=1, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s supervisor %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(level)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
