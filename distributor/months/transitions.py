@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from distributor.errors import DistributorError
 from distributor.months.calendar import Calendar
 from distributor.months.decisions import Begin, Close, CurrentMonth, Facts, Rules, State, decide, may_close_early
 from distributor.months.gate import close_gate
@@ -136,7 +137,11 @@ def prepare(connection: Connection, codes: Sequence[str], length: timedelta) -> 
 
 def _change_length(connection: Connection, facts: Facts, length: timedelta) -> None:
     """config.yml says another month length than at the last start: no month is skipped or repeated by that."""
-    calendar = facts.calendar.with_length(length, facts.now)
+    try:
+        calendar = facts.calendar.with_length(length, facts.now)
+    except OverflowError as error:
+        message = f"simulation.month_seconds: with {length} a month, month 1 would lie before the year 1; choose less"
+        raise DistributorError(message) from error
     _store(connection, calendar)
     if facts.month is not None:
         connection.execute(
