@@ -45,6 +45,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 fine or valid, 1 invalid, 2 unknown, 64 wrong usage or configuration, 70 cannot start.",
     add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 scenario_app = typer.Typer(help="Named experiments with their expected verdicts.", epilog=COMMON_HELP)

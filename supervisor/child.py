@@ -88,6 +88,8 @@ class Child:
         """End it for good (C2, C3); ``hurry`` cuts the deadline short."""
         self._stopping.set()
         self._wake.set()
+        if self.state is State.STOPPED:
+            return
         if self._task is None:
             self._to(State.STOPPED)
             return

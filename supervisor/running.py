@@ -185,6 +185,7 @@ class System:
 async def run(options: Options, console: Console) -> None:
     """Run a system until it is told to stop; raises SettingsError or StartError (U2)."""
     settings = options.load()
+    os.umask(0o077)  # whatever we or a child creates, in the state folder or elsewhere, is the owner's alone
     state = ownership.prepare_folder(options.state)
     with ownership.take_lock(state), _logging_to(state / "logs" / "supervisor.log", settings.logging.level):
         left = ownership.end_leftovers(state)
