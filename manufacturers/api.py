@@ -47,6 +47,7 @@ class Api:
 
     def application(self) -> web.Application:
         application = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[errors_as_problems])
+        application.on_response_prepare.append(_set_common_headers)
         router = application.router
         router.add_get("/api/v1/stock", self._signed(self._stock), allow_head=False)
         router.add_get("/api/v1/offers/{month}", self._signed(self._offer), allow_head=False)
@@ -108,6 +109,13 @@ class Api:
 
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def _set_common_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Offers are nobody else's business; and which program answers is none either."""
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers["Server"] = "manufacturer"
 
 
 async def _healthz(_request: web.Request) -> web.Response:

@@ -76,6 +76,11 @@ class Doorkeeper:
         self._expiry[request.code, request.nonce] = int(request.timestamp) + WINDOW_SECONDS
         return request.code
 
+    @property
+    def remembered(self) -> int:
+        """Nonces in memory."""
+        return len(self._expiry)
+
     def _purge(self, now: float) -> None:
         if now >= self._purge_at:
             self._expiry = {nonce: expiry for nonce, expiry in self._expiry.items() if expiry >= now}

@@ -39,12 +39,12 @@ def check(message: Message, code: str, skus: Collection[str]) -> Event:
     if not isinstance(message.body, dict):
         msg = "body: must be an object"
         raise InvalidMessage(msg)
+    content = reader(message.body, skus)
     try:
         body = json.dumps(message.body, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
         msg = f"body: is not JSON: {error}"
         raise InvalidMessage(msg) from error
-    content = reader(message.body, skus)
     return Event(message.id, message.type, body, hashlib.sha256(body.encode()).hexdigest(), content)
 
 
@@ -113,7 +113,8 @@ def _rows(body: dict[str, Any], name: str, skus: Collection[str]) -> list[tuple[
 def _sku(row: dict[str, Any], field: str, skus: Collection[str]) -> str:
     sku = row.get("sku")
     if not isinstance(sku, str) or sku not in skus:
-        msg = f"{_path(field, 'sku')}: {str(sku)[:80]!r} is not one of our goods"
+        shown = ascii(sku[:80]) if isinstance(sku, str) else type(sku).__name__
+        msg = f"{_path(field, 'sku')}: {shown} is not one of our goods"
         raise InvalidMessage(msg)
     return sku
 

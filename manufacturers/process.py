@@ -41,6 +41,7 @@ REQUESTS_SECONDS_MAX = 4.0  # requests under way when the stop begins have this 
 CONSUMER_STOP_SECONDS_MAX = 4.0
 FILES_PER_LEDGER = 3  # database, write-ahead log, shared memory
 FILES_OTHERWISE = 256
+NAMES_SHOWN_MAX = 5
 
 logger = logging.getLogger("manufacturers")
 
@@ -144,12 +145,18 @@ async def _live(assignment: Assignment) -> int:
         await _open_doors(assignment, plants, readiness, ending, cleanups)
         _start_production(opened, ending, cleanups)
         readiness.reason = None
-        logger.info("ready: %s", ", ".join(f"{plant.code} {plant.name}" for plant in plants.values()))
+        logger.info("ready: %s on port %s", _introduction(list(plants.values())), assignment.port)
         await ending.wanted()
         readiness.reason = "draining"
         logger.info("draining")
     logger.info("stopped")
     return ending.code
+
+
+def _introduction(plants: Sequence[Plant]) -> str:
+    shown = [f"{plant.code} {plant.name}" for plant in plants[:NAMES_SHOWN_MAX]]
+    more = len(plants) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 async def _open_doors(
