@@ -70,33 +70,30 @@ class Trip:
             return lines, Bought(End.SOLD_OUT)
         if direct:
             return lines, self._buyer.buy(self._account, lines, keys)
-        held = self._fill(lines, dict.fromkeys(self._cart(), 0))
+        held = self._fill(lines)
         self._pause()
         if not held:
             return lines, Bought(End.SOLD_OUT)
-        bought = self._buyer.buy(self._account, held, keys, refill=self._refill)
+        bought = self._buyer.buy(self._account, held, keys, refill=self._fill)
         if bought.order_id is not None:
             self._pause()
-            path = f"/orders/{bought.order_id}"
-            self._ask("GET", path, "GET /orders/{id}")
+            self._ask("GET", f"/orders/{bought.order_id}", "GET /orders/{id}")
             self._ask("GET", "/orders", "GET /orders")
         return lines, bought
 
-    def _refill(self, less: dict[int, int]) -> dict[int, int]:
-        """Make the cart hold ``less``; putting a line again also accepts its new price."""
+    def _fill(self, lines: dict[int, int]) -> dict[int, int]:
+        """Make the cart hold ``lines``, as far as there is enough; returns what it holds then. Putting a line again also
+        accepts its new price."""
         held = self._cart()
-        return self._fill(less, {stock_id: 0 for stock_id in held if stock_id not in less})
-
-    def _fill(self, lines: dict[int, int], drop: dict[int, int]) -> dict[int, int]:
-        for stock_id in drop:
+        for stock_id in held:
             if stock_id not in lines:
                 self._ask("DELETE", f"/cart/{stock_id}", "DELETE /cart/{id}")
         for stock_id, quantity in lines.items():
-            self._put(stock_id, quantity)
+            self._put(stock_id, quantity, is_held=stock_id in held)
             self._pause()
         return self._cart()
 
-    def _put(self, stock_id: int, quantity: int) -> None:
+    def _put(self, stock_id: int, quantity: int, *, is_held: bool) -> None:
         """Put a line; where there is less by now, put what is left, or take the line out."""
         path = f"/cart/{stock_id}"
         answer = self._ask("PUT", path, "PUT /cart/{id}", {"quantity": quantity})
@@ -104,7 +101,7 @@ class Trip:
             return
         left = reduce_lines({stock_id: quantity}, answer.body.get("lines")).get(stock_id, 0)
         again = self._ask("PUT", path, "PUT /cart/{id}", {"quantity": left}) if 0 < left < quantity else answer
-        if again.status == 409:
+        if again.status == 409 and is_held:
             self._ask("DELETE", path, "DELETE /cart/{id}")
 
     def _cart(self) -> dict[int, int]:

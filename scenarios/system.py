@@ -49,23 +49,32 @@ class ControlRefused(Exception):
 
 @dataclass(frozen=True)
 class Start:
-    """How the system is started: configuration file, overrides (``a.b=value``), ports (None: any free stretch)."""
+    """How the system is started: configuration file, overrides (``a.b=value``), ports (None: any free stretch), state
+    folder (None: a temporary one)."""
 
     config: Path
     overrides: tuple[str, ...]
     port_base: int | None = None
+    state: Path | None = None
 
 
 class System:
-    """A running system; use it as a context manager (D1)."""
+    """A running system; use it as a context manager (D1). A state folder that the user named is removed too: what it
+    held is in the run folder as evidence and logs."""
 
     def __init__(self, start: Start, log: Path) -> None:
         self._start = start
         self._log = log
-        self._home = Path(tempfile.mkdtemp(prefix="cds-"))
-        # The embedded PostgreSQL runs under an account of its own if we are root: it must be able to pass through.
-        self._home.chmod(0o711)
-        self.state = self._home / "state"
+        self._home: Path | None = None
+        if start.state is None:
+            self._home = Path(tempfile.mkdtemp(prefix="cds-"))
+            # The embedded PostgreSQL runs under an account of its own if we are root: it must be able to pass through.
+            self._home.chmod(0o711)
+            self.state = self._home / "state"
+        else:
+            self.state = start.state.resolve()
+            if self.state.exists() and (not self.state.is_dir() or any(self.state.iterdir())):
+                raise SystemFailed(f"--state {start.state}: a run needs a folder that is empty or absent", 64)
         self.addresses = Addresses(start.port_base if start.port_base is not None else free_port_base())
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -95,7 +104,8 @@ class System:
                 preexec_fn=partial(_stop_with_parent, os.getpid()),  # noqa: PLW1509 - one call of prctl
             )
         deadline = time.monotonic() + START_SECONDS_MAX
-        said = ""
+        said = f"state folder {self.state}, port base {self.addresses.port_base}"
+        tell(said)
         while not (ready := self._readiness())[0]:
             self.require_running()
             if time.monotonic() > deadline:
@@ -154,7 +164,7 @@ class System:
         elsewhere = self.state / "postgres.json"
         if elsewhere.exists():
             shutil.rmtree(json.loads(elsewhere.read_text(encoding="utf-8"))["base"], ignore_errors=True)
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self._home or self.state, ignore_errors=True)
 
     # -- while it runs ------------------------------------------------------------------------------------------
 
