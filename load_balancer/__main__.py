@@ -1,0 +1,32 @@
+"""``python -m load_balancer --state DIR``: the balancer of a running system, as its supervisor starts it."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from load_balancer.options import from_runtime
+from load_balancer.service import EXIT_USAGE, run
+from settings import Runtime, SettingsError
+
+
+def main() -> int:
+    """Serve the system of the state folder; the exit code tells the supervisor whether a restart makes sense."""
+    arguments = argparse.ArgumentParser(prog="python -m load_balancer", description=__doc__)
+    arguments.add_argument("--state", type=Path, required=True, help="state folder of a running system")
+    arguments.add_argument("--name", default="load_balancer", help="how its log lines are marked")
+    given = arguments.parse_args()
+    try:
+        runtime = Runtime.read(given.state)
+    except (SettingsError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_USAGE
+    logging.basicConfig(
+        level=runtime.settings.logging.level,
+        format=f"%(asctime)s %(levelname)s {given.name} %(name)s: %(message)s",
+    )
+    return run(from_runtime(runtime))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""The balancer alone, in front of anything: ``main.py balance --listen HOST:PORT --server NAME=HOST:PORT``."""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from load_balancer.options import Check, Options, OptionsError, read_address, read_servers
+from load_balancer.service import EXIT_USAGE, run
+
+# A secret has no place on a command line, where every user of the machine can read it.
+TOKEN_VARIABLE: Final = "BALANCER_CONTROL_TOKEN"  # noqa: S105 - the variable's name
+_CHECK_PATH: Final = re.compile(r"/[\x21-\x7e]*")
+
+
+def balance(
+    listen: str,
+    servers: Sequence[str],
+    admin: str | None = None,
+    check_path: str = "/healthz",
+    hosts: Sequence[str] = (),
+) -> int:
+    """Serve until SIGTERM or Ctrl-C; the exit code: 0 stopped, 64 a bad option, 70 the port cannot be listened on.
+
+    A server is alive if it answers GET ``check_path`` in time with any status below 500, so that the default suits
+    programs that know no health page. ``hosts``: the only Host values that are served; none given: any.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s load_balancer %(name)s: %(message)s")
+    try:
+        options = read_options(listen, servers, admin, check_path, hosts)
+    except OptionsError as error:
+        sys.stderr.write(f"balance: {error}\n")
+        return EXIT_USAGE
+    return run(options)
+
+
+def read_options(
+    listen: str, servers: Sequence[str], admin: str | None, check_path: str, hosts: Sequence[str]
+) -> Options:
+    """The command line's texts as options; raises OptionsError naming the option that is wrong."""
+    if not _CHECK_PATH.fullmatch(check_path):
+        raise OptionsError(f"--check-path: {check_path!r} is not a path, such as /healthz")
+    return Options(
+        listen=read_address(listen, "--listen"),
+        servers=read_servers(servers),
+        admin=None if admin is None else read_address(admin, "--admin"),
+        control_token=os.environ.get(TOKEN_VARIABLE) or None,
+        hosts=frozenset(host.lower().encode("ascii", "replace") for host in hosts) or None,
+        check=Check(path=check_path),
+    )

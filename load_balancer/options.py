@@ -1,0 +1,160 @@
+"""What one balancer is told: addresses, servers, limits and times. From the running system's settings or a command line."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from load_balancer.grammar import PORT_MAX
+from load_balancer.servers import Rules
+from settings import Runtime
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HOST_NAME: Final = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*"
+)
+_PORT: Final = re.compile(r"[0-9]{1,5}")
+
+
+DEFAULT_RULES: Final = Rules(fall=2, rise=1)
+
+
+class OptionsError(ValueError):
+    """An address or another option that cannot be used; the message says which and how it should look."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host (name or IP address, no brackets) and a TCP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class ServerAddress:
+    """A server's name, as in HAProxy's ``server NAME HOST:PORT``."""
+
+    name: str
+    address: Address
+
+
+@dataclass(frozen=True)
+class Check:
+    """HAProxy's words: a check every ``inter`` seconds, ``fall`` failures take a server down, ``rise`` bring it up."""
+
+    path: str = "/healthz"
+    inter_seconds: float = 1.0
+    timeout_seconds: float = 0.8
+    rules: Rules = DEFAULT_RULES
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """``client``: a whole head, and silence while a body is sent or an answer is read; the rest as HAProxy has it."""
+
+    connect_seconds: float = 1.0
+    server_seconds: float = 15.0
+    client_seconds: float = 10.0
+    keep_alive_seconds: float = 30.0
+    drain_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """One balancer. ``hosts``: the only Host values that are served (None: any). No token: the admin pages only read."""
+
+    listen: Address
+    servers: tuple[ServerAddress, ...]
+    admin: Address | None = None
+    control_token: str | None = None
+    algorithm: str = "roundrobin"
+    hosts: frozenset[bytes] | None = None
+    connections_max: int = 4_000
+    body_bytes_max: int = 1_048_576
+    check: Check = field(default_factory=Check)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+def from_runtime(runtime: Runtime) -> Options:
+    """The balancer of a running system: its web instances, checked by their own word on ``/readyz``."""
+    settings = runtime.settings.load_balancer
+    numbers = range(1, runtime.settings.customers.instances + 1)
+    return Options(
+        listen=Address(settings.listen_host, runtime.addresses.shop),
+        servers=tuple(
+            ServerAddress(f"web-{number}", Address("127.0.0.1", runtime.addresses.web(number))) for number in numbers
+        ),
+        admin=Address("127.0.0.1", runtime.addresses.load_balancer_admin),
+        control_token=runtime.secrets.control_token,
+        algorithm=settings.algorithm,
+        connections_max=settings.connections_max,
+        body_bytes_max=settings.body_bytes_max,
+        check=Check(
+            path="/readyz",
+            inter_seconds=settings.check_inter_ms / 1000,
+            timeout_seconds=settings.check_timeout_ms / 1000,
+            rules=Rules(settings.check_fall, settings.check_rise),
+        ),
+        timeouts=Timeouts(
+            connect_seconds=settings.connect_timeout_ms / 1000,
+            server_seconds=settings.server_timeout_ms / 1000,
+            client_seconds=settings.client_timeout_ms / 1000,
+            keep_alive_seconds=settings.keep_alive_timeout_ms / 1000,
+            drain_seconds=settings.drain_seconds,
+        ),
+    )
+
+
+def read_address(text: str, what: str) -> Address:
+    """HOST:PORT, an IPv6 address in brackets; raises OptionsError naming ``what``."""
+    if text.startswith("["):
+        host, bracket, port = text[1:].partition("]:")
+        if not bracket or not _is_ipv6(host):
+            raise OptionsError(f"{what}: {text!r} is not [IPv6 address]:PORT, such as [::1]:8000")
+    else:
+        host, colon, port = text.rpartition(":")
+        if not colon or not host:
+            raise OptionsError(f"{what}: {text!r} is not HOST:PORT, such as 127.0.0.1:8000")
+        if ":" in host:
+            raise OptionsError(f"{what}: {text!r}: an IPv6 address is written in brackets, such as [::1]:8000")
+        if not (_is_ipv4(host) if re.fullmatch(r"[0-9.]+", host) else _HOST_NAME.fullmatch(host)):
+            raise OptionsError(f"{what}: {host!r} is neither a host name nor an IP address")
+    if not _PORT.fullmatch(port) or not 1 <= int(port) <= PORT_MAX:
+        raise OptionsError(f"{what}: {port!r} is not a port; ports are 1 to {PORT_MAX}")
+    return Address(host, int(port))
+
+
+def read_servers(texts: Sequence[str]) -> tuple[ServerAddress, ...]:
+    """NAME=HOST:PORT each; raises OptionsError for a bad or repeated one, or if there is none."""
+    servers: list[ServerAddress] = []
+    for text in texts:
+        name, equals, address = text.partition("=")
+        if not equals or not _NAME.fullmatch(name):
+            raise OptionsError(f"--server: {text!r} is not NAME=HOST:PORT, such as web-1=127.0.0.1:8201")
+        if any(server.name == name for server in servers):
+            raise OptionsError(f"--server: the name {name!r} is given twice")
+        servers.append(ServerAddress(name, read_address(address, f"--server {name}")))
+    if not servers:
+        raise OptionsError("--server: at least one server is needed, such as --server web-1=127.0.0.1:8201")
+    return tuple(servers)
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,105 @@
+"""Answers that we make ourselves: a problem document for programs, a small page for browsers.
+
+All of them say whether anything reached a server: with ``X-Not-Dispatched: 1`` a client knows that nothing happened.
+"""
+
+import json
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from load_balancer.events import Fields
+from load_balancer.headers import NOT_DISPATCHED
+
+RETRY_AFTER_SECONDS: Final = 1
+
+_EXPLANATIONS: Final = {
+    400: "The request could not be understood.",
+    404: "There is nothing at this address.",
+    405: "This method is not allowed here.",
+    408: "The request took too long to arrive.",
+    413: "The request is too large.",
+    421: "This host is not served here.",
+    502: "The server's answer was not usable. Whether it did what was asked is not known.",
+    503: "No server is ready at the moment. Nothing was done; please try again in a moment.",
+    504: "The server did not answer in time. Whether it did what was asked is not known.",
+}
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{status} {title}</title>
+<style>body{{font:18px/1.5 system-ui,sans-serif;max-width:34em;margin:15vh auto 0;padding:0 1em;color:#1d2733;background:#fff}}
+h1{{font-size:1.5em}}small{{color:#56616e}}
+@media(prefers-color-scheme:dark){{body{{color:#e6ebf0;background:#12181f}}small{{color:#9aa6b2}}}}</style></head>
+<body><h1>{title}</h1><p>{detail}</p><p><small>{status} · request {request_id}</small></p></body></html>
+"""
+# ASVS 5.0 3.4: every answer of every route, ours included.
+_SECURITY: Final = (
+    b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+    b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'\r\n"
+)
+
+
+class Reply(NamedTuple):
+    """An answer of ours, still without the lines about the connection and the request."""
+
+    status: int
+    content_type: bytes
+    body: bytes
+    extra: bytes = b""
+
+
+ALIVE: Final = Reply(200, b"text/plain; charset=utf-8", b"alive\n")
+
+
+def options_reply(methods: tuple[bytes, ...]) -> Reply:
+    """The answer to ``OPTIONS *``, which asks about us, not about a resource."""
+    return Reply(204, b"", b"", b"Allow: " + b", ".join(methods) + b"\r\n")
+
+
+def problem(status: int, detail: str, *, request_id: bytes, html: bool, not_dispatched: bool) -> Reply:
+    """An error: RFC 9457 for programs, a page for browsers. ``detail`` never repeats bytes of the request."""
+    title = phrase(status)
+    extra = b""
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        extra += b"Retry-After: %d\r\n" % RETRY_AFTER_SECONDS
+    if not_dispatched:
+        extra += NOT_DISPATCHED + b": 1\r\n"
+    shown_id = request_id.decode("ascii")
+    if html:
+        text = _PAGE.format(status=status, title=title, detail=_EXPLANATIONS.get(status, title), request_id=shown_id)
+        return Reply(status, b"text/html; charset=utf-8", text.encode(), extra)
+    document = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": f"{_EXPLANATIONS.get(status, title)} ({detail})",
+        "request_id": shown_id,
+    }
+    return Reply(status, b"application/problem+json", json.dumps(document).encode() + b"\n", extra)
+
+
+def wants_html(fields: Fields) -> bool:
+    """Whether the client names HTML among what it accepts: browsers do, programs do not."""
+    return b"text/html" in fields.first(b"accept").lower()
+
+
+def reply_bytes(reply: Reply, *, connection: bytes, request_id: bytes, date: bytes, without_body: bool) -> bytes:
+    """The whole answer; ``without_body`` for HEAD."""
+    if reply.status == HTTPStatus.NO_CONTENT:
+        content = b""
+    else:
+        content = b"Content-Type: %b\r\nContent-Length: %d\r\n" % (reply.content_type, len(reply.body))
+    return b"HTTP/1.1 %d %b\r\n%b%b%b%bDate: %b\r\nX-Request-Id: %b\r\n\r\n%b" % (
+        reply.status,
+        phrase(reply.status).encode("ascii"),
+        content,
+        reply.extra,
+        _SECURITY,
+        connection,
+        date,
+        request_id,
+        b"" if without_body else reply.body,
+    )
+
+
+def phrase(status: int) -> str:
+    return HTTPStatus(status).phrase

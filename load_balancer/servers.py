@@ -1,0 +1,112 @@
+"""Which state a server is in: (health, event, now) -> health. HAProxy's words. No sockets, no clock.
+
+S1  Only a server that is UP and administratively READY gets requests.
+S2  ``fall`` failures in a row take a server down, ``rise`` good checks in a row bring it up again.
+S3  A refused connection, and a check that answers 503, take it down at once: the first is proof, the second its own word.
+S4  Only a good check brings it up, never a good request: a request that was sent before it fell proves nothing.
+S5  The first good check after the start brings it up at once.
+
+States: DOWN -> UP <-> (UP with failures) -> DOWN or NOLB; NOLB answers, but asks for no requests.
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Operation(Enum):
+    """What the checks found."""
+
+    UP = "UP"  # answers, gets requests
+    DOWN = "DOWN"  # does not answer
+    NOLB = "NOLB"  # answers that it wants no requests: starting, or draining
+
+
+class Admin(Enum):
+    """What an operator decided."""
+
+    READY = "ready"  # the checks decide
+    DRAIN = "drain"  # no new requests, those in flight end, checks go on
+    MAINT = "maint"  # out of service, no checks
+
+
+class Sign(Enum):
+    """One observation of a server."""
+
+    PASSED = "passed"  # a check was answered in time
+    FAILED = "failed"  # a check or a request was not
+    REFUSED = "refused"  # nobody listens
+    NOT_READY = "not ready"  # the check's answer was 503
+
+
+class Rules(NamedTuple):
+    """How many signs in a row turn a server's state."""
+
+    fall: int
+    rise: int
+
+
+class Health(NamedTuple):
+    """A server's state; ``failures`` and ``successes`` are counted in a row."""
+
+    operation: Operation
+    admin: Admin
+    failures: int
+    successes: int
+    since: float
+    reason: str
+
+    @property
+    def eligible(self) -> bool:
+        """S1."""
+        return self.operation is Operation.UP and self.admin is Admin.READY
+
+    @property
+    def word(self) -> str:
+        """One word for tables, as HAProxy's stats page has it."""
+        return self.admin.name if self.admin is not Admin.READY else self.operation.value
+
+
+def initial(now: float) -> Health:
+    """No check was made yet."""
+    return Health(Operation.DOWN, Admin.READY, 0, 0, now, "no check yet")
+
+
+def observe(health: Health, sign: Sign, reason: str, rules: Rules, now: float) -> Health:
+    """The state after one more observation."""
+    if sign is Sign.PASSED:
+        return _passed(health, reason, rules, now)
+    failures = health.failures + 1
+    counted = health._replace(failures=failures, successes=0)
+    if sign is Sign.NOT_READY:
+        return _turn(counted, Operation.NOLB, reason, now)
+    if health.operation is Operation.UP and sign is Sign.FAILED and failures < rules.fall:
+        return counted
+    return _turn(counted, Operation.DOWN, reason, now)
+
+
+def administer(health: Health, admin: Admin, now: float) -> Health:
+    """The state after an operator's decision. A server that comes back from MAINT has to pass a check first."""
+    if admin is health.admin:
+        return health
+    changed = health._replace(admin=admin, since=now, reason=f"set to {admin.value} by an operator")
+    if health.admin is Admin.MAINT:
+        changed = changed._replace(operation=Operation.DOWN, failures=0, successes=0)
+    return changed
+
+
+def _passed(health: Health, reason: str, rules: Rules, now: float) -> Health:
+    successes = health.successes + 1
+    counted = health._replace(failures=0, successes=successes)
+    if health.operation is Operation.UP:
+        return counted
+    never_failed = health.failures == 0 and health.successes == 0
+    own_word = health.operation is Operation.NOLB
+    if never_failed or own_word or successes >= rules.rise:
+        return _turn(counted, Operation.UP, reason, now)
+    return counted
+
+
+def _turn(health: Health, operation: Operation, reason: str, now: float) -> Health:
+    if health.operation is operation:
+        return health._replace(reason=reason)
+    return health._replace(operation=operation, since=now, reason=reason)

@@ -1,0 +1,210 @@
+"""Connections to servers, and which of them may be used again.
+
+U1  A connection carries one request at a time.
+U2  It is used again only after its answer was consumed exactly: no byte missing, none left over.
+U3  An idle connection on which anything happens (bytes, end, error) is dropped, never matched to the next request.
+U4  A request that must not be repeated gets an idle connection only if that was used a moment ago and nothing, not
+    even an end that the loop has not seen yet, waits in the socket.
+"""
+
+import asyncio
+import select
+import time
+from collections.abc import Sequence
+from typing import Final, Protocol, cast
+
+from load_balancer.events import Broken, Fields, ResponseEvent
+from load_balancer.headers import response_fields
+from load_balancer.responses import ResponseParser
+
+IDLE_PER_SERVER_MAX: Final = 128  # nginx calls it `keepalive`; more than a busy classroom has requests in flight
+IDLE_SECONDS_MAX: Final = 20.0
+# Servers close idle connections after 2 s (gunicorn) or more: a POST never goes near that.
+IDLE_SECONDS_MAX_FOR_UNSAFE: Final = 1.0
+
+
+class Receiver(Protocol):
+    """Who waits for the answer on a connection."""
+
+    def received(self, events: Sequence[ResponseEvent]) -> None:
+        """Part of the answer came."""
+
+    def upstream_lost(self, reason: str) -> None:
+        """The connection ended, and the answer's framing does not say that this was its end."""
+
+    def upstream_paused(self, *, paused: bool) -> None:
+        """The server does not read (or reads again) what it is sent."""
+
+
+class Upstream(asyncio.Protocol):
+    """One connection to a server. ``heard``: whether a byte came since the request was sent."""
+
+    __slots__ = (
+        "_common",
+        "_fields",
+        "_parser",
+        "_paused",
+        "_receiver",
+        "_transport",
+        "heard",
+        "idle_since",
+        "pool",
+        "requests",
+    )
+
+    def __init__(self, pool: "Pool") -> None:
+        self.pool = pool
+        self.requests = 0
+        self.heard = False
+        self.idle_since = 0.0
+        self._parser = ResponseParser()
+        self._receiver: Receiver | None = None
+        self._transport: asyncio.Transport
+        self._fields: Fields | None = None
+        self._common = b""
+        self._paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
+
+    def send(self, receiver: Receiver, data: bytes, *, for_head: bool) -> None:
+        """Begin a request (U1)."""
+        self._receiver = receiver
+        self.requests += 1
+        self.heard = False
+        self._parser.expect(for_head=for_head)
+        self._transport.write(data)
+
+    def send_more(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def common_fields(self, fields: Fields, server_name: bytes) -> bytes:
+        """The lines to pass on; servers repeat theirs, so the last ones are kept."""
+        if fields is not self._fields:
+            self._fields = fields
+            self._common = response_fields(fields, server_name)
+        return self._common
+
+    def data_received(self, data: bytes) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            self.drop()
+            return
+        self.heard = True
+        receiver.received(self._parser.receive(data))
+
+    def eof_received(self) -> None:
+        """The transport closes itself afterwards."""
+        receiver = self._receiver
+        if receiver is None:
+            self.drop()
+            return
+        if not self.heard:
+            self._detach(receiver, "the server closed the connection without an answer")
+            return
+        events = self._parser.receive_eof()
+        if events and not isinstance(events[-1], Broken):
+            receiver.received(events)
+        else:
+            self._detach(receiver, "the server's answer was cut off")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.pool.forget(self)
+        if self._receiver is not None:
+            self._detach(self._receiver, "the server reset the connection" if error else "the connection was closed")
+
+    def pause_writing(self) -> None:
+        if self._receiver is not None:
+            self._receiver.upstream_paused(paused=True)
+
+    def resume_writing(self) -> None:
+        if self._receiver is not None:
+            self._receiver.upstream_paused(paused=False)
+
+    def release(self, *, reusable: bool) -> None:
+        """The answer is complete: keep the connection, or not (U2)."""
+        self._receiver = None
+        if reusable and not self._parser.surplus and not self._transport.is_closing():
+            self.resume()  # an idle connection that is not read could not be seen to end (U3)
+            self.pool.give(self)
+        else:
+            self.drop()
+
+    def drop(self) -> None:
+        """End the connection at once; nobody is told."""
+        self._receiver = None
+        self.pool.forget(self)
+        self._transport.abort()
+
+    @property
+    def closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def is_quiet(self) -> bool:
+        """Whether nothing waits in the socket (U4)."""
+        socket = self._transport.get_extra_info("socket")
+        descriptor = -1 if socket is None else socket.fileno()
+        if descriptor < 0:
+            return False
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN | select.POLLRDHUP)
+        return not poll.poll(0)
+
+    def _detach(self, receiver: Receiver, reason: str) -> None:
+        self._receiver = None
+        self._transport.abort()
+        receiver.upstream_lost(reason)
+
+
+class Pool:
+    """The idle connections to one server, the one used last on top."""
+
+    def __init__(self) -> None:
+        self._idle: list[Upstream] = []
+
+    def __len__(self) -> int:
+        return len(self._idle)
+
+    def take(self, *, repeatable: bool) -> Upstream | None:
+        """An idle connection that may carry the next request; None: a new one is needed (U3, U4)."""
+        while self._idle:
+            upstream = self._idle.pop()
+            if upstream.closing:
+                continue
+            if repeatable:
+                return upstream
+            if time.monotonic() - upstream.idle_since < IDLE_SECONDS_MAX_FOR_UNSAFE and upstream.is_quiet():
+                return upstream
+            upstream.drop()
+        return None
+
+    def give(self, upstream: Upstream) -> None:
+        if len(self._idle) >= IDLE_PER_SERVER_MAX:
+            upstream.drop()
+            return
+        upstream.idle_since = time.monotonic()
+        self._idle.append(upstream)
+
+    def forget(self, upstream: Upstream) -> None:
+        if upstream in self._idle:
+            self._idle.remove(upstream)
+
+    def drop_old(self) -> None:
+        """End those that were not needed for a while; the oldest lie at the bottom."""
+        oldest = time.monotonic() - IDLE_SECONDS_MAX
+        while self._idle and self._idle[0].idle_since < oldest:
+            self._idle[0].drop()
+
+    def drop_all(self) -> None:
+        while self._idle:
+            self._idle[-1].drop()
