@@ -37,5 +37,5 @@ def test_another_length_neither_skips_nor_repeats_a_month(
     calendar: Calendar, since: timedelta, length: timedelta
 ) -> None:
     now = calendar.epoch + since
-    assume(calendar.month_at(now) * length < timedelta(days=700_000))  # else the epoch would lie before the year 1
+    assume(calendar.month_at(now) * length.total_seconds() < 700_000 * 86_400)  # else the epoch would lie before the year 1
     assert calendar.with_length(length, now).month_at(now) == calendar.month_at(now)

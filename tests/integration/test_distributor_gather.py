@@ -1,0 +1,357 @@
+"""The gather against manufacturers of all kinds, on a real database. Numbers (R1, S2 …) are those of the modules."""
+
+import asyncio
+import gzip
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from distributor.database import transaction
+from distributor.gather.booking import MonthOver, OfferChanged, book, tasks, withdraw
+from distributor.gather.feed import Offer, OfferItem
+from distributor.gather.gatherer import Gatherer
+from distributor.gather.rounds import Round
+from distributor.months import transitions
+from distributor.months.decisions import Begin
+from tests.conftest import wait_until
+from tests.distributor_partners import (
+    FakePartners,
+    answer,
+    cut_off,
+    drip,
+    endless,
+    item,
+    never,
+    redirect,
+    serving,
+)
+from tests.distributor_world import engine_for, rows, set_month
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = engine_for(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def fakes() -> Iterator[FakePartners]:
+    with serving(FakePartners()) as running:
+        yield running
+
+
+def begin_month(engine: Engine, fakes: FakePartners, number: int = 1) -> None:
+    with transaction(engine) as connection:
+        transitions.prepare(connection, list(fakes.partners), timedelta(hours=1))
+        facts = transitions.look(connection)
+        assert transitions.begin(connection, Begin(number, facts.calendar.end(number)))
+
+
+def gather(engine: Engine, fakes: FakePartners, month: int | None = 1, **changes: Any) -> bool:
+    with ThreadPoolExecutor(2) as executor:
+        return asyncio.run(Round(engine, executor, fakes.plan(**changes)).run(month))
+
+
+def stock(engine: Engine) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """(manufacturer, sku) -> supplied, withdrawn, price."""
+    found = rows(
+        engine,
+        "SELECT manufacturer.code, product.sku, supplied, withdrawn, price_minor FROM stock"
+        " JOIN manufacturer ON manufacturer.id = manufacturer_id JOIN product ON product.id = product_id",
+    )
+    return {(code, sku): (supplied, withdrawn, price) for code, sku, supplied, withdrawn, price in found}
+
+
+def attempts(engine: Engine, month: int = 1) -> dict[str, tuple[str, str | None]]:
+    found = rows(
+        engine,
+        "SELECT code, outcome, reason FROM gather_attempt JOIN manufacturer ON manufacturer.id = manufacturer_id"
+        " WHERE month = :month",
+        month=month,
+    )
+    return {code: (outcome, reason) for code, outcome, reason in found}
+
+
+def unsettled(engine: Engine) -> int:
+    return int(rows(engine, "SELECT count(*) FROM supply WHERE accepted_at IS NULL AND refused_at IS NULL")[0][0])
+
+
+def test_offers_are_booked_and_accepted(engine: Engine, fakes: FakePartners) -> None:
+    one = fakes.add("m1", item("BIKE", 3), item("CAR", 1, 900_000))
+    two = fakes.add("m2", item("BIKE", 4, 199))
+    begin_month(engine, fakes)
+    assert gather(engine, fakes)
+    assert stock(engine) == {("m1", "BIKE"): (3, 0, 250), ("m1", "CAR"): (1, 0, 900_000), ("m2", "BIKE"): (4, 0, 199)}
+    assert attempts(engine) == {"m1": ("booked", None), "m2": ("booked", None)}
+    assert unsettled(engine) == 0
+    assert (list(one.accepted), list(two.accepted)) == ([1], [1])
+    assert rows(engine, "SELECT name FROM manufacturer ORDER BY id") == [("Works m1",), ("Works m2",)]
+    assert rows(engine, "SELECT count(*) FROM product") == [(2,)]
+
+
+def test_a_second_gather_of_the_same_month_asks_nobody(engine: Engine, fakes: FakePartners) -> None:
+    one = fakes.add("m1", item("BIKE", 3))
+    begin_month(engine, fakes)
+    assert gather(engine, fakes)
+    assert gather(engine, fakes)
+    assert one.asked == {"offer 1": 1, "accept 1": 1}
+    assert stock(engine) == {("m1", "BIKE"): (3, 0, 250)}
+
+
+def test_the_next_month_adds_to_what_is_there_and_renews_price_and_name(engine: Engine, fakes: FakePartners) -> None:
+    """S3"""
+    one = fakes.add("m1", item("BIKE", 3))
+    begin_month(engine, fakes)
+    gather(engine, fakes)
+    set_month(engine, "closed")
+    begin_month(engine, fakes, 2)
+    one.items = [item("BIKE", 2, 275, name="Better bicycle")]
+    assert gather(engine, fakes, 2)
+    assert stock(engine) == {("m1", "BIKE"): (5, 0, 275)}
+    assert rows(engine, "SELECT name FROM stock") == [("Better bicycle",)]
+
+
+def test_an_empty_offer_is_a_supply_without_lines(engine: Engine, fakes: FakePartners) -> None:
+    one = fakes.add("m1")
+    begin_month(engine, fakes)
+    assert gather(engine, fakes)
+    assert attempts(engine) == {"m1": ("empty", None)}
+    assert list(one.accepted) == [1]
+    assert rows(engine, "SELECT count(*) FROM supply") == [(1,)]
+    assert rows(engine, "SELECT count(*) FROM supply_line") == [(0,)]
+
+
+def good(code: str, **changes: Any) -> bytes:
+    content = {"manufacturer": {"code": code, "name": f"Works {code}"}, "month": 1, "items": [item("BIKE")], **changes}
+    return json.dumps(content).encode()
+
+
+BAD = [
+    (answer(b"<html>", content_type="text/html"), "refused", "content type must be application/json"),
+    (answer(b""), "refused", "the answer is empty"),
+    (answer(b"\x00garbage"), "refused", "not JSON"),
+    (answer(good("m2")), "refused", "manufacturer.code must be m1: m2"),
+    (answer(good("m1", month=2)), "refused", "month must be 1: 2"),
+    (answer(good("m1", items=[item("BIKE", -5)])), "refused", "items[0].quantity must be an integer"),
+    (answer(gzip.compress(good("m1")), headers={"Content-Encoding": "gzip"}), "unavailable", "a compression"),
+    (answer(b" " * 200_000), "unavailable", "more than 100000 bytes"),
+    (answer(good("m1"), status=204), "unavailable", "answered 204"),
+    (answer(b"", status=500), "unavailable", "answered 500"),
+    (answer(b"", status=401), "unavailable", "answered 401"),
+    (answer(b"{}", status=409), "refused", "refused: {}"),
+    (answer(b"", headers={"X-Long": "x" * 20_000}), "unavailable", ""),
+    (redirect, "unavailable", "answered 302"),
+    (cut_off, "unavailable", "ClientPayloadError"),
+    (endless, "unavailable", "more than 100000 bytes"),
+    (never, "timeout", "no complete answer within 0.6 s"),
+    (drip, "timeout", "no complete answer within 0.6 s"),
+]
+
+
+@pytest.mark.parametrize(("fault", "outcome", "reason"), BAD, ids=[f"{number}" for number in range(len(BAD))])
+def test_a_bad_manufacturer_harms_only_itself(
+    engine: Engine, fakes: FakePartners, fault: Any, outcome: str, reason: str
+) -> None:
+    """R1, H1 to H5: the reason is on record, the others are booked, and it all takes no longer than the deadline."""
+    fakes.add("m1", fault=fault)
+    for number in range(2, 6):
+        fakes.add(f"m{number}", item("BIKE"))
+    begin_month(engine, fakes)
+    started = time.monotonic()
+    assert not gather(engine, fakes)
+    assert time.monotonic() - started < 3
+    found, why = attempts(engine).pop("m1")
+    assert (found, reason in (why or "")) == (outcome, True), why
+    assert sorted(code for code, _ in stock(engine)) == ["m2", "m3", "m4", "m5"]
+
+
+def test_a_dead_manufacturer_is_asked_again_and_booked_when_it_is_back(engine: Engine) -> None:
+    fakes = FakePartners()
+    with serving(fakes):
+        fakes.add("m1", item("BIKE", 3))
+        begin_month(engine, fakes)
+    assert not gather(engine, fakes)
+    assert attempts(engine)["m1"][0] == "unavailable"
+    with serving(fakes, fakes.port):
+        assert gather(engine, fakes)
+    assert attempts(engine) == {"m1": ("booked", None)}
+    assert rows(engine, "SELECT attempts FROM gather_attempt") == [(2,)]
+
+
+def test_an_acceptance_that_got_lost_is_repeated_before_the_next_month_is_asked_for(
+    engine: Engine, fakes: FakePartners
+) -> None:
+    """R2, R3"""
+    one = fakes.add("m1", item("BIKE", 3))
+    one.accept_status = 503
+    begin_month(engine, fakes)
+    assert not gather(engine, fakes)
+    assert attempts(engine) == {"m1": ("booked", "not accepted yet: answered 503")}
+    assert stock(engine) == {("m1", "BIKE"): (3, 0, 250)}
+    set_month(engine, "closed")
+    begin_month(engine, fakes, 2)
+    assert not gather(engine, fakes, 2)
+    assert one.asked["offer 2"] == 0
+    assert attempts(engine, 2)["m1"][0] == "unavailable"
+    one.accept_status = None
+    assert gather(engine, fakes, 2)
+    assert (sorted(one.accepted), one.asked["offer 2"]) == ([1, 2], 1)
+    assert stock(engine) == {("m1", "BIKE"): (6, 0, 250)}
+
+
+def test_earlier_supplies_are_settled_also_while_no_month_is_open(engine: Engine, fakes: FakePartners) -> None:
+    one = fakes.add("m1", item("BIKE", 3))
+    one.accept_status = 500
+    begin_month(engine, fakes)
+    gather(engine, fakes)
+    one.accept_status = None
+    assert gather(engine, fakes, None)
+    assert unsettled(engine) == 0
+    assert one.asked["offer 1"] == 1
+
+
+def test_a_refused_acceptance_takes_back_what_is_still_there(engine: Engine, fakes: FakePartners) -> None:
+    """S6: two of the three were sold before the manufacturer said no; they stay sold."""
+    one = fakes.add("m1", item("BIKE", 3), item("CAR", 2))
+    one.accept_status = 503
+    begin_month(engine, fakes)
+    gather(engine, fakes)
+    rows(engine, "UPDATE stock SET sold = 2 WHERE name = 'Good BIKE' RETURNING id")
+    one.accept_status = 409
+    assert gather(engine, fakes, None)
+    assert stock(engine) == {("m1", "BIKE"): (3, 1, 250), ("m1", "CAR"): (2, 2, 250)}
+    assert rows(engine, "SELECT quantity, withdrawn FROM supply_line ORDER BY quantity") == [(2, 2), (3, 1)]
+    outcome, reason = attempts(engine)["m1"]
+    assert (outcome, "does not let us take its offer" in (reason or "")) == ("refused", True)
+    assert unsettled(engine) == 0
+    set_month(engine, "open")
+    assert gather(engine, fakes), "it is settled, so nobody is asked again this month"
+    assert one.asked["offer 1"] == 1
+
+
+def offer(*items: OfferItem, month: int = 1, code: str = "m1", name: str = "Works m1", sha: str = "a" * 64) -> Offer:
+    return Offer(code, name, month, items, sha)
+
+
+BIKE = OfferItem("BIKE", "Bicycle", 5, 250, "GBP")
+
+
+def test_the_same_offer_booked_twice_counts_once_and_another_is_a_conflict(engine: Engine, fakes: FakePartners) -> None:
+    """S2"""
+    fakes.add("m1")
+    begin_month(engine, fakes)
+    for _ in range(2):
+        with transaction(engine) as connection:
+            book(connection, offer(BIKE))
+    with pytest.raises(OfferChanged), transaction(engine) as connection:
+        book(connection, offer(BIKE, sha="b" * 64))
+    assert stock(engine) == {("m1", "BIKE"): (5, 0, 250)}
+
+
+@pytest.mark.parametrize("state", ["closing", "closed"])
+def test_a_month_that_is_closing_takes_no_supply(engine: Engine, fakes: FakePartners, state: str) -> None:
+    """S5"""
+    fakes.add("m1")
+    begin_month(engine, fakes)
+    set_month(engine, state)
+    with pytest.raises(MonthOver), transaction(engine) as connection:
+        book(connection, offer(BIKE))
+    with pytest.raises(MonthOver), transaction(engine) as connection:
+        book(connection, offer(BIKE, month=7))
+    assert rows(engine, "SELECT count(*) FROM supply") == [(0,)]
+
+
+@pytest.mark.parametrize("name", ["Works m1", "WORKS  M1", "W\u043erks m1", "m1"])
+def test_a_manufacturer_cannot_take_the_name_of_another(engine: Engine, fakes: FakePartners, name: str) -> None:
+    fakes.add("m1", item("BIKE"))
+    fakes.add("m2")
+    begin_month(engine, fakes)
+    gather(engine, fakes)
+    fakes.partners["m2"].name = name
+    fakes.partners["m2"].frozen.clear()
+    rows(engine, "DELETE FROM supply WHERE manufacturer_id = 2 RETURNING id")
+    assert not gather(engine, fakes)
+    assert attempts(engine)["m2"] == ("refused", "the name cannot be told apart from that of m1")
+
+
+def test_ten_thousand_products_are_booked_in_a_few_seconds(engine: Engine, fakes: FakePartners) -> None:
+    fakes.add("m1")
+    begin_month(engine, fakes)
+    items = tuple(OfferItem(f"SKU-{number}", f"Good {number}", 7, 100 + number, "GBP") for number in range(10_000))
+    started = time.monotonic()
+    with transaction(engine) as connection:
+        book(connection, offer(*items))
+    assert time.monotonic() - started < 5
+    assert rows(engine, "SELECT count(*), sum(supplied) FROM stock") == [(10_000, 70_000)]
+
+
+def test_withdrawing_twice_takes_back_once(engine: Engine, fakes: FakePartners) -> None:
+    fakes.add("m1")
+    begin_month(engine, fakes)
+    with transaction(engine) as connection:
+        supply = book(connection, offer(BIKE))
+    for expected in (True, False):
+        with transaction(engine) as connection:
+            assert withdraw(connection, supply.supply_id) is expected
+    assert stock(engine) == {("m1", "BIKE"): (5, 5, 250)}
+
+
+def test_a_manufacturer_with_several_supplies_to_settle_is_one_task(engine: Engine, fakes: FakePartners) -> None:
+    fakes.add("m1")
+    begin_month(engine, fakes)
+    with transaction(engine) as connection:
+        book(connection, offer(BIKE))
+    set_month(engine, "closed")
+    begin_month(engine, fakes, 2)
+    with transaction(engine) as connection:
+        book(connection, offer(BIKE, month=2))
+        (task,) = tasks(connection, ["m1"], 2)
+    assert ([supply.month for supply in task.unsettled], task.ask) == ([1, 2], False)
+
+
+def test_the_gatherer_asks_each_month_once_and_retries_who_is_missing(engine: Engine, fakes: FakePartners) -> None:
+    """Y1, Y3"""
+    one = fakes.add("m1", item("BIKE"))
+    two = fakes.add("m2", fault=answer(b"", status=500))
+    begin_month(engine, fakes)
+    now = [0.0]
+    gatherer = Gatherer(engine, fakes.plan(), retry_seconds=5, clock=lambda: now[0])
+    assert not gatherer.asked(1)
+    gatherer.tend(1)
+    wait_until(lambda: gatherer.asked(1), 5, "the first round ended")
+    gatherer.tend(1)
+    two.fault = None
+    two.items = [item("CAR")]
+    assert attempts(engine)["m2"][0] == "unavailable"
+    now[0] = 5.0
+    gatherer.tend(1)
+    wait_until(lambda: attempts(engine)["m2"][0] == "booked", 5, "the retry booked")
+    gatherer.stop(5)
+    assert one.asked["offer 1"] == 1
+
+
+def test_a_new_month_does_not_wait_for_a_manufacturer_of_the_old_one(engine: Engine, fakes: FakePartners) -> None:
+    """Y1, Y2"""
+    one = fakes.add("m1", fault=never)
+    begin_month(engine, fakes)
+    gatherer = Gatherer(engine, fakes.plan(deadline_seconds=60), retry_seconds=5)
+    gatherer.tend(1)
+    wait_until(lambda: one.asked["offer 1"], 5, "it was asked")
+    set_month(engine, "closed")
+    begin_month(engine, fakes, 2)
+    one.fault = None
+
+    def gathered() -> bool:
+        gatherer.tend(2)
+        return gatherer.asked(2)
+
+    wait_until(gathered, 5, "month 2 was gathered")
+    gatherer.stop(5)
+    assert attempts(engine, 2)["m1"][0] == "empty"
