@@ -28,12 +28,15 @@ if __name__ == "__main__":
         sys.exit(130)
 
 import subprocess  # noqa: E402 - what follows needs the packages
-from typing import Annotated  # noqa: E402
+from typing import TYPE_CHECKING, Annotated  # noqa: E402
 
 import typer  # noqa: E402
 
 from supervisor.restart import EXIT_USAGE  # noqa: E402
 from supervisor.running import Options  # noqa: E402
+
+if TYPE_CHECKING:
+    from scenarios import simulate as simulate_module
 
 # typer carries its own copy of click; this is the base of every usage error in it.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -139,6 +142,100 @@ def check(run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR")]) -> None:
     from checker.commands import check as judge_again
 
     raise typer.Exit(judge_again(run_dir))
+
+
+def run_options(
+    context: typer.Context, seed: int | None, strategy: str | None, out: Path | None
+) -> "simulate_module.Options":
+    """The common options as a run on a system of its own takes them: what was not asked for is chosen freely."""
+    from scenarios.commands import any_seed
+    from scenarios.simulate import Options as RunOptions
+
+    root = context.find_root()
+    common = options_of(context)
+    given = {
+        name
+        for name in ("state", "port_base")
+        if (source := root.get_parameter_source(name)) and source.name != "DEFAULT"
+    }
+    return RunOptions(
+        config=common.config,
+        seed=any_seed() if seed is None else seed,
+        overrides=common.overrides,
+        port_base=common.port_base if "port_base" in given else None,
+        state=common.state if "state" in given else None,
+        strategy=strategy,
+        out=out,
+    )
+
+
+SEED = typer.Option(metavar="S", min=0, max=2**31 - 1, help="the same seed makes the same customers and lists")
+STRATEGY = typer.Option(metavar="S", help="locking strategy, by name, dotted path or file")
+OUT = typer.Option(metavar="DIR", help="empty folder for the report; default runs/<time>-…")
+
+
+@app.command(epilog=COMMON_HELP)
+def simulate(
+    context: typer.Context,
+    *,
+    months: Annotated[int, typer.Option(metavar="M", help="months to live through")] = 3,
+    customers: Annotated[int, typer.Option(metavar="N", help="simulated customers")] = 20,
+    orders: Annotated[Path | None, typer.Option(metavar="FILE", help="real orders instead: CSV, plain or gzip")] = None,
+    supply: Annotated[float, typer.Option(metavar="F", help="with --orders: units made, as a share of demand")] = 0.8,
+    manufacturers: Annotated[int, typer.Option(metavar="M", help="with --orders: among how many goods are dealt")] = 3,
+    workers: Annotated[int, typer.Option(metavar="W", help="with --orders: baskets under way at once")] = 16,
+    seed: Annotated[int, SEED] = 1,
+    strategy: Annotated[str | None, STRATEGY] = None,
+    out: Annotated[Path | None, OUT] = None,
+) -> None:
+    """Run months to their end on a fresh system, check the books, write a report."""
+    from scenarios import commands
+    from scenarios.simulate import OrdersForm
+
+    options = run_options(context, seed, strategy, out)
+    if orders is None:
+        raise typer.Exit(commands.simulate_months(options, months, customers))
+    form = OrdersForm(orders, supply, manufacturers, workers)
+    raise typer.Exit(commands.simulate_orders(options, form))
+
+
+@scenario_app.command("list")
+def scenario_list() -> None:
+    """What can be tried, and what is expected of it."""
+    from scenarios import commands
+
+    raise typer.Exit(commands.scenario_list())
+
+
+@scenario_app.command("run", epilog=COMMON_HELP)
+def scenario_run(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    *,
+    strategy: Annotated[str | None, STRATEGY] = None,
+    users: Annotated[int | None, typer.Option(metavar="N", help="customers at once")] = None,
+    seconds: Annotated[float | None, typer.Option(metavar="T", help="how long the load lasts")] = None,
+    seed: Annotated[int | None, SEED] = None,
+    runs: Annotated[int, typer.Option(metavar="R", help="so many runs, with seed, seed + 1, …")] = 1,
+    out: Annotated[Path | None, OUT] = None,
+) -> None:
+    """Run one experiment on a fresh system and compare its verdict with the expected one."""
+    from scenarios import commands
+    from scenarios.experiments import Wish
+
+    wish = Wish(run_options(context, seed, strategy, out), users, seconds)
+    raise typer.Exit(commands.scenario_run(name, wish, runs))
+
+
+@app.command()
+def compare(
+    run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...")],
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Put runs side by side: throughput, percentiles, retries, refusals, anomalies, settings that differ."""
+    from scenarios import commands
+
+    raise typer.Exit(commands.compare(run_dirs, as_json=as_json))
 
 
 def hoist_common_options(arguments: list[str]) -> list[str]:
