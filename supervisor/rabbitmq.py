@@ -22,6 +22,7 @@ EVENTS_EXCHANGE = "cds.events"
 PLACES = "/usr/lib/rabbitmq/lib/rabbitmq_server-*"  # Debian and Ubuntu; elsewhere plugins/ lies beside sbin/
 MEMORY_MIB_MAX = 384  # the node sits near 130 MiB when idle (measured); beyond this it blocks publishers
 DISK_FREE_MIB_MIN = 100
+WRITE_AHEAD_LOG_BYTES_MAX = 64_000_000  # kept in memory too; the default of 512 MB came to the limit above (measured)
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class Node:
             "log.file = false",
             f"vm_memory_high_watermark.absolute = {MEMORY_MIB_MAX}MiB",
             f"disk_free_limit.absolute = {DISK_FREE_MIB_MIN}MiB",
+            f"raft.wal_max_size_bytes = {WRITE_AHEAD_LOG_BYTES_MAX}",
             # Relative to the node's folder, its working directory: an absolute path may hold what this format cannot.
             "load_definitions = definitions.json",
         ]
