@@ -42,3 +42,13 @@ class Access:
         parameters.connection_attempts = 1
         parameters.client_properties = {"connection_name": purpose}
         return parameters
+
+
+def explain(error: BaseException) -> str:
+    """What happened, without the layers that pika wraps around it."""
+    while True:
+        inner = getattr(error, "exceptions", None) or [getattr(error, "exception", None), *error.args]
+        found = [each for each in inner if isinstance(each, BaseException)]
+        if not found:
+            return f"{type(error).__name__}: {error}"
+        error = found[-1]

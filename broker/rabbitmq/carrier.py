@@ -11,7 +11,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from broker.contract import DEAD_LETTERS_SHOWN_MAX, BrokerError, DeadLetter, Message, Unavailable, Unroutable
 from broker.envelope import CONTENT_TYPE, encode
 from broker.rabbitmq import topology
-from broker.rabbitmq.access import Access
+from broker.rabbitmq.access import Access, explain
 from broker.rabbitmq.consumer import RabbitConsumer
 from broker.rabbitmq.sender import Letter, Sender
 
@@ -46,11 +46,11 @@ class RabbitCarrier:
         try:
             connection = pika.BlockingConnection(self._access.parameters(self._access.user, purpose))
         except (AMQPError, OSError) as error:
-            raise Unavailable(f"RabbitMQ: {error!r}") from error
+            raise Unavailable(f"RabbitMQ: {explain(error)}") from error
         try:
             yield connection
         except (AMQPError, OSError) as error:
-            raise Unavailable(f"RabbitMQ: {error!r}") from error
+            raise Unavailable(f"RabbitMQ: {explain(error)}") from error
         finally:
             if connection.is_open:
                 connection.close()

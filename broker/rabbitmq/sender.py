@@ -22,7 +22,7 @@ from pika import spec
 
 from broker.backoff import reconnect_seconds
 from broker.contract import BrokerError, Unavailable, Unroutable
-from broker.rabbitmq.access import Access
+from broker.rabbitmq.access import Access, explain
 from broker.rabbitmq.loop import Loop
 
 CLOSE_SECONDS_MAX = 2.0
@@ -131,7 +131,7 @@ class _Session:
         self.ended.set()
 
     def _on_over(self, error: Exception) -> None:
-        self.over = self.over or f"RabbitMQ: {error!r}"
+        self.over = self.over or f"RabbitMQ: {explain(error)}"
         if self._batch is not None:
             self._batch.fail(self.over)
         self.opened_or_over.set()

@@ -16,6 +16,7 @@ import pika
 from pika import spec
 
 from broker.backoff import reconnect_seconds
+from broker.rabbitmq.access import explain
 from broker.rabbitmq.loop import Loop
 from broker.rabbitmq.topology import queue_of
 
@@ -113,7 +114,7 @@ class Tap:
             return
         self._failures += 1
         if self._failures == 1:
-            log.warning("queue %s: channel closed, opening it again: %r", self.queue, error)
+            log.warning("queue %s: channel closed, opening it again: %s", self.queue, explain(error))
         link.later(reconnect_seconds(self._failures, random.random()), lambda: self.open(link))  # noqa: S311 - spread
 
 
@@ -161,7 +162,7 @@ class Link:
             return
         self._failures += 1
         if self._failures == 1:
-            log.warning("%s: no connection to RabbitMQ, trying again: %r", self._name, error)
+            log.warning("%s: no connection to RabbitMQ, trying again: %s", self._name, explain(error))
         self.later(reconnect_seconds(self._failures, random.random()), self.open)  # noqa: S311 - spread
 
     def close(self) -> None:
