@@ -88,10 +88,8 @@ class Child:
         """End it for good (C2, C3); ``hurry`` cuts the deadline short."""
         self._stopping.set()
         self._wake.set()
-        if self.state is State.STOPPED:
-            return
         if self._task is None:
-            self._to(State.STOPPED)
+            self._end_as_stopped()
             return
         self._drain()
         impatience = asyncio.create_task(hurry.wait())
@@ -99,8 +97,7 @@ class Child:
         impatience.cancel()
         await self._force(self._task)
         self._task.exception()  # whoever waited for the start has it; nobody else asks for it
-        if self.state is not State.STOPPED:
-            self._to(State.STOPPED)
+        self._end_as_stopped()
 
     async def restart(self) -> None:
         """A graceful restart; one that gave up or waits in back-off is started at once."""
@@ -287,6 +284,10 @@ class Child:
         elif exit_code == EXIT_USAGE:
             fix = f"correct what the lines above name; {fix}"
         return StartError(what, fix, lines)
+
+    def _end_as_stopped(self) -> None:
+        if self.state is not State.STOPPED:
+            self._to(State.STOPPED)
 
     def _to(self, state: State) -> None:
         if state not in TRANSITIONS[self.state]:

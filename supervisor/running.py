@@ -187,7 +187,7 @@ async def run(options: Options, console: Console) -> None:
     settings = options.load()
     os.umask(0o077)  # whatever we or a child creates, in the state folder or elsewhere, is the owner's alone
     state = ownership.prepare_folder(options.state)
-    with ownership.take_lock(state), _logging_to(state / "logs" / "supervisor.log", settings.logging.level):
+    with ownership.take_lock(state), logging_to(state / "logs" / "supervisor.log", settings.logging.level):
         left = ownership.end_leftovers(state)
         if left:
             console.note(f"ended {len(left)} processes that an earlier run had left behind")
@@ -202,7 +202,7 @@ async def run(options: Options, console: Console) -> None:
         runtime.write()
         console.note(f"state folder {state}; broker: {_broker_in_words(broker)} ({broker.why})")
         running = System(options, runtime, specs, console)
-        with _signals(running.supervisor):
+        with stop_signals(running.supervisor):
             await running.run()
 
 
@@ -246,7 +246,7 @@ def _modified(path: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def _signals(supervisor: Supervisor) -> Iterator[None]:
+def stop_signals(supervisor: Supervisor) -> Iterator[None]:
     """The first SIGINT, SIGTERM or SIGHUP stops gracefully, the second at once."""
     loop = asyncio.get_running_loop()
     heard = [signal.SIGINT, signal.SIGTERM]
@@ -262,7 +262,7 @@ def _signals(supervisor: Supervisor) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _logging_to(path: Path, level: str) -> Iterator[None]:
+def logging_to(path: Path, level: str) -> Iterator[None]:
     """The supervisor's own log; its console shows only what a person needs."""
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES_MAX, backupCount=1, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s supervisor %(name)s: %(message)s"))

@@ -23,6 +23,7 @@ HOW_TO_INSTALL = {
     "haproxy": "apt install haproxy",
     "chromium": "apt install chromium",
 }
+ROOT = Path(__file__).resolve().parents[1]
 CONNECTIONS_MAX = 200
 DATABASE_START_SECONDS_MAX = 30.0
 BROKER_START_SECONDS_MAX = 60.0

@@ -45,10 +45,11 @@ def test_there_is_no_guest(rabbitmq_node: BrokerNode) -> None:
 
 def test_the_node_listens_on_loopback_only_and_has_no_epmd(rabbitmq_node: BrokerNode) -> None:
     """N1, N2."""
-    listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr]
-    node = next(c.pid for c in listening if c.laddr[1] == rabbitmq_node.port)
+    listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    addresses = {(getattr(c.laddr, "ip", ""), getattr(c.laddr, "port", 0)): c.pid for c in listening}
+    node = addresses["127.0.0.1", rabbitmq_node.port]
     assert node is not None
-    hosts = {c.laddr[0] for c in listening if c.pid == node and c.laddr}
+    hosts = {host for (host, _), pid in addresses.items() if pid == node}
     assert hosts == {"127.0.0.1"}
     names = [child.name() for child in psutil.Process(node).children(recursive=True)]
     assert "epmd" not in names

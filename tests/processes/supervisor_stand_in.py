@@ -1,0 +1,41 @@
+"""Stand-ins for the tests of the supervisor. As a program: a child that answers /readyz and behaves as it is told.
+
+``python supervisor_stand_in.py PORT [BEHAVIOUR]``: ready (default), deaf (ignores SIGTERM), dies (exit code 1 at once),
+refuses (exit code 64), blocked (exit code 70), unready (answers 503), family (starts a child of its own).
+"""
+
+import signal
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+EXIT_CODES = {"dies": 1, "refuses": 64, "blocked": 70}
+
+
+def serve(port: int, behaviour: str) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503 if behaviour == "unready" else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    if behaviour == "family":
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        sys.stdout.write(f"child {child.pid}\n")
+
+    def on_signal(*_: object) -> None:
+        sys.stdout.write("draining\n")
+        threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if behaviour == "deaf" else on_signal)
+    sys.stdout.write("started\n")
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    told = sys.argv[2] if len(sys.argv) > 2 else "ready"
+    if told in EXIT_CODES:
+        sys.exit(f"stand-in: {told}" if told == "dies" else EXIT_CODES[told])
+    serve(int(sys.argv[1]), told)
