@@ -26,6 +26,7 @@ from scenarios.workload import Hall, Worker, Workload
 
 RESULT_FILE = "load.json"
 PROGRESS_SECONDS = 0.5
+SPAWN_PER_SECOND_MAX = 100  # Locust warns above it
 WORKLOADS: dict[str, type[Workload]] = {"orders": OrderReplay, "months": MonthlyShopping, "race": StockRace}
 
 log = logging.getLogger("scenarios.load")
@@ -60,9 +61,8 @@ class Load:
             gevent.signal_handler(number, self._interrupt)
         runner = self._environment.create_local_runner()
         started = time.monotonic()
-        cpu_before = 0.0
         followers = [gevent.spawn(self._report_progress), gevent.spawn(self._follow_driver)]
-        runner.start(self._plan["workers"], spawn_rate=self._plan["workers"])
+        runner.start(self._plan["workers"], spawn_rate=min(self._plan["workers"], SPAWN_PER_SECOND_MAX))
         while not self._workload.signed_up.wait(timeout=0.2) and not self._workload.done.is_set():
             continue
         set_up_seconds = time.monotonic() - started

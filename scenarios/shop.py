@@ -130,6 +130,12 @@ class Shop:
             if time.monotonic() >= deadline:
                 raise ShopError(f"POST /me/finished: no answer within {seconds:.0f} s, at last {_said(reply)}")
 
+    def open_month(self) -> int | None:
+        """The number of the month that is on sale; None between two months."""
+        reply = self.call("GET", "/month", "GET /month")
+        number = reply.body.get("number")
+        return number if isinstance(number, int) and reply.body.get("state") == "open" else None
+
     # -- goods --------------------------------------------------------------------------------------------------
 
     def catalogue(self) -> list[dict[str, Any]]:
