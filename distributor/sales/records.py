@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Connection, Text, bindparam, text
 
-from distributor.sales.rules import STATUS_SOLD, Answer, Buyer, CartLine, Document, Purchase, Refusal, Sale
+from distributor.sales.rules import STATUS_SOLD, Answer, Buyer, CartLine, Purchase, Refusal, Sale, rfc3339
 
 _CUSTOMERS = bindparam("customer_ids", type_=ARRAY(BigInteger))
 _KEYS = bindparam("keys", type_=ARRAY(Text))
@@ -52,11 +52,10 @@ _CARTS = text("""
 """).bindparams(_CUSTOMERS)
 
 _ANSWER = text("""
-    UPDATE idempotency_key SET status = request.status, answer = CAST(request.answer AS jsonb)
-    FROM unnest(:customer_ids, :keys, CAST(:statuses AS smallint[]), CAST(:answers AS text[]))
-      AS request (customer_id, key, status, answer)
-    WHERE idempotency_key.customer_id = request.customer_id AND idempotency_key.key = request.key
-""").bindparams(_CUSTOMERS, _KEYS)
+    UPDATE idempotency_key SET status = refused.status, answer = refused.answer
+    FROM jsonb_to_recordset(CAST(:document AS jsonb)) AS refused (customer_id bigint, key text, status smallint, answer jsonb)
+    WHERE idempotency_key.customer_id = refused.customer_id AND idempotency_key.key = refused.key
+""")
 
 _RECORD_SALES = text((Path(__file__).parent / "record_sales.sql").read_text(encoding="utf-8"))
 
@@ -107,43 +106,58 @@ def lock_carts(connection: Connection, customer_ids: Iterable[int]) -> dict[int,
 
 def record_refusals(connection: Connection, refused: Sequence[tuple[Purchase, Refusal]]) -> None:
     """Write the answers of claimed keys."""
-    parameters = {
-        **_identities([purchase for purchase, _refusal in refused]),
-        "statuses": [refusal.status for _purchase, refusal in refused],
-        "answers": [_json(refusal.body) for _purchase, refusal in refused],
-    }
-    connection.execute(_ANSWER, parameters)
+    document = [
+        {"customer_id": purchase.customer_id, "key": purchase.key, "status": refusal.status, "answer": refusal.body}
+        for purchase, refusal in refused
+    ]
+    connection.execute(_ANSWER, {"document": _json(document)})
 
 
 def record_sales(connection: Connection, sales: Sequence[Sale], strategy: str) -> None:
     """Write orders, lines, charges, events and answers; take the bought lines out of the carts."""
-    lines = [(sale.order_id, line) for sale in sales for line in sale.lines]
-    events = [event for sale in sales for event in sale.events]
-    carts = [(sale.customer_id, line.stock_id) for sale in sales if sale.from_cart for line in sale.lines]
-    parameters: dict[str, Any] = {
-        "strategy": strategy,
-        "status": STATUS_SOLD,
-        "order_ids": [sale.order_id for sale in sales],
-        "customer_ids": [sale.customer_id for sale in sales],
-        "keys": [sale.key for sale in sales],
-        "months": [sale.month for sale in sales],
-        "totals": [sale.total_minor for sale in sales],
-        "currencies": [sale.currency for sale in sales],
-        "card_tokens": [sale.card_token for sale in sales],
-        "created_at": [sale.created_at for sale in sales],
-        "answers": [_json(sale.answer) for sale in sales],
-        "line_order_ids": [order_id for order_id, _line in lines],
-        "line_stock_ids": [line.stock_id for _order_id, line in lines],
-        "line_quantities": [line.quantity for _order_id, line in lines],
-        "line_prices": [line.price_minor for _order_id, line in lines],
-        "event_ids": [event.event_id for event in events],
-        "event_types": [event.type for event in events],
-        "event_manufacturers": [event.manufacturer for event in events],
-        "event_bodies": [_json(event.body) for event in events],
-        "cart_customer_ids": [customer_id for customer_id, _stock_id in carts],
-        "cart_stock_ids": [stock_id for _customer_id, stock_id in carts],
+    document = {
+        "sales": [
+            {
+                "order_id": sale.order_id,
+                "customer_id": sale.customer_id,
+                "key": sale.key,
+                "month": sale.month,
+                "total_minor": sale.total_minor,
+                "currency": sale.currency,
+                "card_token": sale.card_token,
+                "created_at": rfc3339(sale.created_at),
+                "answer": sale.answer,
+            }
+            for sale in sales
+        ],
+        "lines": [
+            {
+                "order_id": sale.order_id,
+                "stock_id": line.stock_id,
+                "quantity": line.quantity,
+                "price_minor": line.price_minor,
+            }
+            for sale in sales
+            for line in sale.lines
+        ],
+        "events": [
+            {
+                "event_id": str(event.event_id),
+                "type": event.type,
+                "manufacturer": event.manufacturer,
+                "body": event.body,
+            }
+            for sale in sales
+            for event in sale.events
+        ],
+        "cart_lines": [
+            {"customer_id": sale.customer_id, "stock_id": line.stock_id}
+            for sale in sales
+            if sale.from_cart
+            for line in sale.lines
+        ],
     }
-    connection.execute(_RECORD_SALES, parameters)
+    connection.execute(_RECORD_SALES, {"strategy": strategy, "status": STATUS_SOLD, "document": _json(document)})
 
 
 def _identities(purchases: Sequence[Purchase]) -> dict[str, Any]:
@@ -153,5 +167,5 @@ def _identities(purchases: Sequence[Purchase]) -> dict[str, Any]:
     }
 
 
-def _json(document: Document) -> str:
+def _json(document: object) -> str:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))

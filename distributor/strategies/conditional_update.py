@@ -1,46 +1,58 @@
 """conditional_update: look and write in one statement, so that nothing can happen in between.
 
 Idea        UPDATE only where there is enough; no row comes back where there is not.
-SQL         for each line, in id order, sent together (psycopg's pipeline):
-              UPDATE stock SET sold = sold + :quantity FROM product, manufacturer
-              WHERE stock.id = :id AND supplied - withdrawn - sold >= :quantity … RETURNING …
+SQL         one line:
+              UPDATE stock SET sold = sold + quantity FROM … WHERE supplied - withdrawn - sold >= quantity RETURNING …
+            several lines: the same UPDATE, joined to
+              WITH in_order AS (SELECT id FROM stock WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE)
             for the lines that came back empty: SELECT … WHERE id = ANY(:ids)      (to say how many are left)
 Contention  Buyers of a row wait in a queue until the first commits (or ``lock_timeout``). After the wait PostgreSQL
             evaluates the WHERE again on the newest row (READ COMMITTED), so the condition holds when the row changes.
-Deadlocks   None: each statement locks one row, and they run in id order. One UPDATE for all lines would lock in
-            whatever order its plan visits them, and two such baskets can deadlock.
-Cost        A single line: one statement and one round trip, the shortest lock of the correct ones. A basket of n lines:
-            n statements to execute, yet still one round trip.
+Deadlocks   None. A row is updated only after ``in_order`` delivered its id, and that locks in id order. An UPDATE of
+            several rows without it locks in whatever order its plan visits them: two such baskets can deadlock.
+Cost        One statement and one round trip for any basket; the shortest locks of the correct strategies.
 Anomaly     None. A basket with a short line has taken its other lines already: the caller rolls back (C3).
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-import psycopg
-from psycopg.rows import namedtuple_row
-from sqlalchemy import Connection
+from sqlalchemy import Connection, any_, select, update
 
 from distributor.errors import ShortLine
 from distributor.strategies.contract import DEADLOCK_DETECTED, IsolationLevel, Line, Short, Taken, TakenLine
-from distributor.strategies.stock_rows import FACTS, ids_of
+from distributor.strategies.stock_rows import AVAILABLE, FACTS, IDS, WANTED, columns_of, ids_of
+from distributor.tables import Manufacturer, Product, Stock
 
-_TAKE_LINE = """
-    UPDATE stock SET sold = sold + %(quantity)s
-    FROM product, manufacturer
-    WHERE stock.id = %(stock_id)s
-      AND stock.supplied - stock.withdrawn - stock.sold >= %(quantity)s
-      AND product.id = stock.product_id
-      AND manufacturer.id = stock.manufacturer_id
-    RETURNING stock.id, stock.price_minor, stock.currency, stock.name, product.sku,
-              manufacturer.code, manufacturer.name AS manufacturer_name,
-              stock.supplied - stock.withdrawn - stock.sold AS available
-"""
-"""Written out, for SQLAlchemy has no UPDATE … RETURNING for many parameter sets."""
+_TAKE = (
+    update(Stock)
+    .where(
+        Stock.id == WANTED.c.stock_id,
+        WANTED.c.quantity <= AVAILABLE,
+        Product.id == Stock.product_id,
+        Manufacturer.id == Stock.manufacturer_id,
+    )
+    .values(sold=Stock.sold + WANTED.c.quantity)
+    .returning(
+        Stock.id,
+        Stock.name,
+        Stock.price_minor,
+        Stock.currency,
+        AVAILABLE.label("available"),
+        Product.sku,
+        Manufacturer.code,
+        Manufacturer.name.label("manufacturer_name"),
+    )
+)
+
+_IN_ORDER = (
+    select(Stock.id).where(Stock.id == any_(IDS)).order_by(Stock.id).with_for_update(key_share=True).cte("in_order")
+)
+_TAKE_IN_ORDER = _TAKE.where(Stock.id == _IN_ORDER.c.id)
 
 
 class ConditionalUpdate:
-    """UPDATE … WHERE enough, line by line in id order."""
+    """UPDATE … WHERE enough."""
 
     name = "conditional_update"
     isolation: IsolationLevel = "READ COMMITTED"
@@ -51,31 +63,16 @@ class ConditionalUpdate:
         return [self._take(connection, lines) for lines in baskets]
 
     def _take(self, connection: Connection, lines: Sequence[Line]) -> Taken | Short:
-        taken = _update(connection, lines)
-        missing = [line for line, row in zip(lines, taken, strict=True) if row is None]
+        statement = _TAKE if len(lines) == 1 else _TAKE_IN_ORDER
+        taken = {row.id: row for row in connection.execute(statement, columns_of(lines))}
+        missing = [line for line in lines if line.stock_id not in taken]
         if missing:
             return Short(_shortages(connection, missing))
-        return Taken(tuple(row for row in taken if row is not None))
+        return Taken(tuple(_taken_line(line, taken[line.stock_id]) for line in lines))
 
 
-def _update(connection: Connection, lines: Sequence[Line]) -> list[TakenLine | None]:
-    """Run the statement for every line, in order; None for a line that changed nothing."""
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, psycopg.Connection):
-        message = f"conditional_update needs psycopg's pipeline, not {type(driver).__name__}"
-        raise TypeError(message)
-    with driver.cursor(row_factory=namedtuple_row) as cursor:
-        cursor.executemany(
-            _TAKE_LINE,
-            [{"stock_id": line.stock_id, "quantity": line.quantity} for line in lines],
-            returning=True,
-        )
-        return [_taken(line, answer.fetchone()) for line, answer in zip(lines, cursor.results(), strict=True)]
-
-
-def _taken(line: Line, row: Any) -> TakenLine | None:
-    if row is None:
-        return None
+def _taken_line(line: Line, row: Any) -> TakenLine:
+    """``row`` as the UPDATE left it."""
     return TakenLine(
         stock_id=line.stock_id,
         quantity=line.quantity,
