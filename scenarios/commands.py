@@ -17,6 +17,7 @@ from scenarios.experiments import EXPERIMENTS, Experiment, Wish
 from scenarios.report import contents, page
 from scenarios.report.terminal import PIPED_WIDTH
 from scenarios.run import Recipe, Run, RunFailed
+from scenarios.run_files import RUN_FILE
 from scenarios.simulate import Options, OrdersForm
 from scenarios.teller import Teller
 
@@ -107,7 +108,7 @@ def _batch(experiment: Experiment, wish: Wish, runs: int, teller: Teller) -> int
         made = _make(recipe, run_dir, teller)
         verdict = str(made["verdict"])
         verdicts[verdict] += 1
-        done = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["faults"]
+        done = json.loads((run_dir / RUN_FILE).read_text(encoding="utf-8"))["faults"]
         killed = sum(fault["outcome"] == "killed" for fault in done)
         faults += killed
         line = f"run {number + 1} of {runs}: seed {recipe.seed}, {verdict}, {killed} faults, {run_dir}"

@@ -13,8 +13,6 @@ from typing import IO
 
 from scenarios.outcomes import Known, Reply
 
-FILE = "history.jsonl"
-
 
 class History:
     """The file of one run; used by the greenlets of one process."""

@@ -21,10 +21,10 @@ import gevent.os
 from scenarios.figures import Figures
 from scenarios.monthly_shopping import MonthlyShopping
 from scenarios.order_replay import OrderReplay
+from scenarios.run_files import RESULT_FILE
 from scenarios.stock_race import StockRace
 from scenarios.workload import Hall, Worker, Workload
 
-RESULT_FILE = "load.json"
 PROGRESS_SECONDS = 0.5
 SPAWN_PER_SECOND_MAX = 100  # Locust warns above it
 WORKLOADS: dict[str, type[Workload]] = {"orders": OrderReplay, "months": MonthlyShopping, "race": StockRace}

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scenarios.run_files import PLAN_FILE
 from scenarios.system import ROOT
 
-PLAN_FILE = "plan.json"
 LOG_FILE = "load.log"
 STOP_SECONDS_MAX = 30.0
 

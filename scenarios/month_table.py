@@ -14,7 +14,6 @@ from typing import Any, LiteralString
 
 from scenarios.books import Database, ledger_rows
 
-FILE = "months.csv"
 COLUMNS = ("produced", "offered", "supplied", "ordered", "sold", "refused", "unsold", "revenue_minor")
 
 

@@ -24,11 +24,11 @@ from checker.evidence import EvidenceMissing
 from scenarios import books, month_table
 from scenarios.load_process import LoadProcess
 from scenarios.machine import versions
+from scenarios.run_files import MONTHS_FILE, RESULT_FILE, RUN_FILE
 from scenarios.system import POLL_SECONDS, Start, System, SystemFailed
 from scenarios.teller import Teller
 from settings import Settings
 
-RUN_FILE = "run.json"
 FIRST_MONTH_SECONDS_MAX = 60.0
 CLOSE_SECONDS_MAX = 60.0
 DRAIN_SECONDS_MAX = 120.0
@@ -233,13 +233,13 @@ class Run:
                 self._look_at_months(system, database)
                 checker.collect(system.runtime.database_url, system.ledgers, self._dir)
                 rows = month_table.collect(database, system.ledgers, self._production.months)
-                month_table.write(self._dir / month_table.FILE, rows)
+                month_table.write(self._dir / MONTHS_FILE, rows)
         except (EvidenceMissing, books.BooksUnreadable, SystemFailed) as error:
             self._facts["drained"] = False
             self._facts["drain_reason"] = f"the evidence could not be read: {error}"
 
     def _load_error(self) -> str:
-        path = self._dir / "load.json"
+        path = self._dir / RESULT_FILE
         if path.exists():
             return str(json.loads(path.read_text(encoding="utf-8"))["error"])
         return f"it died; see {self._dir / 'load.log'}"

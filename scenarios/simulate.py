@@ -7,6 +7,7 @@ from pathlib import Path
 from scenarios import orders_file, orders_import, supply
 from scenarios.orders_file import OrdersFileError
 from scenarios.run import Recipe, RunFailed, command_line, prepare_folder
+from scenarios.run_files import CATALOGUE_FILE, LEFT_OUT_FILE
 from scenarios.system import Start
 from scenarios.teller import Teller
 from settings import Settings, SettingsError, load
@@ -89,9 +90,9 @@ def orders(options: Options, form: OrdersForm, teller: Teller) -> tuple[Recipe, 
     for line in imported.summary():
         teller.say(line)
     run_dir = prepare_folder(options.out, "orders")
-    orders_import.write_left_out(run_dir / "left_out.csv", imported.left_out)
+    orders_import.write_left_out(run_dir / LEFT_OUT_FILE, imported.left_out)
     goods = supply.deal(imported.goods, form.factor, form.manufacturers, options.seed)
-    supply.write_catalogue(run_dir / "catalogue.csv", goods)
+    supply.write_catalogue(run_dir / CATALOGUE_FILE, goods)
     makers = min(form.manufacturers, len(goods))
     settings, start = settled(
         options,
@@ -99,7 +100,7 @@ def orders(options: Options, form: OrdersForm, teller: Teller) -> tuple[Recipe, 
         f"simulation.month_seconds={ENDLESS_MONTH_SECONDS}",
         "simulation.month_seconds_min=0",
         f"manufacturers.count={makers}",
-        f"manufacturers.catalogue={json.dumps(str(run_dir / 'catalogue.csv'))}",
+        f"manufacturers.catalogue={json.dumps(str(run_dir / CATALOGUE_FILE))}",
         f"cart.lines_max={max(1000, imported.lines_in_largest_basket)}",
     )
     plan = {

@@ -14,10 +14,9 @@ import gevent.event
 from scenarios.buying import Buyer
 from scenarios.figures import Figures
 from scenarios.outcomes import End
+from scenarios.run_files import ROUNDS_FILE
 from scenarios.shop import Shop
 from scenarios.workload import Workload
-
-ROUNDS_FILE = "rounds.csv"
 
 
 class StockRace(Workload):

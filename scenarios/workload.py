@@ -22,17 +22,12 @@ from locust.exception import StopUser
 
 from scenarios.buying import Bought, Buyer
 from scenarios.figures import Figures
-from scenarios.history import FILE as HISTORY_FILE
 from scenarios.history import History
 from scenarios.outcomes import Patience
+from scenarios.run_files import HISTORY_FILE, ORDERS_FILE, ORDERS_HEADER
 from scenarios.shop import REQUEST_SECONDS_MAX, Account, Shop
 
 SIGN_UPS_AT_ONCE = 12  # below the shop's room for waiting sign-ins, so that nobody is sent away
-ORDERS_FILE = "orders.csv"
-ORDERS_HEADER = (
-    *("basket", "reference", "customer_id", "month", "outcome", "order_id", "lines_wanted", "lines_bought"),
-    *("units_wanted", "units_bought", "total_minor", "keys", "requests", "unknowns", "seconds", "problem"),
-)
 
 
 class Hall(Environment):

@@ -10,6 +10,7 @@ from pathlib import Path
 from scenarios import supply
 from scenarios.experiments.contract import Experiment, Wish
 from scenarios.run import Recipe, command_line, prepare_folder
+from scenarios.run_files import CATALOGUE_FILE
 from scenarios.simulate import ENDLESS_MONTH_SECONDS, require, settled
 from scenarios.supply import Supplied
 
@@ -30,14 +31,14 @@ def make(wish: Wish) -> tuple[Recipe, Path]:
         Supplied(f"LAST-{number:04}", f"Last of its kind {number}", f"m{number % MANUFACTURERS + 1}", PRICE_MINOR, 1)
         for number in range(1, ROUNDS_MAX + 1)
     ]
-    supply.write_catalogue(run_dir / "catalogue.csv", goods)
+    supply.write_catalogue(run_dir / CATALOGUE_FILE, goods)
     settings, start = settled(
         wish.options,
         "simulation.months_max=1",
         f"simulation.month_seconds={ENDLESS_MONTH_SECONDS}",
         "simulation.month_seconds_min=0",
         f"manufacturers.count={MANUFACTURERS}",
-        f"manufacturers.catalogue={json.dumps(str(run_dir / 'catalogue.csv'))}",
+        f"manufacturers.catalogue={json.dumps(str(run_dir / CATALOGUE_FILE))}",
     )
     plan = {
         "mode": "race",

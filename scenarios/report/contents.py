@@ -9,17 +9,17 @@ from typing import Any
 
 from checker import Judgement
 from scenarios import month_table
+from scenarios.run_files import LEFT_OUT_FILE, MONTHS_FILE, ORDERS_FILE, RESULT_FILE, ROUNDS_FILE, RUN_FILE
 
 REPORT_FILE = "report.json"
-LEFT_OUT_FILE = "left_out.csv"
 
 
 def build(run_dir: Path, judgement: Judgement) -> dict[str, Any]:
     """The whole report; a piece that the run did not leave is empty, not an error."""
-    run = _json(run_dir / "run.json")
-    load = _json(run_dir / "load.json")
-    months = _months(run_dir / month_table.FILE)
-    baskets = _baskets(run_dir / "orders.csv")
+    run = _json(run_dir / RUN_FILE)
+    load = _json(run_dir / RESULT_FILE)
+    months = _months(run_dir / MONTHS_FILE)
+    baskets = _baskets(run_dir / ORDERS_FILE)
     return {
         "title": run.get("title", "run"),
         "folder": run_dir.name,
@@ -42,7 +42,7 @@ def build(run_dir: Path, judgement: Judgement) -> dict[str, Any]:
         "totals": {column: sum(row[column] for row in months) for column in month_table.COLUMNS},
         "baskets": baskets,
         "left_out": _left_out(run_dir / LEFT_OUT_FILE),
-        "rounds": _rounds(run_dir / "rounds.csv"),
+        "rounds": _rounds(run_dir / ROUNDS_FILE),
     }
 
 
