@@ -33,7 +33,7 @@ class RoundRobin:
     def change(self, configured: Sequence[str], eligible: Collection[str]) -> None:
         self._eligible = [name for name in configured if name in eligible]
         self._next = 0
-        if self._last in configured:
+        if self._last is not None and self._last in configured:
             behind = set(configured[configured.index(self._last) + 1 :])
             self._next = next((place for place, name in enumerate(self._eligible) if name in behind), 0)
 

@@ -4,6 +4,8 @@ X1  Bytes of a request go to a second server only as retries.py allows; what was
 X2  The client gets a clean end only if the server's answer was complete; else its connection is cut.
 X3  Whatever ends an exchange takes it off its server's list, once, and gives the server's connection back or drops it.
 X4  While a side does not read, the other side is not read either.
+X5  How a request ends says nothing about its server's health, else one poisonous request could take all servers out:
+    only checks and connections that cannot be made do.
 
 States: choosing -> connecting -> waiting for the answer -> passing it on -> over.
 """
@@ -142,8 +144,7 @@ class Exchange:
         """The server had its time."""
         backend = self._backend
         self.abandon()
-        if backend is not None:
-            self._balancer.observe(backend, Sign.FAILED, "a request was not answered in time")
+        self._note_failure(backend, "answer too late", "a request was not answered in time")
         if self._written:
             self._cut()
         else:
@@ -190,7 +191,7 @@ class Exchange:
         upstream, backend = self._upstream, self._backend
         self._leave()
         if self._written:
-            log.warning("server %s: %s", "?" if backend is None else backend.name, reason)
+            self._note_failure(backend, "answer cut off", reason)
             self._cut()
             return
         heard = upstream is not None and upstream.heard
@@ -199,8 +200,7 @@ class Exchange:
             # again, on a new connection, and keeps its turn.
             self._after_failure(Progress.SENT, again=backend)
             return
-        if backend is not None:
-            self._balancer.observe(backend, Sign.FAILED, reason)
+        self._note_failure(backend, "no answer", reason)
         self._after_failure(Progress.ANSWERED if heard else Progress.SENT)
 
     def upstream_paused(self, *, paused: bool) -> None:
@@ -304,13 +304,18 @@ class Exchange:
         if self._upstream is not None:
             self._upstream.drop()
         self._leave()
-        if backend is not None:
-            backend.traffic.failures["broken answer"] += 1
-            log.warning("server %s: broken answer: %s", backend.name, reason)
+        self._note_failure(backend, "broken answer", reason)
         if self._written:
             self._cut()
         else:
             self._client.exchange_failed(502, reason, not_dispatched=False)
+
+    @staticmethod
+    def _note_failure(backend: Backend | None, kind: str, reason: str) -> None:
+        """X5: counted and logged, no more."""
+        if backend is not None:
+            backend.traffic.failures[kind] += 1
+            log.warning("server %s: %s: %s", backend.name, kind, reason)
 
     def _cut(self) -> None:
         self._balancer.own.truncated += 1

@@ -1,0 +1,340 @@
+"""A balancer in this process, servers that play a script and record every byte, and clients that send raw bytes."""
+
+import asyncio
+import contextlib
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import uvloop
+
+from load_balancer.balancer import Balancer
+from load_balancer.options import Address, Check, Options, ServerAddress, Timeouts
+from load_balancer.service import Service, serving
+
+Result = TypeVar("Result")
+SECONDS_MAX = 10.0
+
+
+class Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SECONDS_MAX)
+
+    def call(self, function: Callable[[], Result]) -> Result:
+        async def inside() -> Result:
+            return function()
+
+        return self.run(inside())
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(SECONDS_MAX)
+        self._loop.close()
+
+
+@dataclass(frozen=True)
+class Send:
+    """A step of a script: these bytes go out."""
+
+    data: bytes
+
+
+class Close:
+    """A step of a script: the connection ends in good order."""
+
+
+class Reset:
+    """A step of a script: the connection is reset."""
+
+
+class Silence:
+    """A step of a script: nothing, and the connection stays open."""
+
+
+Script = list[Send | Close | Reset | Silence]
+
+
+def ok(body: bytes = b"ok", fields: bytes = b"") -> Script:
+    return [Send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%b\r\n%b" % (len(body), fields, body))]
+
+
+def echo(request: bytes) -> Script:
+    """Answers with the request, as JSON text that holds each byte."""
+    return ok(json.dumps(request.decode("latin-1")).encode())
+
+
+@dataclass
+class ScriptedServer:
+    """``script``: request -> steps. Checks are answered apart, by ``check_status``, and not recorded."""
+
+    name: str
+    script: Callable[[bytes], Script] = echo
+    check_status: int | None = 200
+    requests: list[bytes] = field(default_factory=list)
+    stray: list[bytes] = field(default_factory=list)
+    connections: set["_Connection"] = field(default_factory=set)
+    port: int = 0
+    paused: bool = False
+
+    async def listen(self, port: int = 0) -> None:
+        server = await asyncio.get_running_loop().create_server(lambda: _Connection(self), "127.0.0.1", port)
+        self._server = server
+        self.port = server.sockets[0].getsockname()[1]
+
+    def vanish(self) -> None:
+        """Like kill -9: nobody listens, all connections are reset."""
+        self._server.close()
+        for connection in tuple(self.connections):
+            connection.reset()
+
+    @property
+    def paths(self) -> list[str]:
+        return [request.split(b" ")[1].decode() for request in self.requests]
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, server: ScriptedServer) -> None:
+        self._server = server
+        self._buffer = b""
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._server.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._server.connections.discard(self)
+        if self._buffer:
+            self._server.stray.append(self._buffer)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._end_of_request()) is not None:
+            request, self._buffer = self._buffer[:end], self._buffer[end:]
+            if b"\r\nUser-Agent: health-check\r\n" in request:
+                if self._server.check_status is not None:
+                    self.transport.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % self._server.check_status)
+                continue
+            self._server.requests.append(request)
+            self._play(self._server.script(request))
+
+    def _end_of_request(self) -> int | None:
+        head = self._buffer.find(b"\r\n\r\n")
+        if head < 0:
+            return None
+        if b"\r\nTransfer-Encoding: chunked\r\n" in self._buffer[: head + 2]:
+            last = self._buffer.find(b"\r\n0\r\n\r\n", head + 2)
+            return None if last < 0 else last + 7
+        match = re.search(rb"\r\nContent-Length: (\d+)\r\n", self._buffer[: head + 2])
+        end = head + 4 + (int(match[1]) if match else 0)
+        return end if len(self._buffer) >= end else None
+
+    def _play(self, script: Script) -> None:
+        for step in script:
+            if isinstance(step, Send):
+                self.transport.write(step.data)
+            elif isinstance(step, Close):
+                self.transport.close()
+            elif isinstance(step, Reset):
+                self.reset()
+
+    def reset(self) -> None:
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        with contextlib.suppress(OSError):
+            duplicate = socket.socket(fileno=socket.dup(descriptor))
+            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            duplicate.close()
+        self.transport.abort()
+
+
+class World:
+    """A balancer, its servers, and raw clients."""
+
+    def __init__(self, loop: Loop, servers: list[ScriptedServer], service: Service) -> None:
+        self.loop = loop
+        self.servers = servers
+        self.service = service
+        self.port = service.listener.sockets[0].getsockname()[1]
+
+    @property
+    def balancer(self) -> Balancer:
+        return self.service.balancer
+
+    @property
+    def requests(self) -> list[bytes]:
+        return [request for server in self.servers for request in server.requests]
+
+    def until(self, condition: Callable[[], object], what: str, seconds: float = SECONDS_MAX) -> None:
+        deadline = time.monotonic() + seconds
+        while not self.loop.call(condition):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"after {seconds} s still not true: {what}")
+            time.sleep(0.005)
+
+    def connect(self) -> "RawClient":
+        return RawClient(self.port)
+
+    def ask(self, data: bytes, *, for_head: bool = False) -> "Answer":
+        """One request on a connection of its own, and its answer."""
+        with self.connect() as client:
+            client.send(data)
+            return client.answer(for_head=for_head)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer as a strict client reads it."""
+
+    status: int
+    head: bytes
+    body: bytes
+
+    def field(self, name: str) -> str | None:
+        values = re.findall(rb"(?im)^" + name.encode() + rb": (.*)\r$", self.head + b"\r\n")
+        assert len(values) <= 1, f"{name} more than once"
+        return values[0].decode("latin-1") if values else None
+
+    @property
+    def echoed(self) -> bytes:
+        """The request that an echoing server received."""
+        return str(json.loads(self.body)).encode("latin-1")
+
+
+class Incomplete(AssertionError):
+    """The answer was cut off."""
+
+
+class RawClient:
+    """A blocking connection that sends and reads bytes."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), SECONDS_MAX)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+
+    def __enter__(self) -> "RawClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, data: bytes, piece: int | None = None) -> None:
+        """Send, in pieces if told; a peer that has closed meanwhile is no error here."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            if piece is None:
+                self.socket.sendall(data)
+                return
+            for start in range(0, len(data), piece):
+                self.socket.sendall(data[start : start + piece])
+
+    def end(self) -> None:
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def _more(self) -> bool:
+        data = self.socket.recv(65_536)
+        self.buffer += data
+        return bool(data)
+
+    def answer(self, *, for_head: bool = False) -> Answer:
+        """The next answer; interim ones are returned too (status below 200)."""
+        while b"\r\n\r\n" not in self.buffer:
+            if not self._more():
+                raise Incomplete(f"the connection ended within a head: {self.buffer!r}")
+        head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+        match = re.match(rb"HTTP/1\.1 (\d{3}) ", head)
+        assert match, head
+        status = int(match[1])
+        length = re.findall(rb"(?i)\r\ncontent-length: (\d+)", head)
+        chunked = re.findall(rb"(?i)\r\ntransfer-encoding: chunked", head)
+        assert len(length) + len(chunked) <= 1, head
+        if for_head or status < 200 or status in (204, 304):
+            return Answer(status, head, b"")
+        if chunked:
+            return Answer(status, head, self._chunks())
+        if length:
+            return Answer(status, head, self._exactly(int(length[0])))
+        return Answer(status, head, self.rest())
+
+    def _exactly(self, count: int) -> bytes:
+        while len(self.buffer) < count:
+            if not self._more():
+                raise Incomplete(f"{len(self.buffer)} of {count} bytes")
+        data, self.buffer = self.buffer[:count], self.buffer[count:]
+        return data
+
+    def _chunks(self) -> bytes:
+        body = b""
+        while True:
+            while b"\r\n" not in self.buffer:
+                if not self._more():
+                    raise Incomplete("within the chunks")
+            size, _, self.buffer = self.buffer.partition(b"\r\n")
+            data = self._exactly(int(size, 16) + 2)
+            assert data.endswith(b"\r\n")
+            if size == b"0":
+                return body
+            body += data[:-2]
+
+    def rest(self) -> bytes:
+        """Everything until the connection ends in good order."""
+        while self._more():
+            pass
+        data, self.buffer = self.buffer, b""
+        return data
+
+    def closed(self) -> bool:
+        """Whether the balancer ends its side now, without a further byte (waits for it)."""
+        try:
+            return self.rest() == b""
+        except ConnectionResetError:
+            return True
+
+
+FAST = Timeouts(connect_seconds=0.5, server_seconds=2.0, client_seconds=2.0, keep_alive_seconds=2.0, drain_seconds=2.0)
+QUICK_CHECK = Check(path="/readyz", inter_seconds=0.1, timeout_seconds=0.3)
+
+
+@contextlib.contextmanager
+def world(count: int = 1, **changes: Any) -> Iterator[World]:
+    """A balancer in front of ``count`` scripted servers, all UP; ``changes`` go into its Options."""
+    loop = Loop()
+    stack = contextlib.AsyncExitStack()
+    servers = [ScriptedServer(f"s{number}") for number in range(1, count + 1)]
+    try:
+        for server in servers:
+            loop.run(server.listen())
+        settings: dict[str, Any] = {"timeouts": FAST, "check": QUICK_CHECK} | changes
+        options = Options(
+            listen=Address("127.0.0.1", free_port()),
+            servers=tuple(ServerAddress(server.name, Address("127.0.0.1", server.port)) for server in servers),
+            **settings,
+        )
+        running = World(loop, servers, loop.run(stack.enter_async_context(serving(options))))
+        running.until(lambda: running.balancer.ready_servers == count, "all servers are UP")
+        yield running
+    finally:
+        loop.run(stack.aclose())
+        loop.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

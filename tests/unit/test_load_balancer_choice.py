@@ -1,0 +1,138 @@
+"""States of servers, whose turn it is, and what is sent again: decisions without a socket."""
+
+import pytest
+
+from load_balancer.algorithms import RoundRobin
+from load_balancer.retries import CONNECT_ATTEMPTS_MAX, Progress, RetryBudget, Step, next_step
+from load_balancer.servers import Admin, Health, Operation, Rules, Sign, administer, initial, observe
+
+RULES = Rules(fall=3, rise=2)
+
+
+def seen(*signs: Sign, health: Health | None = None) -> Health:
+    """A server's state after these signs, one a second."""
+    state = initial(0.0) if health is None else health
+    for second, sign in enumerate(signs):
+        state = observe(state, sign, sign.value, RULES, float(second))
+    return state
+
+
+UP = seen(Sign.PASSED)
+
+
+def test_a_server_gets_no_request_before_its_first_good_check_and_all_after_it() -> None:
+    """S1, S5."""
+    assert not initial(0.0).eligible
+    assert UP.eligible
+
+
+def test_fall_failures_in_a_row_take_a_server_down_and_rise_good_checks_bring_it_up() -> None:
+    """S2, S4."""
+    assert seen(Sign.FAILED, Sign.FAILED, health=UP).eligible
+    assert seen(Sign.FAILED, Sign.FAILED, Sign.PASSED, Sign.FAILED, Sign.FAILED, health=UP).eligible
+    down = seen(Sign.FAILED, Sign.FAILED, Sign.FAILED, health=UP)
+    assert down.operation is Operation.DOWN
+    assert not seen(Sign.PASSED, health=down).eligible
+    assert not seen(Sign.PASSED, Sign.FAILED, Sign.PASSED, health=down).eligible
+    assert seen(Sign.PASSED, Sign.PASSED, health=down).eligible
+
+
+def test_a_refused_connection_ejects_at_once() -> None:
+    """S3."""
+    assert seen(Sign.REFUSED, health=UP).operation is Operation.DOWN
+
+
+def test_a_server_that_asks_for_no_requests_gets_none_and_is_back_with_its_own_word() -> None:
+    """S3."""
+    draining = seen(Sign.NOT_READY, health=UP)
+    assert draining.operation is Operation.NOLB
+    assert seen(Sign.PASSED, health=draining).eligible
+
+
+def test_the_time_and_the_reason_of_a_change_are_kept() -> None:
+    changed = observe(UP, Sign.REFUSED, "connection refused", RULES, 42.0)
+    assert (changed.since, changed.reason) == (42.0, "connection refused")
+
+
+def test_an_operator_can_drain_and_take_out_a_server() -> None:
+    drained = administer(UP, Admin.DRAIN, 1.0)
+    assert not drained.eligible
+    assert drained.word == "DRAIN"
+    assert administer(drained, Admin.READY, 2.0).eligible
+    back = administer(administer(UP, Admin.MAINT, 1.0), Admin.READY, 2.0)
+    assert not back.eligible  # it has to pass a check first
+    assert seen(Sign.PASSED, health=back).eligible
+
+
+def test_round_robin_is_exact() -> None:
+    algorithm = RoundRobin()
+    algorithm.change("abc", "abc")
+    assert [algorithm.choose(()) for _ in range(7)] == list("abcabca")
+
+
+def test_the_turn_goes_on_when_servers_come_and_go() -> None:
+    algorithm = RoundRobin()
+    algorithm.change("abcd", "abcd")
+    assert algorithm.choose(()) == "a"
+    algorithm.change("abcd", "acd")
+    assert algorithm.choose(()) == "c"
+    algorithm.change("abcd", "abd")
+    assert [algorithm.choose(()) for _ in range(4)] == list("dabd")
+    algorithm.change("abcd", "")
+    assert algorithm.choose(()) is None
+    algorithm.change("abcd", "abcd")
+    assert algorithm.choose(()) == "a"
+
+
+def test_a_server_to_avoid_is_chosen_only_where_there_is_no_other() -> None:
+    algorithm = RoundRobin()
+    algorithm.change("abc", "abc")
+    assert algorithm.choose({"a"}) == "b"
+    assert algorithm.choose({"c", "a"}) == "b"
+    assert algorithm.choose({"a", "b", "c"}) == "c"
+
+
+def test_choosing_among_a_thousand_servers_looks_at_one() -> None:
+    """B2: the turn is an index, and no list is walked."""
+    names = [f"s{number}" for number in range(1000)]
+    algorithm = RoundRobin()
+    algorithm.change(names, set(names))
+    assert [algorithm.choose(()) for _ in range(1001)] == [*names, "s0"]
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"])
+@pytest.mark.parametrize("progress", list(Progress))
+@pytest.mark.parametrize("resends", [0, 1])
+@pytest.mark.parametrize("affordable", [True, False])
+def test_the_whole_table_of_repeats(method: bytes, progress: Progress, resends: int, affordable: bool) -> None:  # noqa: FBT001
+    """Y1, Y2, Y3."""
+    step = next_step(method, progress, attempts=0, resends=resends, affordable=affordable)
+    repeatable = method in (b"GET", b"HEAD")
+    match progress:
+        case Progress.NOT_SENT:
+            assert step is Step.RESEND
+        case Progress.SENT:
+            assert (step is Step.RESEND) == (repeatable and resends == 0 and affordable)
+        case Progress.ANSWERED:
+            assert step is Step.BAD_GATEWAY
+        case Progress.TIMED_OUT:
+            assert step is Step.GATEWAY_TIMEOUT
+
+
+def test_connecting_is_tried_a_few_times_and_then_nothing_has_happened() -> None:
+    """Y1. What was sent before, and lost, is not called undone."""
+    tried = CONNECT_ATTEMPTS_MAX
+    assert next_step(b"POST", Progress.NOT_SENT, attempts=tried, resends=0, affordable=True) is Step.UNAVAILABLE
+    assert next_step(b"GET", Progress.NOT_SENT, attempts=tried, resends=1, affordable=True) is Step.BAD_GATEWAY
+
+
+def test_repeats_are_at_most_a_fifth_of_the_requests_over_time() -> None:
+    """Y4."""
+    budget = RetryBudget()
+    repeats = 0
+    for _ in range(10_000):
+        budget.deposit()
+        if budget.affordable:
+            budget.withdraw()
+            repeats += 1
+    assert repeats <= 10_000 * RetryBudget.SHARE + RetryBudget.HELD_FIRST
