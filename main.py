@@ -28,18 +28,22 @@ if __name__ == "__main__":
         sys.exit(130)
 
 import subprocess  # noqa: E402 - what follows needs the packages
+from dataclasses import dataclass  # noqa: E402
 from typing import TYPE_CHECKING, Annotated  # noqa: E402
 
 import typer  # noqa: E402
 
+from settings.addresses import HIGHEST_OFFSET  # noqa: E402
 from supervisor.restart import EXIT_USAGE  # noqa: E402
 from supervisor.running import Options  # noqa: E402
 
 if TYPE_CHECKING:
-    from scenarios import simulate as simulate_module
+    from scenarios.simulate import Options as RunOptions
 
 # typer carries its own copy of click; this is the base of every usage error in it.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+PORT_BASE = 8000
+PORT_BASE_MAX = 65_535 - HIGHEST_OFFSET
 COMMON_OPTIONS = ("--config", "--state", "--port-base", "--set")
 COMMON_HELP = "Common options, before or after the command: --config FILE, --state DIR, --port-base N, --set a.b=value."
 
@@ -57,25 +61,46 @@ app.add_typer(scenario_app, name="scenario")
 app.add_typer(month_app, name="month")
 
 
+@dataclass(frozen=True)
+class Common:
+    """The common options as they were given; runs with a system of their own choose what is None by themselves."""
+
+    config: Path
+    state: Path | None
+    port_base: int | None
+    overrides: tuple[str, ...]
+
+    def for_up(self) -> Options:
+        port_base = PORT_BASE if self.port_base is None else self.port_base
+        return Options(self.config, self.state_folder, port_base, self.overrides)
+
+    @property
+    def state_folder(self) -> Path:
+        return self.state or ROOT / ".run"
+
+
 @app.callback(invoke_without_command=True)
 def common(
     context: typer.Context,
     config: Annotated[Path, typer.Option(metavar="FILE", help="settings")] = ROOT / "config.yml",
-    state: Annotated[Path, typer.Option(metavar="DIR", help="data, logs, sockets, secrets")] = ROOT / ".run",
+    state: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="data, logs, sockets, secrets  [default: .run]")
+    ] = None,
     port_base: Annotated[
-        int, typer.Option(metavar="N", min=1, max=64_861, help="the shop's port; others follow")
-    ] = 8000,
+        int | None,
+        typer.Option(metavar="N", min=1, max=PORT_BASE_MAX, help="the shop's port, others follow  [default: 8000]"),
+    ] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="override one key")] = None,
 ) -> None:
     """Keep the common options for the command; without a command, start everything."""
-    context.obj = Options(config, state, port_base, tuple(overrides or ()))
+    context.obj = Common(config, state, port_base, tuple(overrides or ()))
     if context.invoked_subcommand is None:
         up(context)
 
 
-def options_of(context: typer.Context) -> Options:
-    options: Options = context.find_root().obj
-    return options
+def common_of(context: typer.Context) -> Common:
+    given: Common = context.find_root().obj
+    return given
 
 
 @app.command(epilog=COMMON_HELP)
@@ -83,7 +108,7 @@ def up(context: typer.Context) -> None:
     """Start everything, print a line per process with its URL; Ctrl-C stops everything."""
     from supervisor import commands
 
-    raise typer.Exit(commands.up(options_of(context)))
+    raise typer.Exit(commands.up(common_of(context).for_up()))
 
 
 @app.command("test", context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
@@ -101,7 +126,7 @@ def status(
     """Show every process of the running system: name, state, pid, URL."""
     from supervisor import commands
 
-    raise typer.Exit(commands.status(options_of(context).state, as_json=as_json))
+    raise typer.Exit(commands.status(common_of(context).state_folder, as_json=as_json))
 
 
 @app.command(epilog=COMMON_HELP)
@@ -109,7 +134,7 @@ def stop(context: typer.Context) -> None:
     """Stop the running system from another terminal."""
     from supervisor import commands
 
-    raise typer.Exit(commands.stop(options_of(context).state))
+    raise typer.Exit(commands.stop(common_of(context).state_folder))
 
 
 @app.command(epilog=COMMON_HELP)
@@ -117,7 +142,7 @@ def fault(context: typer.Context, words: Annotated[list[str], typer.Argument(met
     """Hurt processes on purpose: kill, pause, resume, restart or slow, and their names."""
     from supervisor import commands
 
-    raise typer.Exit(commands.fault(options_of(context).state, words))
+    raise typer.Exit(commands.fault(common_of(context).state_folder, words))
 
 
 @app.command(epilog=COMMON_HELP)
@@ -125,7 +150,7 @@ def traffic(context: typer.Context, customers: Annotated[int, typer.Argument(met
     """Change the number of simulated customers of the running system."""
     from supervisor import commands
 
-    raise typer.Exit(commands.traffic(options_of(context).state, customers))
+    raise typer.Exit(commands.traffic(common_of(context).state_folder, customers))
 
 
 @month_app.command("close", epilog=COMMON_HELP)
@@ -133,40 +158,16 @@ def month_close(context: typer.Context) -> None:
     """End the open month by hand."""
     from supervisor import commands
 
-    raise typer.Exit(commands.close_month(options_of(context).state))
+    raise typer.Exit(commands.close_month(common_of(context).state_folder))
 
 
-@app.command(epilog=COMMON_HELP)
-def check(run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR")]) -> None:
-    """Judge a recorded run again: exit code 0 valid, 1 invalid, 2 unknown."""
-    from checker.commands import check as judge_again
-
-    raise typer.Exit(judge_again(run_dir))
-
-
-def run_options(
-    context: typer.Context, seed: int | None, strategy: str | None, out: Path | None
-) -> "simulate_module.Options":
+def run_options(common: Common, seed: int | None, strategy: str | None, out: Path | None) -> "RunOptions":
     """The common options as a run on a system of its own takes them: what was not asked for is chosen freely."""
     from scenarios.commands import any_seed
     from scenarios.simulate import Options as RunOptions
 
-    root = context.find_root()
-    common = options_of(context)
-    given = {
-        name
-        for name in ("state", "port_base")
-        if (source := root.get_parameter_source(name)) and source.name != "DEFAULT"
-    }
-    return RunOptions(
-        config=common.config,
-        seed=any_seed() if seed is None else seed,
-        overrides=common.overrides,
-        port_base=common.port_base if "port_base" in given else None,
-        state=common.state if "state" in given else None,
-        strategy=strategy,
-        out=out,
-    )
+    chosen = any_seed() if seed is None else seed
+    return RunOptions(common.config, chosen, common.overrides, common.port_base, common.state, strategy, out)
 
 
 SEED = typer.Option(metavar="S", min=0, max=2**31 - 1, help="the same seed makes the same customers and lists")
@@ -178,8 +179,8 @@ OUT = typer.Option(metavar="DIR", help="empty folder for the report; default run
 def simulate(
     context: typer.Context,
     *,
-    months: Annotated[int, typer.Option(metavar="M", help="months to live through")] = 3,
-    customers: Annotated[int, typer.Option(metavar="N", help="simulated customers")] = 20,
+    months: Annotated[int | None, typer.Option(metavar="M", help="months to live through  [default: 3]")] = None,
+    customers: Annotated[int | None, typer.Option(metavar="N", help="simulated customers  [default: 20]")] = None,
     orders: Annotated[Path | None, typer.Option(metavar="FILE", help="real orders instead: CSV, plain or gzip")] = None,
     supply: Annotated[float, typer.Option(metavar="F", help="with --orders: units made, as a share of demand")] = 0.8,
     manufacturers: Annotated[int, typer.Option(metavar="M", help="with --orders: among how many goods are dealt")] = 3,
@@ -192,11 +193,16 @@ def simulate(
     from scenarios import commands
     from scenarios.simulate import OrdersForm
 
-    options = run_options(context, seed, strategy, out)
+    options = run_options(common_of(context), seed, strategy, out)
     if orders is None:
-        raise typer.Exit(commands.simulate_months(options, months, customers))
-    form = OrdersForm(orders, supply, manufacturers, workers)
-    raise typer.Exit(commands.simulate_orders(options, form))
+        wanted = commands.MONTHS_DEFAULT if months is None else months
+        people = commands.CUSTOMERS_DEFAULT if customers is None else customers
+        raise typer.Exit(commands.simulate_months(options, wanted, people))
+    if months is not None or customers is not None:
+        raise typer.BadParameter(
+            "--months and --customers do not go with --orders: the file says who buys, in one month"
+        )
+    raise typer.Exit(commands.simulate_orders(options, OrdersForm(orders, supply, manufacturers, workers)))
 
 
 @scenario_app.command("list")
@@ -223,11 +229,19 @@ def scenario_run(
     from scenarios import commands
     from scenarios.experiments import Wish
 
-    wish = Wish(run_options(context, seed, strategy, out), users, seconds)
+    wish = Wish(run_options(common_of(context), seed, strategy, out), users, seconds)
     raise typer.Exit(commands.scenario_run(name, wish, runs))
 
 
-@app.command()
+@app.command(epilog=COMMON_HELP)
+def check(run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR")]) -> None:
+    """Judge a recorded run again: exit code 0 valid, 1 invalid, 2 unknown."""
+    from checker.commands import check as judge_again
+
+    raise typer.Exit(judge_again(run_dir))
+
+
+@app.command(epilog=COMMON_HELP)
 def compare(
     run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...")],
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
@@ -236,6 +250,30 @@ def compare(
     from scenarios import commands
 
     raise typer.Exit(commands.compare(run_dirs, as_json=as_json))
+
+
+@app.command()
+def balance(
+    listen: Annotated[str, typer.Option(metavar="HOST:PORT")],
+    server: Annotated[list[str], typer.Option(metavar="NAME=HOST:PORT", help="may be repeated")],
+    admin: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="health, metrics and states")] = None,
+    check_path: Annotated[str, typer.Option(metavar="PATH", help="asked to see whether a server lives")] = "/healthz",
+    host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="only these Host values are served")] = None,
+) -> None:
+    """The load balancer alone, in front of anything."""
+    from load_balancer import commands
+
+    raise typer.Exit(commands.balance(listen, server, admin, check_path, host or ()))
+
+
+@app.command()
+def bench(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+    """Run a benchmark; its last line is one JSON object."""
+    from bench import commands
+
+    if name not in commands.BENCHMARKS:
+        raise typer.BadParameter(f"no benchmark is called {name}; there are: {', '.join(commands.BENCHMARKS)}")
+    commands.bench(name)
 
 
 def hoist_common_options(arguments: list[str]) -> list[str]:
