@@ -132,7 +132,12 @@ _LINES_CAPTIONS = ("What became of the lines wanted", "What became of the units 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]], foot: Sequence[object] | None = None) -> str:
     """Numbers to the right; wide tables scroll within themselves."""
-    titles = "".join(f"<th scope=col>{escape(title)}</th>" for title in head)
+    rows = list(rows)
+    first = rows[0] if rows else head
+    kinds = ["n" if isinstance(cell, int | float) else "w" for cell in first]
+    titles = "".join(
+        f'<th scope="col" class="{kind}">{escape(title)}</th>' for title, kind in zip(head, kinds, strict=True)
+    )
     body = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
     last = f"<tfoot><tr>{_cells(foot)}</tr></tfoot>" if foot else ""
     return f'<div class="scroll" tabindex="0"><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody>{last}</table></div>'

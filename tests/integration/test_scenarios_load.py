@@ -54,81 +54,91 @@ class Books:
         return answer
 
 
-def handler_of(books: Books) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+Answer = tuple[int, dict[str, Any]]
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+
+class Handler(BaseHTTPRequestHandler):
+    """The shop's API over the books of its server."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        return
+
+    @property
+    def books(self) -> Books:
+        books: Books = self.server.books  # type: ignore[attr-defined]
+        return books
+
+    def _handle(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length) or b"{}")
+        first, *rest = self.path.removeprefix("/api/v1/").partition("?")[0].split("/")
+        customer = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        with self.books.lock:
+            status, answer = getattr(self, f"_{first}")(customer, rest, body)
+        if status == 0:
+            self.close_connection = True
             return
+        raw = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(raw)))
+        if status == 503:
+            self.send_header("Retry-After", "0")
+        self.end_headers()
+        self.wfile.write(raw)
 
-        def _handle(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length) or b"{}")
-            path = self.path.removeprefix("/api/v1").partition("?")[0]
-            customer = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-            with books.lock:
-                status, answer = self._answer(path, customer, body)
-            if status == 0:
-                self.close_connection = True
-                return
-            raw = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(raw)))
-            if status == 503:
-                self.send_header("Retry-After", "0")
-            self.end_headers()
-            self.wfile.write(raw)
+    do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815 - the base class's names
 
-        def _answer(self, path: str, customer: str, body: dict[str, Any]) -> tuple[int, Any]:
-            match (self.command, path.split("/")[1:]):
-                case ("POST", ["customers"]):
-                    known = books.customers.setdefault(body["email"], len(books.customers) + 1)
-                    return 201, {"id": known}
-                case ("POST", ["session"]):
-                    return 200, {"token": body["email"]}
-                case ("PUT", ["me", "card"]):
-                    return 200, {"brand": "Visa"}
-                case ("GET", ["products"]):
-                    return 200, {"items": [_product(number, left) for number, left in books.stock.items() if left]}
-                case ("POST", ["me", "finished"]):
-                    books.finished.append(customer)
-                    return 200, {"month": 1}
-                case ("POST", ["orders"]):
-                    return self._order(customer, body)
-                case ("GET", ["orders", *_]):
-                    return 200, {}
-                case (_, ["cart", *stock_id]):
-                    return self._cart(customer, int(stock_id[0]) if stock_id else 0, body)
-            return 404, {}
+    def _customers(self, customer: str, rest: list[str], body: dict[str, Any]) -> Answer:
+        return 201, {"id": self.books.customers.setdefault(body["email"], len(self.books.customers) + 1)}
 
-        def _order(self, customer: str, body: dict[str, Any]) -> tuple[int, Any]:
-            books.requests += 1
-            if books.busy_every and books.requests % books.busy_every == 0:
-                return 503, {"type": "urn:cds:problem:busy"}
-            cart = books.carts.get(customer, {})
-            lines = {line["stock_id"]: line["quantity"] for line in body["lines"]} if "lines" in body else dict(cart)
-            answer = books.buy(customer, self.headers["Idempotency-Key"], lines)
-            if answer[0] == 201 and "lines" not in body:
-                cart.clear()
-            lost = books.lose_answer_every and books.requests % books.lose_answer_every == 0
-            return (0, {}) if lost else answer
+    def _session(self, customer: str, rest: list[str], body: dict[str, Any]) -> Answer:
+        return 200, {"token": body["email"]}
 
-        def _cart(self, customer: str, stock_id: int, body: dict[str, Any]) -> tuple[int, Any]:
-            cart = books.carts.setdefault(customer, {})
-            if self.command == "PUT":
-                left = books.stock[stock_id]
-                if body["quantity"] > left:
-                    short = {"stock_id": stock_id, "wanted": body["quantity"], "available": left}
-                    return 409, {"lines": [short]}
-                cart[stock_id] = body["quantity"]
-            elif self.command == "DELETE":
-                cart.pop(stock_id, None)
-            return 200, {"lines": [{"stock_id": number, "quantity": count} for number, count in cart.items()]}
+    def _me(self, customer: str, rest: list[str], body: dict[str, Any]) -> Answer:
+        if rest == ["finished"]:
+            self.books.finished.append(customer)
+        return 200, {"month": 1}
 
-        do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815 - the base class's names
+    def _products(self, customer: str, rest: list[str], body: dict[str, Any]) -> Answer:
+        return 200, {"items": [_product(number, left) for number, left in self.books.stock.items() if left]}
 
-    return Handler
+    def _orders(self, customer: str, rest: list[str], body: dict[str, Any]) -> Answer:
+        books = self.books
+        if self.command == "GET":
+            return 200, {}
+        books.requests += 1
+        if books.busy_every and books.requests % books.busy_every == 0:
+            return 503, {"type": "urn:cds:problem:busy"}
+        cart = books.carts.get(customer, {})
+        lines = {line["stock_id"]: line["quantity"] for line in body["lines"]} if "lines" in body else dict(cart)
+        answer = books.buy(customer, self.headers["Idempotency-Key"], lines)
+        if answer[0] == 201 and "lines" not in body:
+            cart.clear()
+        lost = books.lose_answer_every and books.requests % books.lose_answer_every == 0
+        return (0, {}) if lost else answer
+
+    def _cart(self, customer: str, rest: list[str], body: dict[str, Any]) -> Answer:
+        cart = self.books.carts.setdefault(customer, {})
+        stock_id = int(rest[0]) if rest else 0
+        if self.command == "PUT":
+            left = self.books.stock[stock_id]
+            if body["quantity"] > left:
+                return 409, {"lines": [{"stock_id": stock_id, "wanted": body["quantity"], "available": left}]}
+            cart[stock_id] = body["quantity"]
+        elif self.command == "DELETE":
+            del cart[stock_id]
+        return 200, {"lines": [{"stock_id": number, "quantity": count} for number, count in cart.items()]}
+
+
+class FakeShop(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, books: Books) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.books = books
 
 
 def _product(number: int, left: int) -> dict[str, Any]:
@@ -145,8 +155,7 @@ class Running:
 @pytest.fixture
 def shop() -> Iterator[Running]:
     books = Books(stock=dict.fromkeys(range(1, 6), 20))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(books))
-    server.daemon_threads = True
+    server = FakeShop(books)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield Running(books, f"http://127.0.0.1:{server.server_port}")
