@@ -287,7 +287,10 @@ def hoist_common_options(arguments: list[str]) -> list[str]:
         if word == "--":
             return [*common_words, *others, word, *rest]
         if word in COMMON_OPTIONS:
-            common_words += [word, *(value for value in [next(rest, None)] if value is not None)]
+            value = next(rest, None)
+            if value is None:
+                raise typer.BadParameter(f"option {word} needs a value")
+            common_words += [word, value]
         elif word.startswith(tuple(f"{option}=" for option in COMMON_OPTIONS)):
             common_words.append(word)
         else:

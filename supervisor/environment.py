@@ -35,14 +35,14 @@ def ensure(root: Path, *, for_tests: bool) -> None:
     """Return when the packages are there; else make the .venv and continue this very command in it."""
     lock_file = root / ("requirements-test.txt" if for_tests else "requirements.txt")
     folder = root / ".venv"
-    if _is_stamped(folder, lock_file) and _runs_in(folder):
+    if is_stamped(folder, lock_file) and _runs_in(folder):
         return
     missing = lacking(root / "pyproject.toml", for_tests=for_tests)
     if not missing:
         return
     if os.environ.get(READY_FLAG) == "1":
         raise SetUpError(f"after the set-up these packages are still missing: {', '.join(missing)}; remove {folder}")
-    if not _is_stamped(folder, lock_file):
+    if not is_stamped(folder, lock_file):
         _set_up(root, folder, lock_file, for_tests=for_tests)
     python = folder / "bin" / "python"
     sys.stderr.flush()
@@ -83,7 +83,7 @@ def _stamp(folder: Path, lock_file: Path) -> Path:
     return folder / f"cds-{lock_file.stem}.sha256"
 
 
-def _is_stamped(folder: Path, lock_file: Path) -> bool:
+def is_stamped(folder: Path, lock_file: Path) -> bool:
     """E4; a set-up in progress makes every stamp worthless (E2)."""
     try:
         stamp = _stamp(folder, lock_file).read_text(encoding="ascii")
@@ -98,7 +98,7 @@ def _hash(lock_file: Path) -> str:
 
 def _set_up(root: Path, folder: Path, lock_file: Path, *, for_tests: bool) -> None:
     with _only_one(root):
-        if _is_stamped(folder, lock_file):
+        if is_stamped(folder, lock_file):
             return
         if not _has_packages(root, folder, for_tests=for_tests):
             _say(f"set-up: filling {folder} from {lock_file.name} (once)")

@@ -1,0 +1,217 @@
+"""The supervisor's decisions without processes: order, restarts, users of the broker, what the environment lacks."""
+
+import base64
+import hashlib
+import itertools
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from settings import Settings, SettingsError
+from supervisor import environment, rabbitmq
+from supervisor.logs import BYTES_MAX, LogFile
+from supervisor.resolution import external_database, refuse_unusable_urls
+from supervisor.restart import Again, Death, GiveUp, Policy, deaths_in_a_row, decide
+from supervisor.spec import TRANSITIONS, Spec, State, layers
+from tests.conftest import ROOT
+
+
+async def _never() -> bool:
+    return False
+
+
+def spec(name: str, *depends_on: str) -> Spec:
+    return Spec(name=name, kind="test", argv=("true",), probe=_never, depends_on=depends_on)
+
+
+def names(found: list[list[Spec]]) -> list[list[str]]:
+    return [[one.name for one in layer] for layer in found]
+
+
+def test_independent_processes_share_a_layer() -> None:
+    """O1."""
+    system = [spec("lb", "web-1", "web-2"), spec("web-1", "db"), spec("web-2", "db"), spec("db"), spec("maker", "db")]
+    assert names(layers(system)) == [["db"], ["web-1", "web-2", "maker"], ["lb"]]
+
+
+@given(st.permutations([("a", ()), ("b", ("a",)), ("c", ("a",)), ("d", ("b", "c")), ("e", ())]))
+def test_no_process_stands_before_what_it_depends_on(given_order: list[tuple[str, tuple[str, ...]]]) -> None:
+    """O1, whatever the order in which they are listed."""
+    found = names(layers([spec(name, *depends_on) for name, depends_on in given_order]))
+    flat = list(itertools.chain.from_iterable(found))
+    assert sorted(flat) == ["a", "b", "c", "d", "e"]
+    for name, depends_on in given_order:
+        assert all(flat.index(other) < flat.index(name) for other in depends_on)
+
+
+def test_a_circle_and_a_missing_dependency_are_mistakes() -> None:
+    with pytest.raises(ValueError, match="in a circle: a, b"):
+        layers([spec("a", "b"), spec("b", "a")])
+    with pytest.raises(ValueError, match="a depends on c, which nobody runs"):
+        layers([spec("a", "c")])
+
+
+def test_every_state_can_end_stopped() -> None:
+    """C2: whatever a process is doing, there is a way to the end."""
+    reachable = {State.STOPPED}
+    for _ in State:
+        reachable |= {state for state, after in TRANSITIONS.items() if after & reachable}
+    assert reachable == set(State)
+
+
+def test_pauses_double_up_to_the_longest() -> None:
+    """R1."""
+    policy = Policy(200, 5_000)
+    pauses = [decide(Death(-9, row, starting=False), policy) for row in range(1, 8)]
+    assert pauses == [Again(seconds) for seconds in (0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0)]
+
+
+@given(st.integers(1, 100_000), st.integers(1, 5_000), st.integers(1, 60_000))
+def test_a_pause_is_bounded_however_often_it_dies(in_a_row: int, first_ms: int, longest_ms: int) -> None:
+    """R1."""
+    step = decide(Death(1, in_a_row, starting=False), Policy(first_ms, longest_ms))
+    assert isinstance(step, Again)
+    assert 0 < step.after_seconds <= longest_ms / 1_000
+
+
+def test_a_stable_life_resets_the_row() -> None:
+    """R1."""
+    assert deaths_in_a_row(5, ready_seconds=3.0) == 6
+    assert deaths_in_a_row(5, ready_seconds=60.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "in_a_row", "starting", "gives_up"),
+    [
+        (64, 1, True, True),
+        (70, 1, True, True),
+        (1, 2, True, False),
+        (-9, 3, True, True),
+        (64, 1, False, True),
+        (70, 1, False, False),
+        (1, 50, False, False),
+        (0, 1, False, False),
+    ],
+)
+def test_what_ends_the_restarts(exit_code: int, in_a_row: int, *, starting: bool, gives_up: bool) -> None:
+    """R2, R3."""
+    step = decide(Death(exit_code, in_a_row, starting), Policy())
+    assert isinstance(step, GiveUp) is gives_up
+
+
+def test_the_broker_has_one_user_per_company_and_no_guest() -> None:
+    """N3."""
+    made = rabbitmq.definitions({"admin": "a", "relay": "r", "m1": "x", "m2": "y", "m3": "z"}, ["m1", "m2"])
+    users = made["users"]
+    assert isinstance(users, list)
+    assert [user["name"] for user in users] == ["admin", "relay", "m1", "m2"]
+    rights = made["permissions"]
+    assert isinstance(rights, list)
+    by_user = {right["user"]: right for right in rights}
+    assert not re.match(by_user["relay"]["write"], "amq.default")
+    assert re.match(by_user["relay"]["write"], "cds.events")
+    assert re.match(by_user["m1"]["read"], "m.m1")
+    assert not re.match(by_user["m1"]["read"], "m.m11")
+
+
+def test_the_broker_stores_hashes_that_rabbitmq_understands() -> None:
+    raw = base64.b64decode(rabbitmq.password_hash("m1", "secret"))
+    assert raw[4:] == hashlib.sha256(raw[:4] + b"secret").digest()
+
+
+def test_unusable_urls_are_named_with_what_is_expected() -> None:
+    """P7: both at once."""
+    settings = Settings.model_validate({"database": {"url": "mysql://x"}, "broker": {"url": "kafka://x"}})
+    with pytest.raises(SettingsError) as caught:
+        refuse_unusable_urls(settings)
+    assert [problem.key for problem in caught.value.problems] == ["database.url", "broker.url"]
+
+
+def test_a_plain_postgresql_url_is_taken_too() -> None:
+    settings = Settings.model_validate({"database": {"url": "postgresql://u:p@db/x"}})
+    assert external_database(settings) == "postgresql+psycopg://u:p@db/x"
+    assert external_database(Settings()) is None
+
+
+def test_this_environment_lacks_nothing() -> None:
+    assert environment.lacking(ROOT / "pyproject.toml", for_tests=True) == []
+
+
+def test_a_missing_and_an_old_package_are_lacking(tmp_path: Path) -> None:
+    """E1."""
+    pyproject = tmp_path / "pyproject.toml"
+    pyproject.write_text(
+        '[project]\ndependencies = ["flask>=999", "no-such-package", "psycopg[binary]>=3", "pyyaml"]\n'
+        "[project.optional-dependencies]\ntest = [\"neither-this>=1; sys_platform != 'win32'\"]\n"
+    )
+    assert environment.lacking(pyproject, for_tests=False) == ["flask>=999", "no-such-package"]
+    assert len(environment.lacking(pyproject, for_tests=True)) == 3
+
+
+def test_a_log_is_bounded_and_keeps_the_last_words(tmp_path: Path) -> None:
+    """L2."""
+    log = LogFile(tmp_path / "logs" / "one.log")
+    with log.open_for_child() as file:
+        file.write(b"old\n" * (BYTES_MAX // 8))
+        file.flush()
+        log.bound()
+        file.write(b"\xff last words\n")
+        file.flush()
+        assert log.last_lines() == ["\ufffd last words"]
+    assert log.path.stat().st_size < 100
+    assert (tmp_path / "logs" / "one.log.1").stat().st_size == BYTES_MAX // 2
+
+
+def test_the_last_words_are_those_of_the_present_life(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "one.log")
+    for words in (b"first life\n", b"second life\n"):
+        with log.open_for_child() as file:
+            file.write(words)
+    assert log.last_lines() == ["second life"]
+
+
+@pytest.mark.parametrize(
+    ("given_words", "expected"),
+    [
+        (["up", "--state", "x", "--set=a.b=1"], ["--state", "x", "--set=a.b=1", "up"]),
+        (["--port-base", "9000"], ["--port-base", "9000"]),
+        (["status", "--json", "--state", "x"], ["--state", "x", "status", "--json"]),
+        (["test", "-k", "x", "--state", "y"], ["test", "-k", "x", "--state", "y"]),
+        (["check", "--", "--state"], ["check", "--", "--state"]),
+    ],
+)
+def test_common_options_may_follow_the_command(given_words: list[str], expected: list[str]) -> None:
+    from main import hoist_common_options
+
+    assert hoist_common_options(given_words) == expected
+
+
+def test_wrong_usage_ends_with_64(capsys: pytest.CaptureFixture[str]) -> None:
+    """P7: 2 means *unknown* here, so the usual code of wrong usage must not be it."""
+    from main import run
+
+    for words in (["dance"], ["up", "--tango"], ["fault"], ["fault", "kill"], ["--port-base", "x"], ["up", "--state"]):
+        assert run(words) == 64, words
+    assert "error:" in capsys.readouterr().err
+
+
+def test_the_set_up_is_known_by_the_hash_of_its_lock_file(tmp_path: Path) -> None:
+    """E2, E4."""
+    lock_file = tmp_path / "requirements.txt"
+    lock_file.write_text("flask==3.1\n")
+    folder = tmp_path / ".venv"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    stamp = folder / "cds-requirements.sha256"
+    assert not environment.is_stamped(folder, lock_file)
+    stamp.write_text(hashlib.sha256(lock_file.read_bytes()).hexdigest())
+    assert environment.is_stamped(folder, lock_file)
+    (folder / environment.MARKER).touch()
+    assert not environment.is_stamped(folder, lock_file)
+    (folder / environment.MARKER).unlink()
+    lock_file.write_text("flask==3.2\n")
+    assert not environment.is_stamped(folder, lock_file)
