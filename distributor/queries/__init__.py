@@ -1,0 +1,36 @@
+"""Queries: what people ask of the shop, and the carts. Plain functions on a Connection that return frozen values.
+
+The caller opens the transaction (`distributor.database.transaction`). Reading takes no lock that a purchase waits for.
+"""
+
+from distributor.queries.carts import Cart, CartLine, cart, put_in_cart, take_out_of_cart
+from distributor.queries.catalogue import Item, Maker, Product, catalogue, items, manufacturers, product
+from distributor.queries.months import CustomerStatus, MonthStatus, current_month, customer_status, finish, unfinish
+from distributor.queries.orders import Order, OrderLine, order, orders
+from distributor.queries.pages import Page
+
+__all__ = [
+    "Cart",
+    "CartLine",
+    "CustomerStatus",
+    "Item",
+    "Maker",
+    "MonthStatus",
+    "Order",
+    "OrderLine",
+    "Page",
+    "Product",
+    "cart",
+    "catalogue",
+    "current_month",
+    "customer_status",
+    "finish",
+    "items",
+    "manufacturers",
+    "order",
+    "orders",
+    "product",
+    "put_in_cart",
+    "take_out_of_cart",
+    "unfinish",
+]

@@ -1,0 +1,124 @@
+"""Carts: what a customer means to buy. A cart holds nothing back from others, so it is compared with the stock again
+whenever a line is put in, shown, or bought.
+
+N1  A line that is put in is not more than there is at that moment; otherwise NotEnoughStock says how many there are.
+N2  Two windows of one customer never lose each other's lines: every change is one statement on one row.
+N3  The price of the moment when the line was put in is kept, so that a change is seen before buying.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, literal, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from distributor import tables
+from distributor.errors import InvalidBasket, NotEnoughStock, ShortLine, UnknownCustomer, UnknownStock
+from distributor.queries.catalogue import AVAILABLE, Item, item_of, select_items
+from distributor.strategies.baskets import STOCK_ID_MAX
+from distributor.tables import Stock
+from settings.model import Cart as Limits
+
+
+@dataclass(frozen=True)
+class CartLine:
+    """``item`` as it is now; ``price_seen_minor`` as it was when the line was put in."""
+
+    item: Item
+    quantity: int
+    price_seen_minor: int
+    added_at: dt.datetime
+
+    @property
+    def is_short(self) -> bool:
+        return self.quantity > self.item.available
+
+    @property
+    def is_gone(self) -> bool:
+        return self.item.available == 0
+
+    @property
+    def price_changed(self) -> bool:
+        return self.price_seen_minor != self.item.price_minor
+
+    @property
+    def subtotal_minor(self) -> int:
+        return self.quantity * self.item.price_minor
+
+
+@dataclass(frozen=True)
+class Cart:
+    """Lines in the order in which they were put in."""
+
+    lines: tuple[CartLine, ...]
+
+    @property
+    def units(self) -> int:
+        return sum(line.quantity for line in self.lines)
+
+    @property
+    def totals_minor(self) -> dict[str, int]:
+        """By currency, at present prices."""
+        totals: dict[str, int] = {}
+        for line in self.lines:
+            totals[line.item.currency] = totals.get(line.item.currency, 0) + line.subtotal_minor
+        return totals
+
+    @property
+    def can_be_bought(self) -> bool:
+        return bool(self.lines) and not any(line.is_short or line.price_changed for line in self.lines)
+
+
+def cart(connection: Connection, customer_id: int) -> Cart:
+    found = connection.execute(
+        select_items(tables.CartLine.quantity, tables.CartLine.price_minor_seen, tables.CartLine.added_at)
+        .join(tables.CartLine, tables.CartLine.stock_id == Stock.id)
+        .where(tables.CartLine.customer_id == customer_id)
+        .order_by(tables.CartLine.added_at, Stock.id)
+    )
+    return Cart(tuple(CartLine(item_of(row), row.quantity, row.price_minor_seen, row.added_at) for row in found))
+
+
+def put_in_cart(connection: Connection, customer_id: int, stock_id: int, quantity: int, limits: Limits) -> None:
+    """Set the line to ``quantity`` at the present price (N1, N2, N3).
+
+    Raises InvalidBasket, NotEnoughStock, UnknownStock or UnknownCustomer; then the cart is as before.
+    """
+    if not 1 <= quantity <= limits.quantity_max:
+        raise InvalidBasket("quantity", f"a whole number from 1 to {limits.quantity_max}")
+    if not 1 <= stock_id <= STOCK_ID_MAX:
+        raise UnknownStock
+    line = tables.CartLine
+    if _other_lines(connection, customer_id, stock_id) >= limits.lines_max:
+        raise InvalidBasket("lines", f"at most {limits.lines_max} lines in a cart")
+    enough = select(literal(customer_id), Stock.id, literal(quantity), Stock.price_minor).where(
+        Stock.id == stock_id, quantity <= AVAILABLE
+    )
+    values = insert(line).from_select([line.customer_id, line.stock_id, line.quantity, line.price_minor_seen], enough)
+    upsert = values.on_conflict_do_update(
+        index_elements=[line.customer_id, line.stock_id],
+        set_={"quantity": values.excluded.quantity, "price_minor_seen": values.excluded.price_minor_seen},
+    ).returning(line.stock_id)
+    try:
+        done = connection.execute(upsert).first()
+    except IntegrityError as error:  # the one foreign key that the statement has not just read
+        raise UnknownCustomer from error
+    if done is None:
+        available = connection.scalar(select(AVAILABLE).where(Stock.id == stock_id))
+        if available is None:
+            raise UnknownStock
+        raise NotEnoughStock([ShortLine(stock_id, quantity, min(available, quantity - 1))])
+
+
+def _other_lines(connection: Connection, customer_id: int, stock_id: int) -> int:
+    line = tables.CartLine
+    counting = select(func.count()).where(line.customer_id == customer_id, line.stock_id != stock_id)
+    return connection.execute(counting).scalar_one()
+
+
+def take_out_of_cart(connection: Connection, customer_id: int, stock_id: int) -> bool:
+    """Whether the line was there; a line that is not there is as good as taken out."""
+    line = tables.CartLine
+    gone = delete(line).where(line.customer_id == customer_id, line.stock_id == stock_id).returning(line.stock_id)
+    return connection.execute(gone).first() is not None

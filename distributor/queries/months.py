@@ -1,0 +1,101 @@
+"""The month that it is, and who is done with it."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from distributor import tables
+from distributor.errors import ShopClosed, UnknownCustomer
+from distributor.months.calendar import Calendar
+from distributor.tables import FinishedCustomer, Month, Now
+
+
+@dataclass(frozen=True)
+class MonthStatus:
+    """The newest month. ``next_at``: when the calendar lets the month after it begin, at the latest."""
+
+    number: int
+    state: str
+    reason: str | None
+    opened_at: dt.datetime | None
+    ends_at: dt.datetime
+    next_at: dt.datetime
+    now: dt.datetime
+    """The database's clock, which all the others are by."""
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == "open"
+
+
+@dataclass(frozen=True)
+class CustomerStatus:
+    """What the head of every page says. ``month``: the open one, if any; ``finished``: done with that one."""
+
+    month: int | None
+    finished: bool
+    cart_lines: int
+    cart_units: int
+
+
+def current_month(connection: Connection) -> MonthStatus | None:
+    """The newest month, whatever its state; None before the first one."""
+    newest = select(Month, Now.label("now")).order_by(Month.number.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
+    if row is None:
+        return None
+    clock = connection.execute(select(tables.Calendar.epoch, tables.Calendar.month_seconds)).one_or_none()
+    next_at = row.ends_at
+    if clock is not None:
+        next_at = Calendar(clock.epoch, dt.timedelta(seconds=clock.month_seconds)).end(row.number)
+    return MonthStatus(row.number, row.state, row.reason, row.opened_at, row.ends_at, next_at, row.now)
+
+
+def finish(connection: Connection, customer_id: int) -> int:
+    """This customer is done with the open month, whose number is returned; saying so twice is saying so once."""
+    month = _open_month(connection)
+    done = insert(FinishedCustomer).values(month=month, customer_id=customer_id).on_conflict_do_nothing()
+    try:
+        connection.execute(done)
+    except IntegrityError as error:
+        raise UnknownCustomer from error
+    return month
+
+
+def unfinish(connection: Connection, customer_id: int) -> int:
+    """This customer goes on shopping in the open month."""
+    month = _open_month(connection)
+    connection.execute(
+        delete(FinishedCustomer).where(FinishedCustomer.month == month, FinishedCustomer.customer_id == customer_id)
+    )
+    return month
+
+
+def _open_month(connection: Connection) -> int:
+    month = connection.scalar(select(Month.number).where(Month.state == "open"))
+    if month is None:
+        raise ShopClosed
+    return month
+
+
+def customer_status(connection: Connection, customer_id: int) -> CustomerStatus:
+    """One statement, for it runs with every page."""
+    month = select(Month.number).where(Month.state == "open").scalar_subquery()
+    finished = (
+        select(FinishedCustomer.month)
+        .where(FinishedCustomer.month == month, FinishedCustomer.customer_id == customer_id)
+        .exists()
+    )
+    line = tables.CartLine
+    row = connection.execute(
+        select(
+            month.label("month"),
+            finished.label("finished"),
+            func.count(line.stock_id).label("lines"),
+            func.coalesce(func.sum(line.quantity), 0).label("units"),
+        ).where(line.customer_id == customer_id)
+    ).one()
+    return CustomerStatus(row.month, row.finished, row.lines, int(row.units))

@@ -1,0 +1,100 @@
+"""A customer's orders: never anybody else's."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from distributor import tables
+from distributor.queries.catalogue import Maker
+from distributor.queries.pages import Page, offset_of
+from distributor.tables import Manufacturer, Stock
+
+
+@dataclass(frozen=True)
+class OrderLine:
+    """At the price that was paid."""
+
+    stock_id: int
+    sku: str
+    name: str
+    manufacturer: Maker
+    quantity: int
+    price_minor: int
+
+    @property
+    def subtotal_minor(self) -> int:
+        return self.quantity * self.price_minor
+
+
+@dataclass(frozen=True)
+class Order:
+    id: int
+    status: str
+    month: int
+    lines: tuple[OrderLine, ...]
+    total_minor: int
+    currency: str
+    created_at: dt.datetime
+
+
+_ORDER = select(
+    tables.Order.id,
+    tables.Order.status,
+    tables.Order.month,
+    tables.Order.total_minor,
+    tables.Order.currency,
+    tables.Order.created_at,
+)
+
+
+def orders(connection: Connection, customer_id: int, page: int = 1, per_page: int = 50) -> Page[Order]:
+    """Newest first, lines included. Three statements, however many orders."""
+    offset = offset_of(page, per_page)
+    own = tables.Order.customer_id == customer_id
+    total = connection.execute(select(func.count()).select_from(tables.Order).where(own)).scalar_one()
+    found = connection.execute(_ORDER.where(own).order_by(tables.Order.id.desc()).limit(per_page).offset(offset)).all()
+    lines = _lines(connection, [row.id for row in found])
+    return Page(tuple(_order(row, lines[row.id]) for row in found), page, per_page, total)
+
+
+def order(connection: Connection, customer_id: int, order_id: int) -> Order | None:
+    """None for an order that does not exist and for another customer's alike."""
+    found = connection.execute(
+        _ORDER.where(tables.Order.id == order_id, tables.Order.customer_id == customer_id)
+    ).one_or_none()
+    return None if found is None else _order(found, _lines(connection, [order_id])[order_id])
+
+
+def _order(row: Any, lines: Sequence[OrderLine]) -> Order:
+    return Order(row.id, row.status, row.month, tuple(lines), row.total_minor, row.currency, row.created_at)
+
+
+def _lines(connection: Connection, order_ids: Sequence[int]) -> dict[int, list[OrderLine]]:
+    lines: dict[int, list[OrderLine]] = {order_id: [] for order_id in order_ids}
+    if not order_ids:
+        return lines
+    line = tables.OrderLine
+    found = connection.execute(
+        select(
+            line.order_id,
+            line.stock_id,
+            tables.Product.sku,
+            Stock.name,
+            Manufacturer.code,
+            Manufacturer.name.label("maker"),
+            line.quantity,
+            line.price_minor,
+        )
+        .join(Stock, Stock.id == line.stock_id)
+        .join(tables.Product, tables.Product.id == Stock.product_id)
+        .join(Manufacturer, Manufacturer.id == Stock.manufacturer_id)
+        .where(line.order_id.in_(order_ids))
+        .order_by(line.order_id, line.stock_id)
+    )
+    for row in found:
+        maker = Maker(row.code, row.maker)
+        lines[row.order_id].append(OrderLine(row.stock_id, row.sku, row.name, maker, row.quantity, row.price_minor))
+    return lines
