@@ -19,6 +19,7 @@ CHEAP_PASSWORDS = (
     "customers.password_concurrency=8",
 )
 ENDLESS_MONTH_SECONDS = 86_400.0
+MANUFACTURER_PROCESSES_MAX = 8  # more manufacturers share processes, so that a laptop carries them
 PAUSE_SECONDS = 0.2
 """Longest pause of a customer between two steps; chosen: people hurried by a factor of ten."""
 
@@ -100,6 +101,7 @@ def orders(options: Options, form: OrdersForm, teller: Teller) -> tuple[Recipe, 
         f"simulation.month_seconds={ENDLESS_MONTH_SECONDS}",
         "simulation.month_seconds_min=0",
         f"manufacturers.count={makers}",
+        f"manufacturers.manufacturers_per_process={-(-makers // MANUFACTURER_PROCESSES_MAX)}",
         f"manufacturers.catalogue={json.dumps(str(run_dir / CATALOGUE_FILE))}",
         f"cart.lines_max={max(1000, imported.lines_in_largest_basket)}",
     )
