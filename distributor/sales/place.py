@@ -7,6 +7,7 @@ answer comes back; if it had not, it is placed now. Whatever then prevents an an
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Engine
 
@@ -43,14 +44,19 @@ class Sales:
         lines: Sequence[Line] | None,
         request_sha256: str,
         seen_prices: Mapping[int, int] | None = None,
+        *,
+        expected: Sequence[Line] | None = None,
     ) -> Answer:
         """Buy ``lines``, or the cart if None; the same key and request get the same answer again, refusals included.
 
         ``request_sha256`` tells requests apart. ``seen_prices``: minor units by stock id, as shown to the customer.
+        ``expected``: the cart as shown to the customer; if it is another by now, the purchase is refused.
         Raises, with nothing stored: InvalidBasket, KeyReused, ShopClosed, UnknownCustomer, Busy, DatabaseUnavailable;
         and OutcomeUnknown, after which only the same key tells whether it happened.
         """
         purchase = self._purchase(customer_id, key, lines, request_sha256, seen_prices)
+        if expected is not None:
+            purchase = replace(purchase, expected=tuple(sorted(expected, key=lambda line: line.stock_id)))
         began = time.monotonic()
         try:
             answer = self._answer(purchase)

@@ -45,6 +45,8 @@ class Purchase:
     lines: tuple[Line, ...] | None
     seen_prices: Mapping[int, int] | None = None
     """Minor units by stock id, as shown to the customer; rows that are not named were not looked at."""
+    expected: tuple[Line, ...] | None = None
+    """The cart as it was shown, sorted by stock id: it is bought only if it is still the same (another window)."""
 
     @property
     def identity(self) -> tuple[int, str]:
@@ -76,6 +78,7 @@ class Basket:
     lines: tuple[Line, ...]
     seen_prices: Mapping[int, int]
     from_cart: bool
+    expected: tuple[Line, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,8 @@ def basket_of(purchase: Purchase, cart: Sequence[CartLine]) -> Basket:
     if purchase.lines is not None:
         return Basket(purchase.lines, seen, from_cart=False)
     lines = tuple(Line(line.stock_id, line.quantity) for line in cart)
-    return Basket(lines, {line.stock_id: line.price_minor_seen for line in cart} | seen, from_cart=True)
+    prices = {line.stock_id: line.price_minor_seen for line in cart} | seen
+    return Basket(lines, prices, from_cart=True, expected=purchase.expected)
 
 
 def refusal_before(buyer: Buyer, basket: Basket) -> Refusal | None:
@@ -125,6 +129,8 @@ def refusal_before(buyer: Buyer, basket: Basket) -> Refusal | None:
         return Refusal(STATUS_NO_CARD, {"reason": "no_card"})
     if not basket.lines:
         return Refusal(STATUS_REFUSED, {"reason": "cart_empty", "lines": []})
+    if basket.expected is not None and basket.expected != basket.lines:
+        return Refusal(STATUS_REFUSED, {"reason": "cart_changed", "lines": []})
     return None
 
 
