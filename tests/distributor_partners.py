@@ -46,6 +46,8 @@ class FakePartners:
 
     def __init__(self) -> None:
         self.partners: dict[str, FakePartner] = {}
+        self.keys: dict[str, str] = {}
+        """By code; KEY for those that are missing."""
         self.port = 0
 
     def add(self, code: str, *items: dict[str, Any], fault: Fault | None = None) -> FakePartner:
@@ -54,7 +56,9 @@ class FakePartners:
 
     def plan(self, **changes: Any) -> Plan:
         values: dict[str, Any] = {
-            "partners": {code: Partner(code, f"http://127.0.0.1:{self.port}", KEY) for code in self.partners},
+            "partners": {
+                code: Partner(code, f"http://127.0.0.1:{self.port}", self.keys.get(code, KEY)) for code in self.partners
+            },
             "concurrency": 16,
             "deadline_seconds": 0.6,
             "bytes_max": 100_000,
@@ -93,10 +97,11 @@ class FakePartners:
         """The agreed signature, written down a second time."""
         body = hashlib.sha256(await request.read()).hexdigest()
         parts = (request.headers["X-Timestamp"], request.headers["X-Nonce"], request.method, request.path_qs, body)
-        expected = hmac.new(KEY.encode(), "\n".join(parts).encode(), "sha256").hexdigest()
+        code = request.headers["X-Manufacturer"]
+        expected = hmac.new(self.keys.get(code, KEY).encode(), "\n".join(parts).encode(), "sha256").hexdigest()
         if request.headers["X-Signature"] != expected:
             raise web.HTTPUnauthorized
-        return self.partners[request.headers["X-Manufacturer"]]
+        return self.partners[code]
 
 
 @contextmanager
