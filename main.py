@@ -33,9 +33,8 @@ from typing import TYPE_CHECKING, Annotated  # noqa: E402
 
 import typer  # noqa: E402
 
-from settings.addresses import HIGHEST_OFFSET  # noqa: E402
+from supervisor.options import Options  # noqa: E402
 from supervisor.restart import EXIT_USAGE  # noqa: E402
-from supervisor.running import Options  # noqa: E402
 
 if TYPE_CHECKING:
     from scenarios.simulate import Options as RunOptions
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 # typer carries its own copy of click; this is the base of every usage error in it.
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 PORT_BASE = 8000
-PORT_BASE_MAX = 65_535 - HIGHEST_OFFSET
+PORT_BASE_MAX = 64_800  # the highest offset, settings.addresses.HIGHEST_OFFSET, still fits below 65536
 COMMON_OPTIONS = ("--config", "--state", "--port-base", "--set")
 COMMON_HELP = "Common options, before or after the command: --config FILE, --state DIR, --port-base N, --set a.b=value."
 

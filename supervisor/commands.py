@@ -1,4 +1,7 @@
-"""The commands that start, look at, hurt and stop a system. Each returns its exit code."""
+"""The commands that start, look at, hurt and stop a system. Each returns its exit code.
+
+What only one of them needs is imported there: `status` and `stop` must answer at once.
+"""
 
 import asyncio
 import json
@@ -10,14 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from settings import Runtime, SettingsError
-from supervisor import control
-from supervisor.console import Console
+from supervisor import control, lock
+from supervisor.control import FAULTS
 from supervisor.errors import StartError
-from supervisor.ownership import is_locked
+from supervisor.options import Options
 from supervisor.restart import EXIT_CANNOT_START, EXIT_USAGE
-from supervisor.running import Options, run
-from supervisor.supervision import FAULTS
 
 EXIT_FINE = 0
 EXIT_FAILED = 1
@@ -27,6 +27,10 @@ HTTP_SECONDS = 10.0
 
 def up(options: Options) -> int:
     """Start everything and stay until told to stop."""
+    from settings import SettingsError
+    from supervisor.console import Console
+    from supervisor.running import run
+
     try:
         asyncio.run(run(options, Console()))
     except SettingsError as error:
@@ -65,7 +69,7 @@ def stop(state: Path) -> int:
     except control.RefusedError as error:
         return _complain(f"error: {error}", code=EXIT_FAILED)
     deadline = time.monotonic() + STOP_WAIT_SECONDS
-    while is_locked(state):
+    while lock.is_held(state):
         if time.monotonic() > deadline:
             return _complain(f"error: the system did not stop within {STOP_WAIT_SECONDS:g} s", code=EXIT_FAILED)
         time.sleep(0.05)
@@ -92,6 +96,8 @@ def traffic(state: Path, customers: int) -> int:
 
 def close_month(state: Path) -> int:
     """End the open month by hand; any distributor may be asked, the leader acts."""
+    from settings import Runtime, SettingsError
+
     try:
         runtime = Runtime.read(state)
     except SettingsError as error:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 SOCKET = "control.sock"
+FAULTS = ("kill", "pause", "resume", "restart", "slow")
 REQUEST_BYTES_MAX = 65_536
 REQUEST_SECONDS_MAX = 5.0
 ANSWER_SECONDS_MAX = 30.0

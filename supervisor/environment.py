@@ -145,7 +145,8 @@ def _fill(folder: Path, lock_file: Path) -> None:
     (folder / MARKER).touch()
     python = str(folder / "bin" / "python")
     if uv:
-        _run([uv, "pip", "install", "--python", python, "--require-hashes", "-r", str(lock_file)])
+        quiet = [] if sys.stderr.isatty() else ["--quiet"]
+        _run([uv, "pip", "install", *quiet, "--python", python, "--require-hashes", "-r", str(lock_file)])
     else:
         _install_with_pip(python, lock_file)
     (folder / MARKER).unlink()

@@ -2,8 +2,6 @@
 
 import asyncio
 
-import psycopg
-
 SECONDS_MAX = 3.0  # a probe that takes longer has failed
 HTTP_STATUS_BYTES = len("HTTP/1.1 200")
 AMQP_GREETING = b"AMQP\x00\x00\x09\x01"
@@ -37,6 +35,8 @@ async def amqp_ready(port: int, host: str = "127.0.0.1") -> bool:
 
 async def postgres_ready(url: str) -> bool:
     """A login with the role's own password, so that a database of somebody else on that port does not count."""
+    import psycopg  # takes a moment, best spent while the server starts
+
     conninfo = url.replace("postgresql+psycopg://", "postgresql://")
     try:
         connection = await psycopg.AsyncConnection.connect(conninfo, connect_timeout=3, application_name="supervisor")

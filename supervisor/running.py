@@ -13,18 +13,18 @@ import logging.handlers
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from settings import Runtime, Secrets, Settings, SettingsError, load
+from settings import Runtime, Secrets, Settings, SettingsError
 from settings.addresses import HOST, Addresses
 from settings.runtime import manufacturer_codes
-from supervisor import control, ownership, postgres, rabbitmq, system
+from supervisor import control, leftovers, lock, postgres, rabbitmq, system
 from supervisor.child import Child, Limits
 from supervisor.console import Console
+from supervisor.options import Options
 from supervisor.ports import refuse_taken
-from supervisor.resolution import Broker, choose_broker, external_database, refuse_unusable_urls
+from supervisor.resolution import Broker, choose_broker, external_database
 from supervisor.restart import Policy
 from supervisor.spec import Spec, State
 from supervisor.supervision import Supervisor
@@ -34,21 +34,6 @@ LOG_BYTES_MAX = 5_000_000
 SIMULATED = "customers.simulated"
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Options:
-    """The common options of the command line."""
-
-    config: Path
-    state: Path
-    port_base: int
-    overrides: tuple[str, ...] = ()
-
-    def load(self) -> Settings:
-        settings = load(self.config, overrides=self.overrides)
-        refuse_unusable_urls(settings)
-        return settings
 
 
 class System:
@@ -68,7 +53,7 @@ class System:
                 limits.stop_timeout_seconds,
                 Policy(limits.restart_backoff_ms, limits.restart_backoff_ms_max),
             ),
-            environment={ownership.TAG: str(runtime.state), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": ""},
+            environment={leftovers.TAG: str(runtime.state), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": ""},
             on_change=self._on_change,
         )
 
@@ -186,9 +171,9 @@ async def run(options: Options, console: Console) -> None:
     """Run a system until it is told to stop; raises SettingsError or StartError (U2)."""
     settings = options.load()
     os.umask(0o077)  # whatever we or a child creates, in the state folder or elsewhere, is the owner's alone
-    state = ownership.prepare_folder(options.state)
-    with ownership.take_lock(state), logging_to(state / "logs" / "supervisor.log", settings.logging.level):
-        left = ownership.end_leftovers(state)
+    state = lock.prepare_folder(options.state)
+    with lock.take(state), logging_to(state / "logs" / "supervisor.log", settings.logging.level):
+        left = leftovers.end(state)
         if left:
             console.note(f"ended {len(left)} processes that an earlier run had left behind")
         addresses = Addresses(options.port_base)

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.child import Child, Limits
+from supervisor.control import FAULTS
 from supervisor.errors import StartError
 from supervisor.spec import Spec, State, layers
-
-FAULTS = ("kill", "pause", "resume", "restart", "slow")
 
 _log = logging.getLogger(__name__)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
-from supervisor import ownership, probes
+from supervisor import leftovers, lock, probes
 from supervisor.console import Console
-from supervisor.running import Options, System, logging_to, stop_signals
+from supervisor.options import Options
+from supervisor.running import System, logging_to, stop_signals
 from supervisor.spec import Spec
 
 STAND_IN = Path(__file__).with_name("supervisor_stand_in.py")
@@ -41,9 +42,9 @@ def specs(base: int) -> list[Spec]:
 
 
 async def run(state: Path, base: int) -> None:
-    state = ownership.prepare_folder(state)
-    with ownership.take_lock(state), logging_to(state / "logs" / "supervisor.log", "INFO"):
-        left = ownership.end_leftovers(state)
+    state = lock.prepare_folder(state)
+    with lock.take(state), logging_to(state / "logs" / "supervisor.log", "INFO"):
+        left = leftovers.end(state)
         console = Console()
         console.note(f"leftovers {len(left)}")
         runtime = Runtime(

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from settings import Runtime
-from supervisor import control, ownership
+from supervisor import control, lock
 from supervisor.errors import StartError
 from supervisor.ports import refuse_taken
 from tests.conftest import ROOT, wait_until
@@ -95,7 +95,7 @@ def test_a_signal_ends_everything_in_order(system: StandInSystem, sent: signal.S
     assert gone(family)
     refuse_taken(("stand-in", "127.0.0.1", system.base + number) for number in range(1, 6))
     assert not (system.state / "control.sock").exists()
-    assert not ownership.is_locked(system.state)
+    assert not lock.is_held(system.state)
 
 
 def test_the_children_go_with_a_killed_supervisor_and_the_next_start_finds_the_rest(system: StandInSystem) -> None:
@@ -115,7 +115,7 @@ def test_the_children_go_with_a_killed_supervisor_and_the_next_start_finds_the_r
 def test_one_state_folder_runs_one_system(steady: StandInSystem) -> None:
     """W1."""
     with pytest.raises(StartError, match=rf"already runs with the state folder .* \(pid {steady.process.pid}\)"):
-        ownership.take_lock(steady.state)
+        lock.take(steady.state)
 
 
 def test_two_systems_run_side_by_side(steady: StandInSystem, system: StandInSystem) -> None:
@@ -239,7 +239,7 @@ def test_a_changed_config_file_changes_the_number_of_simulated_customers(system:
 def test_a_folder_with_other_files_is_no_state_folder(tmp_path: Path) -> None:
     (tmp_path / "thesis.odt").touch()
     with pytest.raises(StartError, match="holds other files"):
-        ownership.prepare_folder(tmp_path)
+        lock.prepare_folder(tmp_path)
 
 
 def test_a_taken_port_is_named_with_its_user() -> None:

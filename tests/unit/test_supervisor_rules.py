@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settings import Settings, SettingsError
+from settings.addresses import HIGHEST_OFFSET
 from supervisor import environment, rabbitmq
 from supervisor.logs import BYTES_MAX, LogFile
 from supervisor.resolution import external_database, refuse_unusable_urls
@@ -215,3 +216,9 @@ def test_the_set_up_is_known_by_the_hash_of_its_lock_file(tmp_path: Path) -> Non
     (folder / environment.MARKER).unlink()
     lock_file.write_text("flask==3.2\n")
     assert not environment.is_stamped(folder, lock_file)
+
+
+def test_the_highest_port_base_leaves_room_for_every_port() -> None:
+    from main import PORT_BASE_MAX
+
+    assert PORT_BASE_MAX + HIGHEST_OFFSET <= 65_535

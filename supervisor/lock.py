@@ -1,24 +1,17 @@
-"""One system per state folder, and nothing left of the one before.
+"""One system per state folder.
 
 W1  supervisor.lock is held (flock) while a system runs; the kernel lets it go whatever ends the holder.
-W2  Every child carries the state folder in its environment (TAG). What still carries it when nobody holds the lock was
-    left by a killed supervisor, and is ended before a start, grandchildren too.
 """
 
 import fcntl
 import os
-import signal
 from pathlib import Path
 from typing import IO
-
-import psutil
 
 from supervisor.errors import StartError
 
 LOCK = "supervisor.lock"
-TAG = "SUPERVISED_STATE_FOLDER"
 OUR_FILES = (LOCK, "secrets.json", "runtime.json")
-GRACE_SECONDS = 5.0  # for what drains right now because the kernel told it that its supervisor died
 
 
 def prepare_folder(state: Path) -> Path:
@@ -36,7 +29,7 @@ def prepare_folder(state: Path) -> Path:
     return state
 
 
-def take_lock(state: Path) -> IO[str]:
+def take(state: Path) -> IO[str]:
     """W1; the caller keeps the handle until everything has ended."""
     file = (state / LOCK).open("a+", encoding="utf-8")
     try:
@@ -53,34 +46,7 @@ def take_lock(state: Path) -> IO[str]:
     return file
 
 
-def end_leftovers(state: Path) -> list[int]:
-    """End what an earlier system left (W2); returns the pids."""
-    left = [process for process in psutil.process_iter() if _carries_tag(process, state)]
-    for sent, seconds in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
-        for process in left:
-            _send(process, sent)
-        _, alive = psutil.wait_procs(left, timeout=seconds)
-        if not alive:
-            break
-    return [process.pid for process in left]
-
-
-def _carries_tag(process: psutil.Process, state: Path) -> bool:
-    try:
-        return process.environ().get(TAG) == str(state)
-    except (psutil.Error, OSError):
-        return False  # ended meanwhile, or another account's: not ours
-
-
-def _send(process: psutil.Process, sent: signal.Signals) -> None:
-    try:
-        process.send_signal(sent)
-        process.send_signal(signal.SIGCONT)
-    except psutil.NoSuchProcess:
-        return
-
-
-def is_locked(state: Path) -> bool:
+def is_held(state: Path) -> bool:
     """Whether a system runs with this state folder."""
     try:
         with (state / LOCK).open("r", encoding="utf-8") as file:
