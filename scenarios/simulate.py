@@ -63,8 +63,9 @@ def months(options: Options, months: int, customers: int) -> tuple[Recipe, Path]
         "finish": True,
         "pause_seconds": PAUSE_SECONDS,
     }
+    require(settings.simulation.months_max > 0, "simulation.months_max must be above 0: a run has an end")
     title = f"{months} months, {customers} customers"
-    recipe = Recipe(title, settings, start, plan, options.seed, months, command_line())
+    recipe = Recipe(title, settings, start, plan, options.seed, settings.simulation.months_max, command_line())
     return recipe, prepare_folder(options.out, "months")
 
 
@@ -83,6 +84,7 @@ def orders(options: Options, form: OrdersForm, teller: Teller) -> tuple[Recipe, 
     require(0 < form.factor <= 1000, "--supply must be above 0 and at most 1000")
     require(1 <= form.manufacturers <= 500, "--manufacturers must be 1 to 500")
     require(1 <= form.workers <= 1000, "--workers must be 1 to 1000")
+    settled(options)  # mistakes in the settings are told before a folder is made
     teller.phase(f"reading {form.file}")
     try:
         imported = orders_import.build(orders_file.read(form.file))

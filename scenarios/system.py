@@ -151,8 +151,10 @@ class System:
         return process.returncode == 0
 
     def _last_words(self) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-20:])
+        """The end of its log; paths in it are told as they will be when the state folder is gone."""
+        text = self._log.read_text(encoding="utf-8", errors="replace")
+        text = text.replace(str(self.state / "logs"), str(self._log.parent / "logs"))
+        return "\n".join(text.splitlines()[-20:])
 
     def _keep_logs(self) -> None:
         logs = self.state / "logs"
