@@ -5,7 +5,7 @@ X2  The client gets a clean end only if the server's answer was complete; else i
 X3  Whatever ends an exchange takes it off its server's list, once, and gives the server's connection back or drops it.
 X4  While a side does not read, the other side is not read either.
 X5  How a request ends says nothing about its server's health, else one poisonous request could take all servers out:
-    only checks and connections that cannot be made do.
+    only checks and refused connections do. (A connection that is not made in time may be a burst in a short backlog.)
 
 States: choosing -> connecting -> waiting for the answer -> passing it on -> over.
 """
@@ -236,19 +236,24 @@ class Exchange:
                     lambda: Upstream(backend.pool), address.host, address.port
                 )
         except TimeoutError:
-            self._connect_failed(backend, Sign.FAILED, f"no connection within {seconds:g} s")
+            self._connect_failed(backend, f"no connection within {seconds:g} s", refused=False)
         except OSError as error:
-            self._connect_failed(backend, Sign.REFUSED, f"connection refused ({error.strerror or error})")
+            self._connect_failed(
+                backend, error.strerror or str(error), refused=isinstance(error, ConnectionRefusedError)
+            )
         else:
             self._connecting = None
             backend.traffic.connections += 1
             self._send(upstream)
 
-    def _connect_failed(self, backend: Backend, sign: Sign, reason: str) -> None:
+    def _connect_failed(self, backend: Backend, reason: str, *, refused: bool) -> None:
         self._connecting = None
         self._leave()
         self._attempts += 1
-        self._balancer.observe(backend, sign, reason)
+        if refused:
+            self._balancer.observe(backend, Sign.REFUSED, reason)
+        else:
+            self._note_failure(backend, "no connection", reason)
         self._after_failure(Progress.NOT_SENT)
 
     def _send(self, upstream: Upstream) -> None:

@@ -26,7 +26,15 @@ _HOP_BY_HOP: Final = frozenset(
         b"content-length",
     }
 )
-_REQUEST_DROPPED: Final = _HOP_BY_HOP | {b"host", b"expect", b"forwarded", b"x-real-ip", b"x-request-id", b"via"}
+_REQUEST_DROPPED: Final = _HOP_BY_HOP | {
+    b"host",
+    b"proxy",
+    b"expect",
+    b"forwarded",
+    b"x-real-ip",
+    b"x-request-id",
+    b"via",
+}
 _REQUEST_PREFIXES_DROPPED: Final = (b"proxy-", b"x-forwarded-")
 _RESPONSE_DROPPED: Final = _HOP_BY_HOP | {
     b"proxy-authenticate",

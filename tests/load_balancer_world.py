@@ -87,10 +87,11 @@ class ScriptedServer:
     stray: list[bytes] = field(default_factory=list)
     connections: set["_Connection"] = field(default_factory=set)
     port: int = 0
-    paused: bool = False
 
     async def listen(self, port: int = 0) -> None:
-        server = await asyncio.get_running_loop().create_server(lambda: _Connection(self), "127.0.0.1", port)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: _Connection(self), "127.0.0.1", port, backlog=1024
+        )
         self._server = server
         self.port = server.sockets[0].getsockname()[1]
 
@@ -99,6 +100,15 @@ class ScriptedServer:
         self._server.close()
         for connection in tuple(self.connections):
             connection.reset()
+
+    def say(self, data: bytes, world: "World") -> None:
+        """Send on every open connection, asked or not."""
+
+        def say_all() -> None:
+            for connection in self.connections:
+                connection.transport.write(data)
+
+        world.loop.call(say_all)
 
     @property
     def paths(self) -> list[str]:

@@ -104,7 +104,7 @@ def test_choosing_among_a_thousand_servers_looks_at_one() -> None:
 @pytest.mark.parametrize("progress", list(Progress))
 @pytest.mark.parametrize("resends", [0, 1])
 @pytest.mark.parametrize("affordable", [True, False])
-def test_the_whole_table_of_repeats(method: bytes, progress: Progress, resends: int, affordable: bool) -> None:  # noqa: FBT001
+def test_the_whole_table_of_repeats(method: bytes, progress: Progress, resends: int, affordable: bool) -> None:
     """Y1, Y2, Y3."""
     step = next_step(method, progress, attempts=0, resends=resends, affordable=affordable)
     repeatable = method in (b"GET", b"HEAD")

@@ -1,0 +1,288 @@
+"""Laws of the core, for any bytes: splits change nothing, and what goes to a server means one thing only."""
+
+import itertools
+import os
+import random
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from load_balancer.algorithms import RoundRobin
+from load_balancer.events import Body, Broken, End, Framing, Rejected, Request, RequestEvent, Response, ResponseEvent
+from load_balancer.grammar import FIELD_LINES_MAX
+from load_balancer.headers import LAST_CHUNK, chunk, request_fields, request_head
+from load_balancer.heads import fields_of_block
+from load_balancer.requests import METHODS, RequestParser
+from load_balancer.responses import ResponseParser
+from tests.unit.test_load_balancer_requests import BODY_MAX, GOOD, ROWS, drain
+from tests.unit.test_load_balancer_responses import ROWS as ANSWERS
+
+MUTATIONS = int(os.environ.get("LOAD_BALANCER_MUTATIONS", "20000"))
+SEED = int(os.environ.get("LOAD_BALANCER_SEED", "1"))
+
+SAMPLES = [row.data for row in ROWS if len(row.data) < 5_000]
+ANSWER_SAMPLES = [row.data for row in ANSWERS if len(row.data) < 5_000]
+NASTY = [
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\x00",
+    b" ",
+    b"\t",
+    b"\x0b",
+    b"\xa0",
+    b":",
+    b";",
+    b",",
+    b"_",
+    b"0",
+    b"+",
+    b"#",
+    b"\xff",
+]
+HOSTILE = [
+    *NASTY, b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: evil\r\n", b"0\r\n\r\n",
+    b"Connection: close\r\n", b"Expect: 100-continue\r\n", GOOD,
+]  # fmt: skip
+OUR_LINES = 6  # that a request gets on its way
+
+
+def request_events(pieces: list[bytes]) -> list[RequestEvent]:
+    parser = RequestParser(BODY_MAX)
+    events: list[RequestEvent] = []
+    for piece in pieces:
+        parser.feed(piece)
+        drain(parser, events)
+    parser.feed_eof()
+    drain(parser, events)
+    return events
+
+
+def answer_events(pieces: list[bytes], *, for_head: bool) -> list[ResponseEvent]:
+    parser = ResponseParser()
+    parser.expect(for_head=for_head)
+    events: list[ResponseEvent] = []
+    for piece in pieces:
+        for event in parser.receive(piece):
+            if isinstance(event, Body) and events and isinstance(events[-1], Body):
+                events[-1] = Body(events[-1].data + event.data)
+            else:
+                events.append(event)
+        if events and isinstance(events[-1], End | Broken):
+            return [Broken("") if isinstance(event, Broken) else event for event in events]
+    events += parser.receive_eof()
+    return [Broken("") if isinstance(event, Broken) else event for event in events]
+
+
+def split(data: bytes, places: list[int]) -> list[bytes]:
+    cuts = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
+    return [data[start:end] for start, end in itertools.pairwise(cuts)]
+
+
+hostile_bytes = st.lists(
+    st.one_of(st.sampled_from(SAMPLES), st.sampled_from(HOSTILE), st.binary(max_size=8)), min_size=1, max_size=6
+).map(b"".join)
+hostile_answers = st.lists(
+    st.one_of(st.sampled_from(ANSWER_SAMPLES), st.sampled_from(NASTY), st.binary(max_size=8)), min_size=1, max_size=4
+).map(b"".join)
+places = st.lists(st.integers(min_value=0, max_value=100_000), max_size=12)
+
+
+@given(data=hostile_bytes, cuts=places)
+@settings(max_examples=400, deadline=None)
+def test_how_requests_are_split_changes_nothing(data: bytes, cuts: list[int]) -> None:
+    """R1, for a few pieces and for single bytes."""
+    whole = request_events([data])
+    assert request_events(split(data, cuts)) == whole
+    assert request_events([data[place : place + 1] for place in range(len(data))]) == whole
+
+
+@given(data=hostile_answers, cuts=places, for_head=st.booleans())
+@settings(max_examples=400, deadline=None)
+def test_how_answers_are_split_changes_nothing(data: bytes, cuts: list[int], for_head: bool) -> None:
+    """A1."""
+    whole = answer_events([data], for_head=for_head)
+    assert answer_events(split(data, cuts), for_head=for_head) == whole
+    assert answer_events([data[place : place + 1] for place in range(len(data))], for_head=for_head) == whole
+
+
+def messages(events: list[RequestEvent]) -> list[tuple[Request, bytes]]:
+    """Complete requests with their bodies."""
+    found: list[tuple[Request, bytes]] = []
+    request: Request | None = None
+    body = b""
+    for event in events:
+        if isinstance(event, Request):
+            request, body = event, b""
+        elif isinstance(event, Body):
+            body += event.data
+        elif isinstance(event, End) and request is not None:
+            found.append((request, body))
+    return found
+
+
+def written(request: Request, body: bytes, *, as_chunks: bool) -> bytes:
+    common = request_fields(request.fields, request.host or b"us", b"192.0.2.1")
+    if as_chunks:
+        data = chunk(body) + LAST_CHUNK if body else LAST_CHUNK
+        return request_head(request, common, b"id-1", None) + data
+    return request_head(request, common, b"id-1", len(body)) + body
+
+
+def assert_one_meaning(data: bytes) -> None:
+    """Whatever came: each request that a server would get is read there as exactly what was decided here."""
+    for request, body in messages(request_events([data])):
+        if request.target == b"*":
+            continue
+        for as_chunks in {False, request.framing is Framing.CHUNKED}:
+            (head, *rest) = request_events([written(request, body, as_chunks=as_chunks)])
+            if len(request.fields.all) > FIELD_LINES_MAX - OUR_LINES:
+                continue  # with our own lines it has more of them than this parser takes
+            assert isinstance(head, Request)
+            assert (head.method, head.target) == (request.method, request.target)
+            assert head.host == (request.host or b"us")
+            assert b"".join(event.data for event in rest if isinstance(event, Body)) == body
+            assert sum(isinstance(event, End) for event in rest) == 1
+            assert not any(isinstance(event, Request | Rejected) for event in rest)
+            keys = [field.key for field in head.fields.all]
+            assert keys.count(b"host") == keys.count(b"x-forwarded-for") == keys.count(b"x-request-id") == 1
+            assert keys.count(b"content-length") + keys.count(b"transfer-encoding") == (
+                0 if request.framing is Framing.NONE else 1
+            )
+            assert not {key for key in keys if b"_" in key}
+            assert head.fields.first(b"x-forwarded-for") == b"192.0.2.1"
+
+
+@given(data=hostile_bytes)
+@settings(max_examples=400, deadline=None)
+def test_what_reaches_a_server_has_one_meaning(data: bytes) -> None:
+    """R3, R4, W1, W3."""
+    assert_one_meaning(data)
+
+
+def mutate(data: bytes, dice: random.Random) -> bytes:
+    for _ in range(dice.randint(1, 3)):
+        place = dice.randrange(len(data) + 1)
+        match dice.randrange(5):
+            case 0:
+                data = data[:place] + dice.choice(HOSTILE) + data[place:]
+            case 1:
+                data = data[:place] + data[place + dice.randint(1, 4) :]
+            case 2:
+                data = data[:place] + bytes([dice.randrange(256)]) + data[place + 1 :]
+            case 3:
+                data = data[:place] + data[place:].swapcase()
+            case _:
+                data += dice.choice(SAMPLES)
+    return data
+
+
+def test_mutated_requests_crash_nothing_and_smuggle_nothing() -> None:
+    """A seeded fuzzer; more with LOAD_BALANCER_MUTATIONS, another run with LOAD_BALANCER_SEED."""
+    print(f"seed {SEED}, {MUTATIONS} mutations")  # noqa: T201 - shown if it fails: the run can be repeated
+    dice = random.Random(SEED)
+    for number in range(MUTATIONS):
+        data = mutate(dice.choice(SAMPLES), dice)
+        assert_one_meaning(data)
+        if number % 20 == 0:
+            assert request_events([data[place : place + 1] for place in range(len(data))]) == request_events([data])
+
+
+token = st.text("abcXYZ019-!~", min_size=1, max_size=10).map(str.encode)
+value = st.binary(max_size=20).filter(lambda text: not any((byte < 32 and byte != 9) or byte == 127 for byte in text))
+
+
+@given(
+    method=st.sampled_from(METHODS),
+    path=st.text("abc/?&=%25._~", max_size=20),
+    fields=st.lists(st.tuples(token, value), max_size=6),
+    body=st.binary(max_size=50),
+)
+def test_every_good_request_is_accepted(
+    method: bytes, path: str, fields: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """Strictness refuses nothing that is right."""
+    reserved = {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"}
+    assume(not any(name.lower() in reserved for name, _ in fields))
+    with_body = method in (b"POST", b"PUT", b"PATCH")
+    lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+    framing = b"Content-Length: %d\r\n" % len(body) if with_body else b""
+    data = b"%b /%b HTTP/1.1\r\nHost: shop\r\n%b%b\r\n" % (method, path.encode(), lines, framing)
+    data += body if with_body else b""
+    ((request, received),) = messages(request_events([data]))
+    assert received == (body if with_body else b"")
+    assert [(field.name, field.value) for field in request.fields.all][1 : len(fields) + 1] == [
+        (name, text.strip(b" \t")) for name, text in fields
+    ]
+
+
+@given(block=st.lists(st.one_of(st.sampled_from(HOSTILE), st.binary(max_size=6)), max_size=8).map(b"".join))
+@settings(max_examples=400)
+def test_the_quick_reader_of_fields_accepts_only_whole_good_lines(block: bytes) -> None:
+    block += b"\r\n"  # its caller gives it whole lines
+    fields = fields_of_block(block)
+    if fields is not None:
+        rebuilt = [line for line in block.split(b"\r\n") if line]
+        assert len(rebuilt) == len(fields.all)
+        for line, field in zip(rebuilt, fields.all, strict=True):
+            name, colon, text = line.partition(b":")
+            assert colon
+            assert (name, text.strip(b" \t")) == (field.name, field.value)
+
+
+@given(bodies=st.lists(st.binary(max_size=30), min_size=1, max_size=5), cuts=places, as_chunks=st.booleans())
+def test_answers_on_one_connection_belong_to_their_requests(
+    bodies: list[bytes], cuts: list[int], as_chunks: bool
+) -> None:
+    """U1, U2: each answer read to its end leaves nothing over, so the next one is the next request's."""
+    parser = ResponseParser()
+    for number, body in enumerate(bodies):
+        head = b"HTTP/1.1 200 OK\r\nX-Number: %d\r\n" % number
+        framed = chunk(body) + LAST_CHUNK if body else LAST_CHUNK
+        if as_chunks:
+            data = head + b"Transfer-Encoding: chunked\r\n\r\n" + framed
+        else:
+            data = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        parser.expect(for_head=False)
+        events = [event for piece in split(data, cuts) for event in parser.receive(piece)]
+        assert isinstance(events[0], Response)
+        assert events[0].fields.first(b"x-number") == b"%d" % number
+        assert b"".join(event.data for event in events if isinstance(event, Body)) == body
+        assert isinstance(events[-1], End)
+        assert not parser.surplus
+
+
+@given(
+    count=st.integers(min_value=1, max_value=6),
+    steps=st.lists(st.one_of(st.none(), st.sets(st.integers(min_value=0, max_value=5))), max_size=60),
+)
+def test_between_two_requests_to_one_server_every_other_ready_one_gets_one(
+    count: int, steps: list[set[int] | None]
+) -> None:
+    """I13: over every stretch without a change of state, any two ready servers differ by at most one request."""
+    names = [f"s{number}" for number in range(count)]
+    algorithm = RoundRobin()
+    ready = set(names)
+    algorithm.change(names, ready)
+    got = dict.fromkeys(names, 0)
+    for step in steps:
+        if step is None:
+            chosen = algorithm.choose(())
+            assert (chosen in ready) if ready else chosen is None
+            if chosen is not None:
+                got[chosen] += 1
+            assert not ready or max(got[name] for name in ready) - min(got[name] for name in ready) <= 1
+        else:
+            ready = {names[number] for number in step if number < count}
+            algorithm.change(names, ready)
+            got = dict.fromkeys(names, 0)
+
+
+@pytest.mark.parametrize("sample", range(0, len(SAMPLES), 7))
+def test_a_request_behind_any_other_is_read_the_same_or_not_at_all(sample: int) -> None:
+    """F3: a request that follows is either exactly itself, or refused together with what came before."""
+    events = request_events([SAMPLES[sample] + GOOD])
+    if not any(isinstance(event, Rejected) for event in events):
+        last, _ = messages(events)[-1]
+        assert (last.method, last.target) == (b"GET", b"/before")
