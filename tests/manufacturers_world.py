@@ -41,12 +41,15 @@ def sign(key: str, code: str, method: str, target: str, body: bytes = b"", **cha
     return {"X-Manufacturer": code, "X-Timestamp": timestamp, "X-Nonce": nonce, "X-Signature": signature}
 
 
-def make_runtime(state: Path, port: int, database_url: str = NOBODY_THERE, **sections: Any) -> Runtime:
-    """A state folder as the supervisor makes it; ``port``: of manufacturer process 1."""
+def make_runtime(
+    state: Path, port: int, database_url: str = NOBODY_THERE, *, broker_url: str = "postgres", **sections: Any
+) -> Runtime:
+    """A state folder as the supervisor makes it; ``port``: of manufacturer process 1. RabbitMQ counts as ours."""
     settings = Settings.model_validate(sections)
     addresses = Addresses(port - Addresses(0).manufacturer_process(1))
     keys = Secrets.read_or_make(state, manufacturer_codes(settings))
-    runtime = Runtime(state, settings, addresses, database_url, "postgres", broker_is_ours=False, secrets=keys)
+    ours = broker_url != "postgres"
+    runtime = Runtime(state, settings, addresses, database_url, broker_url, broker_is_ours=ours, secrets=keys)
     runtime.write()
     return runtime
 

@@ -5,16 +5,18 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from broker.contract import MONTH_CLOSED, SALE_RECORDED, STOCK_DEPLETED, Handler, Message, Poison
-from broker.postgres import PostgresCarrier
+import broker
+from broker.contract import MONTH_CLOSED, SALE_RECORDED, STOCK_DEPLETED, Carrier, Handler, Message, Poison
 from manufacturers.ledger import Books, Product
 from manufacturers.sales_consumer import make_handler
-from tests.conftest import free_port
+from settings import Runtime
+from settings.secrets import write_owner_only
+from tests.conftest import BrokerNode, free_port
 from tests.manufacturers_world import Factory, make_runtime, rows
 
 AT = "2026-01-02T03:04:05Z"
@@ -151,36 +153,54 @@ def test_a_ledger_that_is_busy_leaves_the_message_with_the_broker(
     assert books.report()["events_applied"] == 1
 
 
-def test_a_running_manufacturer_hears_of_sales_over_the_broker(
-    database_url: str, tmp_path: Path, wait_until: Callable[..., None]
-) -> None:
-    """The whole way; duplicates and poison on it; and what was sent while it was down."""
-    carrier = PostgresCarrier(database_url, make_runtime(tmp_path, free_port()).settings.broker)
-    carrier.declare(["m1"])
+class Wire(NamedTuple):
+    """How a manufacturer's process and the test reach the same broker."""
+
+    carrier: Carrier
+    factory: Factory
+
+
+@pytest.fixture(params=["postgres", "rabbitmq"])
+def wire(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
+    """A manufacturer (not started yet) on each of the two carriers; on RabbitMQ as a user of its own."""
     goods = {"count": 1, "units_per_month": 0, "products_per_manufacturer": 2}
-    factory = Factory(make_runtime(tmp_path, free_port(), database_url, manufacturers=goods))
-    try:
-        factory.start_ready(wait_until)
-        sku = factory.signed("GET", "/api/v1/stock").json()["items"][0]["sku"]
-        first, second = sale(1, sku), sale(2, sku)
-        publisher = carrier.publisher()
-        poison = sale(3, "UNKNOWN")
-        sent = publisher.publish([first, poison, second, first])
-        assert set(sent.values()) == {None}
+    if request.param == "postgres":
+        database_url = request.getfixturevalue("database_url")
+        runtime = make_runtime(tmp_path, free_port(), database_url, manufacturers=goods)
+    else:
+        node: BrokerNode = request.getfixturevalue("rabbitmq_node")
+        url = f"amqp://127.0.0.1:{node.port}/%2F"
+        runtime = make_runtime(tmp_path, free_port(), broker_url=url, manufacturers=goods)
+        write_owner_only(tmp_path / "secrets.json", runtime.secrets.model_dump() | {"broker_passwords": node.passwords})
+        runtime = Runtime.read(tmp_path)
+    carrier = broker.connect(runtime, "admin")
+    carrier.declare(["m1"])
+    factory = Factory(runtime)
+    yield Wire(carrier, factory)
+    factory.kill()
 
-        def applied() -> int:
-            return int(factory.signed("GET", "/api/v1/ledger").json()["events_applied"])
 
-        wait_until(lambda: applied() == 2, 20, "two sales are applied")
-        wait_until(lambda: carrier.depth(["m1"]) == {"m1": 0}, 20, "nothing is left")
-        (letter,) = carrier.dead_letters(["m1"])
-        assert letter.message_id == str(poison.id)
-        assert "UNKNOWN" in letter.reason
-        assert factory.end() == 0
-        publisher.publish([second, sale(4, sku, 7)])
-        publisher.close()
-        factory.start_ready(wait_until)
-        wait_until(lambda: applied() == 3, 20, "what was sent in the meantime is applied")
-        assert rows(factory.ledger(), "SELECT sum(quantity), count(DISTINCT order_id) FROM sale_line") == [(11, 3)]
-    finally:
-        factory.kill()
+def test_a_running_manufacturer_hears_of_sales_over_the_broker(wire: Wire, wait_until: Callable[..., None]) -> None:
+    """The whole way; duplicates and poison on it; and what was sent while it was down."""
+    carrier, factory = wire
+    factory.start_ready(wait_until)
+    sku = factory.signed("GET", "/api/v1/stock").json()["items"][0]["sku"]
+    first, second, poison = sale(1, sku), sale(2, sku), sale(3, "UNKNOWN")
+    publisher = broker.connect(factory.runtime, "relay").publisher()
+    sent = publisher.publish([first, poison, second, first])
+    assert set(sent.values()) == {None}
+
+    def applied() -> int:
+        return int(factory.signed("GET", "/api/v1/ledger").json()["events_applied"])
+
+    wait_until(lambda: applied() == 2, 20, "two sales are applied")
+    wait_until(lambda: carrier.depth(["m1"]) == {"m1": 0}, 20, "nothing is left")
+    (letter,) = carrier.dead_letters(["m1"])
+    assert letter.message_id == str(poison.id)
+    assert "UNKNOWN" in letter.reason
+    assert factory.end() == 0
+    publisher.publish([second, sale(4, sku, 7)])
+    publisher.close()
+    factory.start_ready(wait_until)
+    wait_until(lambda: applied() == 3, 20, "what was sent in the meantime is applied")
+    assert rows(factory.ledger(), "SELECT sum(quantity), count(DISTINCT order_id) FROM sale_line") == [(11, 3)]
