@@ -67,10 +67,6 @@ class EmailTaken(CustomersError):
     """There is an account with this e-mail address already."""
 
 
-class CartChanged(CustomersError):
-    """The cart was changed, perhaps in another window; check it before you buy."""
-
-
 class TooManyAttempts(CustomersError):
     """Too many failed attempts to sign in."""
 
@@ -101,7 +97,6 @@ RULES: dict[type[Exception], Rule] = {
     ForgedForm: Rule(403, "forged-form", "The form is out of date"),
     NotFound: Rule(404, "not-found", "Not found"),
     EmailTaken: Rule(409, "email-taken", "The e-mail address is taken"),
-    CartChanged: Rule(409, "cart-changed", "The cart was changed"),
     distributor_errors.NotEnoughStock: Rule(409, "not-enough-stock", "Not enough in stock"),
     distributor_errors.PriceChanged: Rule(409, "price-changed", "A price changed"),
     UnsupportedContentType: Rule(415, "unsupported-content-type", "Unsupported content type"),
@@ -146,3 +141,24 @@ def details(error: Exception) -> dict[str, Any]:
     if isinstance(error, distributor_errors.PriceChanged):
         return {"prices": [{"stock_id": line[0], "seen_minor": line[1], "now_minor": line[2]} for line in error.lines]}
     return {}
+
+
+_REFUSALS: dict[str, tuple[str, str]] = {
+    "no_card": ("A payment card is needed", "The account has no card that is valid; add one and buy then."),
+    "cart_empty": ("The cart is empty", "There is nothing in the cart to buy."),
+    "cart_changed": (
+        "The cart was changed",
+        "The cart was changed meanwhile, perhaps in another window; check it again.",
+    ),
+    "not_enough_stock": ("Not enough in stock", "Other customers were faster: `lines` says what is left."),
+    "price_changed": ("A price changed", "`lines` names the prices that are new since the customer saw them."),
+    "currencies_differ": ("Several currencies", "Goods in different currencies cannot be bought in one order."),
+    "total_too_large": ("The total is too large", "Buy the goods in several orders."),
+}
+
+
+def refusal_rule(status: int, body: dict[str, Any]) -> tuple[Rule, str]:
+    """How the distributor's refusal of a purchase is told: rule and detail."""
+    reason = str(body.get("reason", ""))
+    title, detail = _REFUSALS.get(reason, ("Refused", "The purchase was refused."))
+    return Rule(status, reason.replace("_", "-") or "refused", title), detail

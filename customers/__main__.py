@@ -1,0 +1,66 @@
+"""``python -m customers --state DIR --name web-1``: one web instance, as the supervisor starts it."""
+
+import argparse
+import logging
+import re
+import sys
+from pathlib import Path
+
+from customers.app import create_app
+from customers.instance import EXTENSION, Instance
+from customers.server import Server, run
+from settings import Runtime, SettingsError
+from settings.addresses import HOST
+
+EXIT_CONFIGURATION = 64
+EXIT_CANNOT_START = 70
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m customers", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--name", required=True, help="web-1, web-2, …")
+    options = parser.parse_args(arguments)
+    match = re.fullmatch(r"web-([1-9][0-9]{0,2})", options.name)
+    if match is None:
+        return _refuse(f"--name must be web-1, web-2, …, not {options.name}", EXIT_CONFIGURATION)
+    try:
+        runtime = Runtime.read(options.state)
+    except (SettingsError, OSError) as error:
+        return _refuse(str(error), EXIT_CONFIGURATION)
+    logging.basicConfig(
+        level=runtime.settings.logging.level,
+        format=f"%(asctime)s %(levelname)s {options.name} %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    return _serve(runtime, options.name, int(match[1]))
+
+
+def _serve(runtime: Runtime, name: str, number: int) -> int:
+    port = runtime.addresses.web(number)
+    app = create_app(runtime, name)
+    shop: Instance = app.extensions[EXTENSION]
+    try:
+        server = Server(
+            app,
+            host=HOST,
+            port=port,
+            threads=runtime.settings.customers.threads,
+            body_bytes_max=runtime.settings.load_balancer.body_bytes_max,
+        )
+    except OSError as error:
+        return _refuse(f"{name} cannot listen on {HOST}:{port}: {error.strerror}", EXIT_CANNOT_START)
+    logging.getLogger(__name__).info("listening on %s:%d", HOST, port)
+    run(server, shop.draining)
+    shop.engine.dispose()
+    shop.health_engine.dispose()
+    return 0
+
+
+def _refuse(line: str, code: int) -> int:
+    print(line, file=sys.stderr)  # noqa: T201 - the one line that the supervisor shows
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

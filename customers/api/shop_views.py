@@ -1,0 +1,88 @@
+"""Products, cart, orders and the month: read the request, call one function, answer."""
+
+from typing import Any
+
+from flask import Response, jsonify, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from customers import purchase
+from customers.api import documents
+from customers.api.models import NewOrder, NewQuantity
+from customers.error_pages import problem
+from customers.errors import NotFound, refusal_rule
+from customers.instance import customer, instance
+from customers.json_input import read_body
+from customers.query_input import read_page, read_products
+from distributor.errors import ShopClosed
+from distributor.sales import Line
+
+
+def list_products() -> AnyResponse:
+    return _conditional(documents.product_page(instance().shop.products(read_products(request.args))))
+
+
+def show_product(stock_id: int) -> AnyResponse:
+    product = instance().shop.product(stock_id)
+    if product is None:
+        raise NotFound
+    return _conditional(documents.product(product.item))
+
+
+def show_cart() -> Response:
+    return jsonify(documents.cart(instance().shop.cart(customer().id)))
+
+
+def put_in_cart(stock_id: int) -> Response:
+    wanted = read_body(NewQuantity)
+    return jsonify(documents.cart(instance().shop.put_in_cart(customer().id, stock_id, wanted.quantity)))
+
+
+def take_out_of_cart(stock_id: int) -> Response:
+    return jsonify(documents.cart(instance().shop.take_out_of_cart(customer().id, stock_id)))
+
+
+def place_order() -> Response:
+    key = purchase.checked_key(request.headers.get("Idempotency-Key"))
+    order = read_body(NewOrder)
+    lines = [Line(line.stock_id, line.quantity) for line in order.lines] or None
+    answer = purchase.place(instance().sales, purchase.Wanted(customer().id, key, lines))
+    if answer.status == 201:
+        response = jsonify(answer.body)
+        response.status_code = answer.status
+        response.headers["Location"] = f"/api/v1/orders/{answer.body['id']}"
+    else:
+        rule, detail = refusal_rule(answer.status, answer.body)
+        response = problem(rule, detail, answer.body)
+    if answer.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def list_orders() -> Response:
+    return jsonify(documents.order_page(instance().shop.orders(customer().id, read_page(request.args))))
+
+
+def show_order(order_id: int) -> Response:
+    order = instance().shop.order(customer().id, order_id)
+    if order is None:
+        raise NotFound
+    return jsonify(documents.order(order))
+
+
+def finish() -> Response:
+    return jsonify(month=instance().shop.finish(customer().id))
+
+
+def show_month() -> Response:
+    month = instance().shop.current_month()
+    if month is None:
+        raise ShopClosed
+    return jsonify(documents.month(month))
+
+
+def _conditional(document: dict[str, Any]) -> AnyResponse:
+    """Who has this very answer already gets 304 and no body."""
+    response = jsonify(document)
+    response.add_etag()
+    response.headers["Cache-Control"] = "no-cache"
+    return response.make_conditional(request)

@@ -1,0 +1,39 @@
+"""The blueprint: which function answers which call, and who may call it."""
+
+from flask import Blueprint, jsonify, request
+from werkzeug.wrappers import Response
+
+from customers.api import account_views, shop_views
+from customers.api.openapi import CALLS, document
+from customers.instance import customer
+
+PREFIX = "/api/v1"
+PUBLIC = frozenset({call.name for call in CALLS if call.public} | {"describe"})
+
+blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
+
+
+@blueprint.before_request
+def _require_session() -> None:
+    """Every call but the public ones needs a living session."""
+    if (request.endpoint or "").rpartition(".")[2] not in PUBLIC:
+        customer()
+
+
+@blueprint.get("/openapi.json")
+def describe() -> Response:
+    response = jsonify(document())
+    response.add_etag()
+    response.headers["Cache-Control"] = "no-cache"
+    return response.make_conditional(request)
+
+
+def _add_calls() -> None:
+    """One route a row of the description, so that neither can have what the other lacks."""
+    for call in CALLS:
+        view = getattr(account_views, call.name, None) or getattr(shop_views, call.name)
+        path = call.path.replace("{", "<id:").replace("}", ">")
+        blueprint.add_url_rule(path, call.name, view, methods=[call.method.upper()])
+
+
+_add_calls()

@@ -1,0 +1,154 @@
+"""Builds one web instance's Flask application. Blueprints: api, pages, health.
+
+A1  Every response names the instance and the request, and forbids what the page does not need.
+A2  Nothing about a request is kept after it: Flask's own signed session is switched off.
+A3  Every error becomes a problem (API) or a designed page, with the status of the table in errors.py.
+"""
+
+import logging
+import re
+import secrets
+import time
+from typing import Any
+
+from flask import Flask, Request, Response, g, request
+from flask.sessions import SecureCookieSession, SessionInterface
+from flask_login import LoginManager
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import BaseConverter
+
+from customers import api, error_pages, health, identity, metrics, pages
+from customers.accounts import Accounts, Guest
+from customers.draining import Draining, DrainLimits
+from customers.instance import EXTENSION, Instance, instance
+from customers.readiness import Readiness
+from customers.shop import Shop
+from distributor import strategies
+from distributor.database import make_engine
+from distributor.sales import Sales
+from settings import Runtime, Settings
+from settings.model import Database
+
+BODY_BYTES_MAX = 524_288  # an order of cart.lines_max = 5,000 lines needs about 200 kB
+FORM_PARTS_MAX = 100  # no form of ours has more than twenty fields
+FORM_FIELD_BYTES_MAX = 262_144  # the cart as it was shown is one field
+HEALTH_TIMEOUT_MS = 500  # within the load balancer's check_timeout_ms
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
+
+CONTENT_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+}
+YEAR_SECONDS = 31_536_000
+
+logger = logging.getLogger(__name__)
+
+
+class IdConverter(BaseConverter):
+    """A row's id in a path: ASCII digits, no leading zero, within PostgreSQL's bigint."""
+
+    regex = "[1-9][0-9]{0,17}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+
+class NoFlaskSession(SessionInterface):
+    """Gives every request an empty session and stores none (A2): a signed cookie could be replayed after a logout."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession:  # noqa: ARG002 - Flask's signature
+        return SecureCookieSession()
+
+    def save_session(self, app: Flask, session: Any, response: Response) -> None:
+        """Nothing to store."""
+
+
+def create_app(runtime: Runtime, instance_name: str) -> Flask:
+    """The application of one instance; connects to the database lazily, so that it starts before its schema is there."""
+    settings = runtime.settings
+    app = Flask(__name__, static_folder=None)
+    app.config.update(
+        SECRET_KEY=runtime.secrets.session_key,
+        MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
+        MAX_FORM_PARTS=FORM_PARTS_MAX,
+        MAX_FORM_MEMORY_SIZE=FORM_FIELD_BYTES_MAX,
+        REMEMBER_COOKIE_NAME="never-used-remember-token",
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json.compact = True  # type: ignore[attr-defined]
+    app.session_interface = NoFlaskSession()
+    app.url_map.merge_slashes = False
+    app.url_map.converters["id"] = IdConverter
+    app.extensions[EXTENSION] = _instance(runtime, settings, instance_name)
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    _add_login(app)
+    for blueprint in (api.blueprint, pages.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+    app.register_error_handler(Exception, error_pages.answer)
+    app.before_request(_begin)
+    app.after_request(_finish)
+    return app
+
+
+def _instance(runtime: Runtime, settings: Settings, name: str) -> Instance:
+    threads = settings.customers.threads
+    engine = make_engine(runtime, settings.database, pool_size=threads, application_name=name)
+    health_waits = Database.model_validate(
+        settings.database.model_dump()
+        | {"pool_wait_ms": HEALTH_TIMEOUT_MS, "lock_timeout_ms": HEALTH_TIMEOUT_MS - 100}
+        | {"statement_timeout_ms": HEALTH_TIMEOUT_MS}
+    )
+    metrics.watch_pool(engine)
+    balancer = settings.load_balancer
+    check_seconds = (balancer.check_inter_ms + balancer.check_timeout_ms) / 1000
+    limits = DrainLimits(
+        seconds_max=balancer.drain_seconds, quiet_seconds=check_seconds, refusals_wanted=balancer.check_fall
+    )
+    return Instance(
+        name=name,
+        runtime=runtime,
+        engine=engine,
+        health_engine=make_engine(runtime, health_waits, pool_size=1, application_name=f"{name} health"),
+        accounts=Accounts(engine, settings.customers),
+        shop=Shop(engine, settings.cart),
+        sales=Sales(engine, strategies.load(settings.distributor.strategy), settings),
+        draining=Draining(limits),
+        readiness=Readiness(),
+    )
+
+
+def _add_login(app: Flask) -> None:
+    manager = LoginManager()
+    manager.anonymous_user = Guest
+    manager.session_protection = None
+    manager.request_loader(identity.load)
+    manager.init_app(app, add_context_processor=False)
+
+
+def _begin() -> None:
+    g.began = time.perf_counter()
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _finish(response: Response) -> Response:
+    shop = instance()
+    response.headers["X-Served-By"] = shop.name
+    response.headers["X-Request-Id"] = g.request_id
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "no-store")
+    if shop.runtime.settings.customers.secure_cookies:
+        response.headers["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}"
+    route = request.url_rule.rule if request.url_rule else metrics.UNMATCHED
+    metrics.request_answered(route, request.method, response.status_code, time.perf_counter() - g.began)
+    return response

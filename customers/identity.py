@@ -1,0 +1,53 @@
+"""Who asks: a browser by its cookie on the pages, a program by its bearer token in the API. One table for both.
+
+N1  A cookie never signs anybody in to the API: a foreign page could make a browser send it.
+N2  Whatever is not a living session is a guest, never an error.
+"""
+
+from flask import Request
+from werkzeug.wrappers import Response
+
+from customers.accounts import Customer
+from customers.instance import instance
+
+API_PREFIX = "/api/"
+BEARER = "bearer "
+COOKIE = "session"
+
+
+def is_api(request: Request) -> bool:
+    return request.path.startswith(API_PREFIX)
+
+
+def cookie_name(base: str) -> str:
+    """Browsers accept the prefix only over TLS, from this very host, for the whole of it."""
+    return f"__Host-{base}" if instance().runtime.settings.customers.secure_cookies else base
+
+
+def session_token(request: Request) -> str | None:
+    """The token that came along, of the kind that belongs to the path (N1)."""
+    if is_api(request):
+        authorization = request.headers.get("Authorization", "")
+        if not authorization.lower().startswith(BEARER):
+            return None
+        return authorization[len(BEARER) :].strip(" ")
+    return request.cookies.get(cookie_name(COOKIE))
+
+
+def load(request: Request) -> Customer | None:
+    """Flask-Login's request loader (N2)."""
+    token = session_token(request)
+    return None if token is None else instance().accounts.customer_of_token(token)
+
+
+def set_cookie(response: Response, base: str, value: str, seconds: int) -> None:
+    """A cookie that no script reads and that does not come along with a foreign page's form."""
+    secure = instance().runtime.settings.customers.secure_cookies
+    response.set_cookie(
+        cookie_name(base), value, max_age=seconds, httponly=True, samesite="Lax", secure=secure, path="/"
+    )
+
+
+def clear_cookie(response: Response, base: str) -> None:
+    secure = instance().runtime.settings.customers.secure_cookies
+    response.delete_cookie(cookie_name(base), httponly=True, samesite="Lax", secure=secure, path="/")

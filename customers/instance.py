@@ -1,0 +1,46 @@
+"""What the requests of one instance share: settings, pools, the services. Nothing that belongs to one customer."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+from flask_login import current_user
+from sqlalchemy import Engine
+
+from customers.accounts import Accounts, Customer
+from customers.draining import Draining
+from customers.errors import NotSignedIn
+from customers.readiness import Readiness
+from customers.shop import Shop
+from distributor.sales import Sales
+from settings import Runtime
+
+EXTENSION = "shop_instance"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One object an application; made by `create_app`."""
+
+    name: str
+    runtime: Runtime
+    engine: Engine
+    health_engine: Engine
+    """A connection of its own, so that readiness is known when all others are in use."""
+    accounts: Accounts
+    sales: Sales
+    shop: Shop
+    draining: Draining
+    readiness: Readiness
+
+
+def instance() -> Instance:
+    return cast("Instance", current_app.extensions[EXTENSION])
+
+
+def customer() -> Customer:
+    """Whose request this is; raises NotSignedIn for a guest."""
+    if not current_user.is_authenticated:
+        raise NotSignedIn
+    # Flask-Login gives a proxy; the customer itself is what functions want.
+    return cast("Customer", current_user._get_current_object())  # noqa: SLF001 - werkzeug's documented way

@@ -1,0 +1,34 @@
+"""What an instance counts for /metrics: requests by route and status class, their time, orders by outcome, the pool.
+
+On the process's one registry, beside what `distributor.sales` counts there.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+from sqlalchemy import Engine, QueuePool
+
+# Seconds. From a small answer to the load balancer's patience; denser where purchases lie.
+BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+UNMATCHED = "unmatched"
+
+_REQUESTS = Counter("cds_shop_requests", "Requests answered", ["route", "method", "status_class"])
+_SECONDS = Histogram("cds_shop_request_seconds", "Time to answer", ["route"], buckets=BUCKETS)
+_ORDERS = Counter("cds_shop_orders", "Purchases asked for, by outcome", ["outcome"])
+_POOL_IN_USE = Gauge("cds_shop_pool_connections_in_use", "Database connections in use")
+_POOL_MAX = Gauge("cds_shop_pool_connections_max", "Database connections that the pool may open")
+
+
+def request_answered(route: str, method: str, status: int, seconds: float) -> None:
+    _REQUESTS.labels(route, method, f"{status // 100}xx").inc()
+    _SECONDS.labels(route).observe(seconds)
+
+
+def order_asked(outcome: str) -> None:
+    _ORDERS.labels(outcome).inc()
+
+
+def watch_pool(engine: Engine) -> None:
+    """Read the pool's state whenever it is asked for."""
+    pool = engine.pool
+    if isinstance(pool, QueuePool):
+        _POOL_IN_USE.set_function(pool.checkedout)
+        _POOL_MAX.set(pool.size())

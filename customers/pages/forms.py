@@ -1,0 +1,42 @@
+"""Reading forms: each field once, quantities in plain digits, the way back only into this shop."""
+
+import re
+
+from flask import request
+
+from customers.errors import InvalidInput
+
+QUANTITY = re.compile(r"[1-9][0-9]{0,5}")
+TEXT_MAX = 2_000
+QUANTITY_LENGTH_MAX = 6
+
+# Pages that signing in may lead back to: a path of ours, no scheme, no host, no backslash, no control character.
+_WAY_BACK = re.compile(r"/(?:|cart|account|orders|orders/[1-9][0-9]{0,17}|product/[1-9][0-9]{0,17})")
+
+
+def text(name: str, length_max: int = TEXT_MAX) -> str:
+    """A field's text as it was typed, "" if it was not sent; raises InvalidInput when it was sent twice."""
+    values = request.form.getlist(name)
+    if len(values) > 1:
+        raise InvalidInput.of(name, "is given more than once")
+    value = values[0] if values else ""
+    if len(value) > length_max:
+        raise InvalidInput.of(name, "is too long")
+    return value
+
+
+def quantity() -> int:
+    typed = text("quantity")
+    if not QUANTITY.fullmatch(typed):
+        raise InvalidInput.of("quantity", "is a whole number, 1 or more, in plain digits")
+    return int(typed)
+
+
+def way_back(target: str | None) -> str:
+    """Where to go after signing in: the page that was asked for, or the catalogue for anything suspicious."""
+    return target if target and _WAY_BACK.fullmatch(target) else "/"
+
+
+def by_field(error: InvalidInput) -> dict[str, str]:
+    """Field name to message, for the page to show beside the field."""
+    return {one.field: one.message for one in error.errors}

@@ -1,0 +1,144 @@
+"""The blueprint of the pages: which function answers which path, what all pages show, and who may see them."""
+
+import datetime as dt
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, g, redirect, request, send_from_directory
+from flask_login import current_user
+from markupsafe import Markup
+from werkzeug.wrappers import Response
+
+from customers.accounts.cards import shown_expiry
+from customers.instance import instance
+from customers.pages import account_views, assets, csrf, forms, shop_views, shown
+from customers.shop import Surroundings
+from distributor.errors import DistributorError
+
+blueprint = Blueprint("pages", __name__, template_folder="templates")
+
+# Path, method, view. Those after the line need a signed-in customer.
+GUEST_VIEWS: tuple[tuple[str, str, Any], ...] = (
+    ("/", "GET", shop_views.show_catalogue),
+    ("/product/<id:stock_id>", "GET", shop_views.show_product),
+    ("/stock", "GET", shop_views.show_stock),
+    ("/sign-up", "GET", account_views.show_sign_up),
+    ("/sign-up", "POST", account_views.sign_up),
+    ("/log-in", "GET", account_views.show_log_in),
+    ("/log-in", "POST", account_views.log_in),
+)
+CUSTOMER_VIEWS: tuple[tuple[str, str, Any], ...] = (
+    ("/log-out", "POST", account_views.log_out),
+    ("/account", "GET", account_views.show_account),
+    ("/account/card", "POST", account_views.save_card),
+    ("/account/card/remove", "POST", account_views.remove_card),
+    ("/account/details", "POST", account_views.save_details),
+    ("/account/password", "POST", account_views.change_password),
+    ("/account/delete", "POST", account_views.delete_account),
+    ("/cart", "GET", shop_views.show_cart),
+    ("/cart/fit", "POST", shop_views.fit_cart),
+    ("/cart/<id:stock_id>", "POST", shop_views.set_quantity),
+    ("/cart/<id:stock_id>/add", "POST", shop_views.add_to_cart),
+    ("/cart/<id:stock_id>/remove", "POST", shop_views.remove_line),
+    ("/buy", "POST", shop_views.buy),
+    ("/orders", "GET", shop_views.show_orders),
+    ("/orders/<id:order_id>", "GET", shop_views.show_order),
+    ("/finished", "POST", shop_views.finish_month),
+)
+_CUSTOMERS_ONLY = frozenset(view.__name__ for _, _, view in CUSTOMER_VIEWS)
+
+NOTICES = {
+    "added": "It is in your cart.",
+    "removed": "Taken out of your cart.",
+    "bought": "Thank you. Your order is in, and your card was charged once.",
+    "card-saved": "Your card is saved.",
+    "card-removed": "Your card is removed.",
+    "details-saved": "Your details are saved.",
+    "password-changed": "Your password is changed. You are logged out everywhere else.",
+    "logged-out": "You are logged out, everywhere that you used this login.",
+    "account-deleted": "Your account is deleted.",
+    "finished": "You are done for this month. Thank you.",
+}
+"""What a page says after a redirect: the address names one of these, never a text."""
+
+
+@blueprint.before_request
+def _guard() -> Response | None:
+    """Every form is checked; pages of one customer send a guest to the log-in page and back."""
+    if (request.endpoint or "").rpartition(".")[2] in _CUSTOMERS_ONLY and not current_user.is_authenticated:
+        target = request.path if request.method == "GET" else "/"
+        way_back = forms.way_back(target)
+        return redirect("/log-in" if way_back == "/" else f"/log-in?next={way_back}", 303)
+    if request.method == "POST":
+        csrf.check()
+    return None
+
+
+@blueprint.get("/static/<version>/<name>")
+def static_file(version: str, name: str) -> Response:
+    """The version in the path is the file's content: it may be kept for ever."""
+    response = send_from_directory(assets.FOLDER, name)
+    if assets.is_current(version, name):
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return response
+
+
+@blueprint.after_app_request
+def _keep_visitor(response: Any) -> Any:
+    return csrf.keep_visitor(response)
+
+
+@blueprint.app_context_processor
+def _around_every_page() -> dict[str, Any]:
+    shop = instance()
+    me = current_user if current_user.is_authenticated else None
+    surroundings = _surroundings(me.id if me else None)
+    return {
+        "me": me,
+        "month": surroundings.month,
+        "status": surroundings.status,
+        "card_usable": bool(me and me.has_usable_card(dt.datetime.now(dt.UTC).date())),
+        "instance_name": shop.name,
+        "request_id": g.request_id,
+        "refresh_seconds": shop.runtime.settings.customers.stock_refresh_seconds,
+        "notice": NOTICES.get(request.args.get("done", "")),
+        "form_token": _form_token,
+        "asset": assets.address,
+        "address_of_page": _address_of_page,
+    }
+
+
+def _surroundings(customer_id: int | None) -> Surroundings:
+    """A page about the database's absence must not need the database."""
+    try:
+        return instance().shop.surroundings(customer_id)
+    except DistributorError:
+        return Surroundings(None, None)
+
+
+def _form_token() -> Markup:
+    if "form_token" not in g:
+        g.form_token = Markup('<input type="hidden" name="{}" value="{}">').format(csrf.FIELD, csrf.token())
+    return g.form_token  # type: ignore[no-any-return]
+
+
+def _address_of_page(number: int) -> str:
+    """This list's other page, with the same search."""
+    kept = {name: value for name, value in request.args.items() if name in {"q", "manufacturer", "sort"} and value}
+    return f"{request.path}?{urlencode(kept | {'page': number})}"
+
+
+def _add_views() -> None:
+    for path, method, view in GUEST_VIEWS + CUSTOMER_VIEWS:
+        blueprint.add_url_rule(path, view.__name__, view, methods=[method])
+    blueprint.add_app_template_filter(shown.money, "money")
+    blueprint.add_app_template_filter(shown.moment, "moment")
+    blueprint.add_app_template_filter(shown.time_left, "time_left")
+    blueprint.add_app_template_filter(shown.monogram, "monogram")
+    blueprint.add_app_template_filter(shown.hue, "hue")
+    blueprint.add_app_template_filter(shown.steps, "steps")
+    blueprint.add_app_template_filter(shown.status, "status")
+    blueprint.add_app_template_filter(shown_expiry, "expiry")
+
+
+_add_views()

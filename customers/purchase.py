@@ -1,0 +1,65 @@
+"""From a request to buy, of a program or a page, to what is asked of the distributor: key, lines, fingerprint."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from customers import metrics
+from customers.errors import MalformedRequest
+from distributor.errors import DistributorError
+from distributor.sales import Answer, Line, Sales
+
+KEY_PATTERN = "[!-~]{1,200}"
+_KEY = re.compile(KEY_PATTERN)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """``lines`` None is the cart; ``expected`` and ``seen_prices`` are what a page showed of it."""
+
+    customer_id: int
+    key: str
+    lines: Sequence[Line] | None
+    expected: Sequence[Line] | None = None
+    seen_prices: Mapping[int, int] | None = None
+
+    def fingerprint(self) -> str:
+        """The same for every spelling of the same request: spaces and the order of keys do not make another one."""
+        parts = [_pairs(self.lines), _pairs(self.expected), sorted((self.seen_prices or {}).items())]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def checked_key(key: str | None) -> str:
+    """The idempotency key, verbatim; raises MalformedRequest."""
+    if key is None:
+        message = "The header Idempotency-Key is missing: choose a new one for every purchase that you mean."
+        raise MalformedRequest(message)
+    if not _KEY.fullmatch(key):
+        message = "The header Idempotency-Key has 1 to 200 visible ASCII characters."
+        raise MalformedRequest(message)
+    return key
+
+
+def place(sales: Sales, wanted: Wanted) -> Answer:
+    """Ask the distributor; counts what became of it. Raises what `Sales.place` raises."""
+    try:
+        answer = sales.place(
+            wanted.customer_id,
+            wanted.key,
+            wanted.lines,
+            wanted.fingerprint(),
+            wanted.seen_prices,
+            expected=wanted.expected,
+        )
+    except DistributorError as error:
+        metrics.order_asked(type(error).__name__)
+        raise
+    outcome = "placed" if answer.status == 201 else str(answer.body.get("reason", "refused"))
+    metrics.order_asked("replayed" if answer.replayed else outcome)
+    return answer
+
+
+def _pairs(lines: Sequence[Line] | None) -> list[tuple[int, int]] | None:
+    return None if lines is None else [(line.stock_id, line.quantity) for line in lines]

@@ -1,0 +1,130 @@
+"""One web instance for tests: its runtime on a test database, Flask's client, and the steps every customer takes."""
+
+import re
+import socket
+import uuid
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from customers.app import create_app
+from settings import Runtime, Secrets, Settings
+from settings.addresses import Addresses
+
+PASSWORD = "correct horse battery"
+CARD_NUMBER = "4242424242424242"
+PORT_BASE_FIRST, PORT_BASE_LAST = 24_000, 24_800
+
+FAST = {"password_memory_kib": 8, "password_iterations": 1}
+"""Password costs for tests that are not about them."""
+
+
+def make_runtime(
+    state: Path, database_url: str, port_base: int = PORT_BASE_FIRST, **sections: dict[str, Any]
+) -> Runtime:
+    """The values of a running system, written to its state folder. ``sections``: settings, such as cart={…}."""
+    state.mkdir(parents=True, exist_ok=True)
+    customers = FAST | sections.pop("customers", {})
+    runtime = Runtime(
+        state=state,
+        settings=Settings.model_validate({"customers": customers} | sections),
+        addresses=Addresses(port_base),
+        database_url=database_url,
+        broker_url="postgres",
+        broker_is_ours=True,
+        secrets=Secrets.read_or_make(state, ["m1"]),
+    )
+    runtime.write()
+    return runtime
+
+
+def make_app(runtime: Runtime, name: str = "web-1") -> Flask:
+    return create_app(runtime, name)
+
+
+def free_port_base() -> int:
+    """A base whose first web instance's port is free."""
+    for base in range(PORT_BASE_FIRST, PORT_BASE_LAST, 10):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", Addresses(base).web(1))):
+                return base
+    message = "no free port for a web instance"
+    raise RuntimeError(message)
+
+
+def new_email() -> str:
+    return f"{uuid.uuid4().hex[:12]}@example.org"
+
+
+class Program:
+    """A customer's program: the JSON API by bearer token."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self.client = client
+        self.token = ""
+        self.email = new_email()
+        self.id = 0
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> TestResponse:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.token:
+            sent.setdefault("Authorization", f"Bearer {self.token}")
+        return self.client.open("/api/v1" + path, method=method, json=body, headers=sent)
+
+    def sign_up(self) -> "Program":
+        body = {"email": self.email, "password": PASSWORD, "first_name": "Ada", "last_name": "Lovelace"}
+        answer = self.call("POST", "/customers", body)
+        assert answer.status_code == 201, answer.text
+        self.id = answer.json["id"] if answer.json else 0
+        return self.sign_in()
+
+    def sign_in(self) -> "Program":
+        answer = self.call("POST", "/session", {"email": self.email, "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        self.token = answer.json["token"] if answer.json else ""
+        return self
+
+    def with_card(self) -> "Program":
+        answer = self.call("PUT", "/me/card", {"number": CARD_NUMBER, "expiry": "12/39", "holder": "Ada Lovelace"})
+        assert answer.status_code == 200, answer.text
+        return self
+
+    def order(self, lines: list[tuple[int, int]] | None, key: str = "") -> TestResponse:
+        body = {} if lines is None else {"lines": [{"stock_id": n, "quantity": q} for n, q in lines]}
+        return self.call("POST", "/orders", body, Idempotency_Key=key or uuid.uuid4().hex)
+
+
+def field_value(page: str, name: str) -> str:
+    """The value of a page's first hidden field of this name."""
+    match = re.search(rf'name="{name}" value="([^"]*)"', page)
+    assert match, f"no field {name} on the page"
+    return match[1]
+
+
+class Person:
+    """A customer with a browser: pages, cookies, form tokens."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self.client = client
+        self.email = new_email()
+
+    def get(self, path: str) -> TestResponse:
+        return self.client.get(path)
+
+    def post(self, path: str, seen_on: str, **fields: str) -> TestResponse:
+        """Send a form with the token of the page that it is on."""
+        token = field_value(self.get(seen_on).text, "form_token")
+        return self.client.post(path, data={"form_token": token} | fields)
+
+    def sign_up(self) -> "Person":
+        fields = {"email": self.email, "password": PASSWORD, "first_name": "Ada", "last_name": "Lovelace", "next": "/"}
+        assert self.post("/sign-up", "/sign-up", **fields).status_code == 303
+        return self
+
+    def with_card(self) -> "Person":
+        fields = {"number": CARD_NUMBER, "expiry": "12/39", "holder": "Ada Lovelace"}
+        assert self.post("/account/card", "/account", **fields).status_code == 303
+        return self
