@@ -24,7 +24,7 @@ from distributor.strategies.contract import DEADLOCK_DETECTED, IsolationLevel, L
 from distributor.strategies.stock_rows import AVAILABLE, FACTS, IDS, WANTED, columns_of, ids_of
 from distributor.tables import Manufacturer, Product, Stock
 
-_TAKE = (
+TAKE = (
     update(Stock)
     .where(
         Stock.id == WANTED.c.stock_id,
@@ -48,7 +48,7 @@ _TAKE = (
 _IN_ORDER = (
     select(Stock.id).where(Stock.id == any_(IDS)).order_by(Stock.id).with_for_update(key_share=True).cte("in_order")
 )
-_TAKE_IN_ORDER = _TAKE.where(Stock.id == _IN_ORDER.c.id)
+TAKE_IN_ORDER = TAKE.where(Stock.id == _IN_ORDER.c.id)
 
 
 class ConditionalUpdate:
@@ -63,7 +63,7 @@ class ConditionalUpdate:
         return [self._take(connection, lines) for lines in baskets]
 
     def _take(self, connection: Connection, lines: Sequence[Line]) -> Taken | Short:
-        statement = _TAKE if len(lines) == 1 else _TAKE_IN_ORDER
+        statement = TAKE if len(lines) == 1 else TAKE_IN_ORDER
         taken = {row.id: row for row in connection.execute(statement, columns_of(lines))}
         missing = [line for line in lines if line.stock_id not in taken]
         if missing:
