@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import http.client
-import itertools
 import json
 import secrets
 import signal
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,6 @@ class Factory:
     runtime: Runtime
     name: str = "manufacturer-1"
     process: subprocess.Popen[bytes] | None = None
-    starts: "itertools.count[int]" = field(default_factory=itertools.count)
 
     @property
     def port(self) -> int:
