@@ -53,7 +53,7 @@ class System:
                 limits.stop_timeout_seconds,
                 Policy(limits.restart_backoff_ms, limits.restart_backoff_ms_max),
             ),
-            environment={leftovers.TAG: str(runtime.state), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": ""},
+            environment={leftovers.TAG: str(runtime.state), "PYTHONUNBUFFERED": "1"},
             on_change=self._on_change,
         )
 

@@ -1,0 +1,180 @@
+"""`main.py up`, the whole system: what it prints, its status, its end, and what a kill -9 of main.py leaves (P5, P8)."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from settings.addresses import Addresses
+from tests.conftest import ROOT, wait_until
+
+PORT_BASE = 21_100
+START_SECONDS_MAX = 120  # measured 5 s on an idle machine
+SLIM = ("customers.instances=2", "manufacturers.count=2", "customers.simulated=0", "broker.url=postgres")
+
+
+def main(*words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, str(ROOT / "main.py"), *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=START_SECONDS_MAX)
+
+
+class Up:
+    """A running `main.py up`, its output in a file."""
+
+    def __init__(self, state: Path, port_base: int = PORT_BASE, settings: tuple[str, ...] = SLIM) -> None:
+        self.state = state
+        self.port_base = port_base
+        self.log = state.with_name("up.log")
+        argv = [sys.executable, str(ROOT / "main.py"), "up", "--state", str(state), "--port-base", str(port_base)]
+        argv += [word for setting in settings for word in ("--set", setting)]
+        with self.log.open("w") as output:
+            self.process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, cwd="/")
+
+    def until_ready(self) -> "Up":
+        begun = lambda: self.process.poll() is not None or "ready: " in self.output()  # noqa: E731
+        wait_until(begun, START_SECONDS_MAX, "the system is ready")
+        assert self.process.poll() is None, self.output()
+        return self
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+    def status(self) -> dict[str, Any]:
+        done = main("status", "--json", "--state", str(self.state))
+        assert done.returncode == 0, done.stderr
+        status: dict[str, Any] = json.loads(done.stdout)
+        return status
+
+    def process_row(self, name: str) -> dict[str, Any]:
+        return next(row for row in self.status()["processes"] if row["name"] == name)
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+
+@pytest.fixture(scope="module")
+def state() -> Iterator[Path]:
+    home = Path(tempfile.mkdtemp(prefix="cds-test-"))
+    home.chmod(0o711)
+    yield home / "state"
+    shutil.rmtree(home)
+
+
+@pytest.fixture
+def up(state: Path) -> Iterator[Up]:
+    """A system; the state folder is the same for all tests of this file, so that each start after the first is a second one."""
+    running = Up(state)
+    try:
+        yield running.until_ready()
+    finally:
+        running.process.terminate()
+        running.process.wait(60)
+
+
+def nothing_left(family: list[psutil.Process], port_base: int) -> bool:
+    addresses = Addresses(port_base)
+    ports = [
+        addresses.shop,
+        addresses.load_balancer_admin,
+        addresses.postgres,
+        addresses.web(1),
+        addresses.distributor(1),
+    ]
+    return not any(process.is_running() for process in family) and all(is_free(port) for port in ports)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def test_up_names_every_process_heals_and_ends_without_a_trace(up: Up) -> None:
+    """P5, P8, and the contract of `status --json`."""
+    names = ["postgres", "manufacturer-1", "manufacturer-2", "distributor", "web-1", "web-2", "load_balancer"]
+    lines = up.output().splitlines()
+    assert lines[-1] == f"ready: http://127.0.0.1:{PORT_BASE}  (Ctrl-C stops everything)"
+    assert sorted(line.split()[0] for line in lines if " ready   " in line) == sorted(names)
+
+    status = up.status()
+    assert [row["name"] for row in status["processes"] if row["name"] != "traffic"] == names
+    assert all({"name", "kind", "pid", "state", "url"} <= set(row) for row in status["processes"])
+    assert status["shop"] == f"http://127.0.0.1:{PORT_BASE}"
+    assert status["broker"] == "postgres"
+    psycopg.connect(status["database"]).close()
+
+    before = up.process_row("web-1")["pid"]
+    assert main("fault", "kill", "web-1", "--state", str(up.state)).returncode == 0
+    wait_until(lambda: up.process_row("web-1")["pid"] not in (None, before), 30, "web-1 has a new process")
+    wait_until(lambda: up.process_row("web-1")["state"] == "ready", 60, "web-1 is ready again")
+    with urllib.request.urlopen(f"{status['shop']}/api/v1/products", timeout=10) as answer:
+        assert answer.status == 200
+
+    family = up.family()
+    stopped = main("stop", "--state", str(up.state))
+    assert (stopped.returncode, stopped.stdout) == (0, "stopped\n")
+    assert up.process.wait(10) == 0
+    assert nothing_left(family, PORT_BASE)
+    assert main("status", "--state", str(up.state)).returncode == 1
+    assert main("stop", "--state", str(up.state)).returncode == 0
+
+
+def test_a_killed_main_takes_its_children_with_it_and_loses_nothing(up: Up) -> None:
+    """P8: what was committed is there after the next start."""
+    with psycopg.connect(up.status()["database"], autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS kept (v int)")
+        connection.execute("INSERT INTO kept VALUES (42)")
+    family = up.family()
+    os.kill(up.process.pid, signal.SIGKILL)
+    up.process.wait()
+    wait_until(lambda: nothing_left(family, PORT_BASE), 20, "every child is gone and every port is free")
+    second = Up(up.state).until_ready()
+    try:
+        with psycopg.connect(second.status()["database"]) as connection:
+            assert connection.execute("SELECT v FROM kept").fetchone() == (42,)
+        again = main("up", "--state", str(up.state), "--port-base", "21900")
+        assert again.returncode == 70
+        assert f"already runs with the state folder {up.state} (pid {second.process.pid})" in again.stderr
+    finally:
+        second.process.send_signal(signal.SIGINT)
+        assert second.process.wait(60) == 0
+
+
+def test_a_taken_port_stops_the_start_before_anything_is_started(state: Path) -> None:
+    """Exit code 70, the cause and the fix; and no child was started for nothing."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", Addresses(PORT_BASE).web(2)))
+        taken.listen()
+        refused = main("up", "--state", str(state), "--port-base", str(PORT_BASE), "--set", "broker.url=postgres")
+    assert refused.returncode == 70
+    assert f"port {PORT_BASE + 202} (web-2) is in use by pid {os.getpid()}" in refused.stderr
+    assert "--port-base" in refused.stderr
+    assert "ready" not in refused.stdout
+
+
+def test_wrong_settings_are_all_named_and_nothing_starts(tmp_path: Path) -> None:
+    """P7: exit code 64, one line a mistake; the state folder is not even made."""
+    config = tmp_path / "config.yml"
+    config.write_text("customers:\n  instance: 3\nsimulation:\n  month_seconds: soon\n")
+    refused = main("--config", str(config), "--state", str(tmp_path / "state"), "--set", "cart.lines_max=0")
+    assert refused.returncode == 64
+    assert len(refused.stderr.splitlines()) == 3
+    assert f"{config}:2: customers.instance: unknown key; did you mean customers.instances?" in refused.stderr
+    assert not (tmp_path / "state").exists()
