@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 
 import broker
 from broker.backoff import reconnect_seconds
+from distributor.currency import CURRENCY
 from distributor.database import make_engine
 from distributor.errors import DatabaseUnavailable
 from distributor.gather.client import Partner
@@ -32,7 +33,6 @@ from distributor.migrate import SchemaNotUsable, upgrade
 from distributor.months.leader import Leader, Pace
 from distributor.outbox.relay import Relay
 from distributor.server import Server
-from distributor.tables import CURRENCY_DEFAULT
 from settings import Runtime
 from settings.addresses import HOST
 from settings.runtime import manufacturer_codes
@@ -68,7 +68,7 @@ class Process:
             concurrency=settings.distributor.gather_concurrency,
             deadline_seconds=settings.distributor.offer_deadline_seconds,
             bytes_max=settings.distributor.offer_bytes_max,
-            currency=CURRENCY_DEFAULT,
+            currency=CURRENCY,
             transaction_attempts_max=settings.database.transaction_attempts_max,
         )
         gatherer = Gatherer(self._engine("gather", WRITERS), plan, settings.distributor.gather_retry_seconds)

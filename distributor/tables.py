@@ -33,7 +33,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-CURRENCY_DEFAULT = "GBP"
 Now = func.clock_timestamp()
 
 

@@ -12,7 +12,7 @@ Called by rounds.py, in threads. Lock order: month, manufacturer's name, supply,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, text
 
@@ -51,6 +51,8 @@ class Task:
     code: str
     unsettled: tuple[Unsettled, ...]
     ask: bool
+    was_absent: bool
+    """It gave no usable answer in the month before."""
 
 
 _TASKS = text(
@@ -59,7 +61,12 @@ _TASKS = text(
            NOT EXISTS (SELECT FROM supply_line WHERE supply_line.supply_id = supply.id) AS empty,
            CAST(:month AS integer) IS NOT NULL AND NOT EXISTS (
                SELECT FROM supply AS booked WHERE booked.manufacturer_id = manufacturer.id AND booked.month = :month
-           ) AS ask
+           ) AS ask,
+           EXISTS (
+               SELECT FROM gather_attempt AS earlier
+               WHERE earlier.manufacturer_id = manufacturer.id AND earlier.month = :month - 1
+                 AND earlier.outcome IN ('unavailable', 'timeout')
+           ) AS was_absent
     FROM manufacturer LEFT JOIN supply
       ON supply.manufacturer_id = manufacturer.id AND supply.accepted_at IS NULL AND supply.refused_at IS NULL
     WHERE manufacturer.code = ANY(:codes)
@@ -72,9 +79,9 @@ def tasks(connection: Connection, codes: Sequence[str], month: int | None) -> li
     """What is left to do, for ``month`` or, where it is None, only for earlier supplies."""
     found: dict[str, Task] = {}
     for row in connection.execute(_TASKS, {"codes": list(codes), "month": month}):
-        before = found.get(row.code, Task(row.code, (), row.ask))
+        before = found.get(row.code, Task(row.code, (), row.ask, row.was_absent))
         new = () if row.supply_id is None else (Unsettled(row.supply_id, row.month, row.content_sha256, row.empty),)
-        found[row.code] = Task(row.code, before.unsettled + new, row.ask)
+        found[row.code] = replace(before, unsettled=before.unsettled + new)
     return [task for task in found.values() if task.ask or task.unsettled]
 
 

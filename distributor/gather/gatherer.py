@@ -2,7 +2,7 @@
 
 Y1  At most one round runs at a time; a new month's first round waits until the old month's round has ended.
 Y2  ``tend`` never blocks: the leader's tick must go on, or its session would be ended (L3).
-Y3  A month counts as asked when a round for it went through to its end, whatever the manufacturers answered.
+Y3  A month counts as asked when its round awaits nobody any more (R3); until then rounds follow one another quickly.
 
 Called by months/leader.py, from one thread.
 """
@@ -21,6 +21,7 @@ from distributor.gather.rounds import Plan, Round
 
 logger = logging.getLogger(__name__)
 
+URGENT_RETRY_SECONDS = 0.5  # while a month's opening waits for somebody, for instance at the start of the whole system
 WRITERS = 2
 """Threads, and connections, that book at the same time: the database's disk is the limit, not the network."""
 
@@ -35,46 +36,42 @@ class Gatherer:
         self._retry_seconds = retry_seconds
         self._clock = clock
         self._running: _RunningRound | None = None
-        self._asked: int | None = None
+        self._month: int | None = None
         self._complete = False
-        self._due_at = 0.0
+        self._ended_at = 0.0
 
-    def tend(self, month: int | None) -> None:
+    def tend(self, month: int | None, *, urgent: bool = False) -> None:
         """Start a round if one is due: for a new ``month`` at once, else while somebody is missing (Y1, Y2).
 
-        ``month`` None: no month takes supplies at the moment; earlier ones are still settled.
+        ``month`` None: no month takes supplies at the moment; earlier ones are still settled. ``urgent``: the month's
+        opening waits for it.
         """
         if self._running is not None:
             if self._running.is_alive():
                 if month is not None and self._running.month != month:
                     self._running.cancel()
                 return
-            self._note_end(self._running)
-        new = month is not None and month != self._asked
-        if new or (not self._complete and self._clock() >= self._due_at):
+            self._complete = self._running.complete
+            self._ended_at = self._clock()
+            self._running = None
+        pause = min(URGENT_RETRY_SECONDS, self._retry_seconds) if urgent else self._retry_seconds
+        if month not in (None, self._month) or (not self._complete and self._clock() >= self._ended_at + pause):
+            self._month = month
+            self._round.awaited = None
             self._running = _RunningRound(self._round, month)
 
     def asked(self, month: int) -> bool:
-        """Whether everybody was asked for ``month`` once (Y3)."""
-        if self._running is not None and not self._running.is_alive():
-            self._note_end(self._running)
-        return self._asked == month
+        """Whether the opening of ``month`` has to wait for nobody any more (Y3)."""
+        return self._month == month and self._round.awaited == set()
 
     def stop(self, seconds_max: float) -> None:
         """Give up the round that runs and forget everything: the next leader starts from what the database says."""
         if self._running is not None:
             self._running.cancel()
             self._running.join(seconds_max)
-        self._running = self._asked = None
+        self._running = self._month = None
         self._complete = False
-        self._due_at = 0.0
-
-    def _note_end(self, ended: "_RunningRound") -> None:
-        self._running = None
-        self._complete = ended.complete
-        self._due_at = self._clock() + self._retry_seconds
-        if ended.finished and ended.month is not None:
-            self._asked = ended.month
+        self._ended_at = 0.0
 
 
 class _RunningRound:
@@ -82,8 +79,6 @@ class _RunningRound:
 
     def __init__(self, round_: Round, month: int | None) -> None:
         self.month = month
-        self.finished = False
-        """It was not given up, and the database did not fail."""
         self.complete = False
         """Nothing is left to do."""
         self._round = round_
@@ -109,7 +104,6 @@ class _RunningRound:
     def _run(self) -> None:
         try:
             self.complete = asyncio.run(self._main())
-            self.finished = True
         except asyncio.CancelledError:
             logger.info("gather of month %s given up", self.month)
         except DistributorError as error:

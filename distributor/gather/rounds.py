@@ -2,7 +2,9 @@
 
 R1  A manufacturer's trouble ends its own task, with an outcome and a reason for people to see, and no other.
 R2  Nobody is asked for a month before every earlier supply of its was settled, for asking releases what was not accepted.
-R3  A supply counts as accepted or refused only when the manufacturer said so; anything else is asked again (H5).
+R3  A month's opening waits for those who are expected to answer: not for one that has answered, though it be nonsense,
+    and not for one that was away in the month before already. So who stays away delays one opening, not each.
+R4  A supply counts as accepted or refused only when the manufacturer said so; anything else is asked again (H5).
 
 Called by gatherer.py, in a thread of its own.
 """
@@ -51,6 +53,17 @@ class Outcome(Enum):
     CONFLICT = "conflict"  # it answered something else than what was booked for the same month
 
 
+class Progress(Enum):
+    """How far a round came with one manufacturer."""
+
+    DONE = 1  # nothing is left to do
+    ANSWERED = 2  # something is left, but waiting is of no use: it was refused, or is booked and not accepted yet
+    ABSENT = 3  # it may still come
+
+
+ABSENT = frozenset({Outcome.UNAVAILABLE, Outcome.TIMEOUT})
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a round needs to know of the settings."""
@@ -71,10 +84,14 @@ class Round:
         self._executor = executor
         self._plan = plan
         self._troubles: dict[str, str] = {}
+        self.awaited: set[str] | None = None
+        """Whom the month's opening waits for (R3); None: not known yet. Other threads only read it."""
 
     async def run(self, month: int | None) -> bool:
         """Ask everybody who is missing in ``month`` (None: only settle earlier supplies); True if nothing is left."""
+        self.awaited = None
         left = await self._write(partial(tasks, codes=list(self._plan.partners), month=month))
+        self.awaited = awaited = {task.code for task in left if task.ask and not task.was_absent}
         if not left:
             return True
         turns = asyncio.Semaphore(self._plan.concurrency)
@@ -82,35 +99,39 @@ class Round:
             self._plan.partners, deadline_seconds=self._plan.deadline_seconds, bytes_max=self._plan.bytes_max
         ) as client:
 
-            async def in_turn(task: Task) -> bool:
+            async def in_turn(task: Task) -> Progress:
                 async with turns:
-                    return await self._one(client, task, month)
+                    progress = await self._one(client, task, month)
+                if progress is not Progress.ABSENT:
+                    awaited.discard(task.code)
+                return progress
 
             done = await asyncio.gather(*(in_turn(task) for task in left), return_exceptions=True)
         for task, result in zip(left, done, strict=True):
             if isinstance(result, BaseException):
                 logger.error("gather from %s failed", task.code, exc_info=result)
-        complete = sum(result is True for result in done)
+        complete = sum(result is Progress.DONE for result in done)
         logger.info("gathered month=%s asked=%d complete=%d", month, len(left), complete)
         return complete == len(left)
 
-    async def _one(self, client: Client, task: Task, month: int | None) -> bool:
-        """Everything that is left to do with one manufacturer; True if it is done."""
+    async def _one(self, client: Client, task: Task, month: int | None) -> Progress:
+        """Everything that is left to do with one manufacturer."""
         try:
             for supply in task.unsettled:
-                if not await self._settle(client, task.code, supply):
-                    if task.ask and month is not None:
-                        reason = f"it did not confirm yet that we took its offer of month {supply.month}"
-                        await self._record(task.code, month, Outcome.UNAVAILABLE, reason)
-                    return False
+                if await self._settle(client, task.code, supply) is Progress.DONE:
+                    continue
+                if task.ask and month is not None:
+                    reason = f"it did not confirm yet that we took its offer of month {supply.month}"
+                    return await self._record(task.code, month, Outcome.UNAVAILABLE, reason)
+                return Progress.ANSWERED
             if not task.ask or month is None:
-                return True
+                return Progress.DONE
             return await self._ask(client, task.code, month)
         except DistributorError as error:  # the database's trouble, not the manufacturer's: the next round tries again
             self._log_trouble(task.code, f"not booked: {error}")
-            return False
+            return Progress.ABSENT
 
-    async def _ask(self, client: Client, code: str, month: int) -> bool:
+    async def _ask(self, client: Client, code: str, month: int) -> Progress:
         try:
             answer = await client.offer(code, month)
             offer = read_offer(answer.body, answer.content_type, code=code, month=month, currency=self._plan.currency)
@@ -125,8 +146,8 @@ class Round:
             return await self._record(code, month, Outcome.UNAVAILABLE, str(error))
         return await self._settle(client, code, supply)
 
-    async def _settle(self, client: Client, code: str, supply: Unsettled) -> bool:
-        """Tell the manufacturer that we took the supply; True when that is decided either way (R3)."""
+    async def _settle(self, client: Client, code: str, supply: Unsettled) -> Progress:
+        """Tell the manufacturer that we took the supply; DONE when that is decided either way (R4)."""
         booked = Outcome.EMPTY if supply.empty else Outcome.BOOKED
         try:
             await client.accept(code, supply.month, supply.content_sha256)
@@ -135,12 +156,11 @@ class Round:
             await self._record(
                 code, supply.month, Outcome.REFUSED, reason, partial(withdraw, supply_id=supply.supply_id)
             )
-            return True
+            return Progress.DONE
         except ManufacturerError as error:
-            await self._record(code, supply.month, booked, f"not accepted yet: {error}")
-            return False
+            return await self._record(code, supply.month, booked, f"not accepted yet: {error}")
         await self._record(code, supply.month, booked, None, partial(mark_accepted, supply_id=supply.supply_id))
-        return True
+        return Progress.DONE
 
     async def _record(
         self,
@@ -149,8 +169,8 @@ class Round:
         outcome: Outcome,
         reason: str | None,
         effect: Callable[[Connection], object] = lambda _: None,
-    ) -> bool:
-        """Note the outcome, together with ``effect``. Answers False: what goes through here with a reason is not done."""
+    ) -> Progress:
+        """Note the outcome, together with ``effect``; how far one is with an outcome that has a reason."""
 
         def write(connection: Connection) -> None:
             effect(connection)
@@ -161,7 +181,7 @@ class Round:
         else:
             self._log_trouble(code, f"month {month}: {outcome.value}: {reason}")
         await self._write(write)
-        return False
+        return Progress.ABSENT if outcome in ABSENT else Progress.ANSWERED
 
     def _log_trouble(self, code: str, trouble: str) -> None:
         """Once, not with every round: a manufacturer that stays away must not fill the log."""

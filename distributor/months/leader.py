@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from distributor.errors import Busy, DistributorError
 from distributor.months import transitions
-from distributor.months.decisions import Begin, Close, CurrentMonth, Open, Rules, Settle, State, Step, Wait, decide
+from distributor.months.decisions import Begin, Close, Open, Rules, Settle, State, Step, Wait, decide
 from distributor.months.leadership import Leadership
 from settings import Settings
 
@@ -29,13 +29,14 @@ IDLE_SECONDS_MIN = 5.0  # a leader that is silent for this long, or for 20 ticks
 IDLE_TICKS = 20
 GATHERING_DEADLINES_MAX = 2.0  # a month opens after that many of a manufacturer's deadlines, whoever is missing
 GATHERING_MONTH_SHARE_MAX = 0.5  # … or after that part of the month, if that is sooner
+GATHERING_TICK_SECONDS_MAX = 0.05  # customers wait for the opening
 GATHER_STOP_SECONDS = 3.0  # well below the supervisor's patience
 
 
 class SupplySource(Protocol):
     """What the leader needs of the gather; see gather/gatherer.py."""
 
-    def tend(self, month: int | None) -> None: ...
+    def tend(self, month: int | None, *, urgent: bool) -> None: ...
 
     def asked(self, month: int) -> bool: ...
 
@@ -118,40 +119,40 @@ class Leader:
             with leadership.transaction() as connection:
                 transitions.prepare(connection, self._pace.codes, self._pace.length)
             while not self._stop.is_set():
-                if isinstance(self._advance(leadership), Wait):
-                    self._stop.wait(self._pace.tick_seconds)
+                self._stop.wait(self._advance(leadership))
         finally:
             self.leading = False
             self._gather.stop(GATHER_STOP_SECONDS)
             leadership.release()
             logger.info("no longer leading")
 
-    def _advance(self, leadership: Leadership) -> Step:
-        """One look and, if there is something to do, one step; Wait when it could not be done now."""
+    def _advance(self, leadership: Leadership) -> float:
+        """One look and, if there is something to do, one step; the seconds until the next look."""
         with leadership.transaction() as connection:
             facts = transitions.look_closely(connection, self._pace.rules, self._left_over)
         self._left_over = facts.left_over
         month = facts.month
+        gathering = month is not None and month.state is State.GATHERING
+        asked = month is not None and gathering and self._gather.asked(month.number)
+        step = decide(facts, self._pace.rules, gathered=asked)
+        if not isinstance(step, Wait) and self._took(leadership, step):
+            return 0.0
         takes_supplies = month is not None and month.state in (State.GATHERING, State.OPEN)
-        self._gather.tend(month.number if month is not None and takes_supplies else None)
-        step = decide(facts, self._pace.rules, gathered=month is not None and self._asked(month))
-        if isinstance(step, Wait):
-            return step
+        self._gather.tend(month.number if month is not None and takes_supplies else None, urgent=gathering)
+        return min(self._pace.tick_seconds, GATHERING_TICK_SECONDS_MAX) if gathering else self._pace.tick_seconds
+
+    def _took(self, leadership: Leadership, step: Begin | Open | Close | Settle) -> bool:
+        """Whether the step took place; if not, it is decided anew at the next look."""
         try:
             done = self._do(leadership, step)
-        except (
-            Busy
-        ) as error:  # a purchase holds the gate for longer than a lock may be waited for: the next tick tries again
+        except Busy as error:  # a purchase holds the gate for longer than a lock may be waited for
             logger.warning("%s has to wait: %s", step, error)
-            return Wait()
+            return False
         if done is None:
-            return Wait()
+            return False
         logger.info("month step: %s", done)
         self._on_step(done)
-        return done
-
-    def _asked(self, month: CurrentMonth) -> bool:
-        return month.state is State.GATHERING and self._gather.asked(month.number)
+        return True
 
     def _do(self, leadership: Leadership, step: Begin | Open | Close | Settle) -> Step | None:
         """What was done, or None if the month was not in the expected state any more (E2)."""

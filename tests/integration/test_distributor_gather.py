@@ -316,25 +316,49 @@ def test_a_manufacturer_with_several_supplies_to_settle_is_one_task(engine: Engi
     assert ([supply.month for supply in task.unsettled], task.ask) == ([1, 2], False)
 
 
-def test_the_gatherer_asks_each_month_once_and_retries_who_is_missing(engine: Engine, fakes: FakePartners) -> None:
-    """Y1, Y3"""
+def test_the_gatherer_asks_each_once_and_retries_who_is_missing(engine: Engine, fakes: FakePartners) -> None:
+    """Y1, Y3, R3: the opening waits for one that is away, quickly asking again, but not for one that lies."""
     one = fakes.add("m1", item("BIKE"))
     two = fakes.add("m2", fault=answer(b"", status=500))
+    liar = fakes.add("m3", fault=answer(b"lies"))
     begin_month(engine, fakes)
     now = [0.0]
     gatherer = Gatherer(engine, fakes.plan(), retry_seconds=5, clock=lambda: now[0])
     assert not gatherer.asked(1)
-    gatherer.tend(1)
-    wait_until(lambda: gatherer.asked(1), 5, "the first round ended")
-    gatherer.tend(1)
+    gatherer.tend(1, urgent=True)
+    wait_until(lambda: len(attempts(engine)) == 3, 5, "the first round ended")
+    assert not gatherer.asked(1)
     two.fault = None
-    two.items = [item("CAR")]
-    assert attempts(engine)["m2"][0] == "unavailable"
-    now[0] = 5.0
-    gatherer.tend(1)
-    wait_until(lambda: attempts(engine)["m2"][0] == "booked", 5, "the retry booked")
+
+    def asked() -> bool:
+        now[0] += 0.1
+        gatherer.tend(1, urgent=True)
+        return gatherer.asked(1)
+
+    wait_until(asked, 5, "the second one is there")
+    assert {code: outcome for code, (outcome, _) in attempts(engine).items()} == {
+        "m1": "booked",
+        "m2": "empty",
+        "m3": "refused",
+    }
     gatherer.stop(5)
     assert one.asked["offer 1"] == 1
+    assert liar.asked["offer 1"] >= 2
+
+
+def test_one_that_was_away_last_month_is_not_waited_for(engine: Engine, fakes: FakePartners) -> None:
+    """R3: it delays one opening, not each; it is asked all the same."""
+    fakes.add("m1", fault=never)
+    begin_month(engine, fakes)
+    assert not gather(engine, fakes)
+    set_month(engine, "closed")
+    begin_month(engine, fakes, 2)
+    fakes.partners["m1"].fault = None
+    gatherer = Gatherer(engine, fakes.plan(), retry_seconds=5)
+    gatherer.tend(2, urgent=True)
+    wait_until(lambda: gatherer.asked(2), 5, "nobody is waited for")
+    wait_until(lambda: attempts(engine, 2).get("m1") == ("empty", None), 5, "it was asked")
+    gatherer.stop(5)
 
 
 def test_a_new_month_does_not_wait_for_a_manufacturer_of_the_old_one(engine: Engine, fakes: FakePartners) -> None:

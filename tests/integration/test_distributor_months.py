@@ -36,7 +36,7 @@ class Source:
         self.tended: list[int | None] = []
         self.stopped = 0
 
-    def tend(self, month: int | None) -> None:
+    def tend(self, month: int | None, *, urgent: bool) -> None:
         if not self.tended or self.tended[-1] != month:
             self.tended.append(month)
 

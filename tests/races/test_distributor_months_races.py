@@ -42,7 +42,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 class Source:
     """A gather that has nothing to do."""
 
-    def tend(self, month: int | None) -> None: ...
+    def tend(self, month: int | None, *, urgent: bool) -> None: ...
 
     def asked(self, month: int) -> bool:
         return True
