@@ -107,5 +107,8 @@ def write(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows(asdict(row) for row in rows)
 
 
-def totals(rows: Sequence[Row]) -> dict[str, int]:
-    return {column: sum(getattr(row, column) for row in rows) for column in COLUMNS}
+def totals(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Sums over all rows; of ``unsold`` the last month's, for what is left over stays on sale and would count again."""
+    last = max((row["month"] for row in rows), default=0)
+    summed = {column: sum(row[column] for row in rows) for column in COLUMNS}
+    return summed | {"unsold": sum(row["unsold"] for row in rows if row["month"] == last)}

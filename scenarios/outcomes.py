@@ -118,7 +118,7 @@ Next = AskAgain | AskForLess | SignIn | Stop
 class Patience:
     """``keys_max``: attempts with new keys for one basket. ``same_key_seconds``: waiting for a certain answer."""
 
-    keys_max: int = 8
+    keys_max: int = 12
     same_key_seconds: float = 40.0
     sign_ins_max: int = 5
 

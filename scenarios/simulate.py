@@ -60,7 +60,6 @@ def months(options: Options, months: int, customers: int) -> tuple[Recipe, Path]
         "workers": customers,
         "seed": options.seed,
         "customers": [f"No {number}" for number in range(1, customers + 1)],
-        "finish": True,
         "pause_seconds": PAUSE_SECONDS,
     }
     require(settings.simulation.months_max > 0, "simulation.months_max must be above 0: a run has an end")

@@ -31,6 +31,7 @@ class StockRace(Workload):
         self._ends_at = 0.0
         self._time_over = False
         self._winners: list[int] = []
+        self._rounds = 0
         self._rounds_path = run_dir / ROUNDS_FILE
 
     def prepare(self, shop: Shop) -> None:
@@ -62,6 +63,7 @@ class StockRace(Workload):
         else:
             self._waiting = 0
             self._time_over = time.monotonic() >= self._ends_at
+            self._rounds += not self._time_over
             go, self._go = self._go, gevent.event.Event()
             go.set()
         return not self._time_over
@@ -71,5 +73,5 @@ class StockRace(Workload):
         with self._rounds_path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("round", "sku", "units", "winners"))
-            for position, good in enumerate(self._goods):
+            for position, good in enumerate(self._goods[: self._rounds]):
                 writer.writerow((position + 1, good["sku"], good["available"], self._winners[position]))

@@ -18,7 +18,9 @@ from scenarios.system import ControlRefused, System
 USERS = 16
 SECONDS = 20.0
 KILLS = 10
-MONTHS = 4
+MONTHS = 4  # while the customers shop
+MONTHS_MAX = 9  # some go by while the system starts and the customers sign up; what is left is ended early
+MONTH_SECONDS_MIN = 0.5
 KILLED_WITHIN = 0.85
 """Share of the run in which kills happen; the rest shows that the system heals under load."""
 PAUSE_SECONDS = 0.05
@@ -92,12 +94,12 @@ def make(wish: Wish) -> tuple[Recipe, Path]:
     seed = wish.options.seed
     settings, start = settled(
         wish.options,
-        f"simulation.months_max={MONTHS}",
+        f"simulation.months_max={MONTHS_MAX}",
         f"simulation.month_seconds={seconds / MONTHS}",
-        f"simulation.month_seconds_min={seconds / MONTHS}",
-        "manufacturers.initial_units_per_product=200",
-        "manufacturers.units_per_month=2000",
-        "manufacturers.batch_units=20",
+        f"simulation.month_seconds_min={MONTH_SECONDS_MIN}",
+        "manufacturers.initial_units_per_product=20",
+        "manufacturers.units_per_month=300",
+        "manufacturers.batch_units=5",
         "manufacturers.lead_time_seconds=0.05",
         "distributor.tick_ms=200",
         "distributor.gather_retry_seconds=0.5",
@@ -110,13 +112,21 @@ def make(wish: Wish) -> tuple[Recipe, Path]:
         "workers": users,
         "seed": seed,
         "customers": [f"No {number}" for number in range(1, users + 1)],
-        "finish": False,
+        "seconds": seconds,
         "pause_seconds": PAUSE_SECONDS,
     }
     killer = Killer(schedule(seed, seconds, KILLS))
     title = f"kill_anything: {KILLS} kills in {seconds:.0f} s, {users} customers"
     return Recipe(
-        title, settings, start, plan, seed, MONTHS, command_line(), faults=killer, facts={"users": users}
+        title,
+        settings,
+        start,
+        plan,
+        seed,
+        settings.simulation.months_max,
+        command_line(),
+        faults=killer,
+        facts={"users": users},
     ), run_dir
 
 

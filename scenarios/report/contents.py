@@ -39,7 +39,7 @@ def build(run_dir: Path, judgement: Judgement) -> dict[str, Any]:
         "load": {key: value for key, value in load.items() if key != "order_ms"},
         "latency_bins": histogram(load.get("order_ms", [])),
         "months": months,
-        "totals": {column: sum(row[column] for row in months) for column in month_table.COLUMNS},
+        "totals": month_table.totals(months),
         "baskets": baskets,
         "left_out": _left_out(run_dir / LEFT_OUT_FILE),
         "rounds": _rounds(run_dir / ROUNDS_FILE),

@@ -97,8 +97,12 @@ def _words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number(count)} {name}" for name, count in counts.items())
 
 
+class _Right(str):
+    """A text that stands to the right, as numbers do."""
+
+
 def _money(minor: int) -> str:
-    return f"{number(minor // 100)}.{minor % 100:02}"
+    return _Right(f"{number(minor // 100)}.{minor % 100:02}")
 
 
 def _pictures(report: Mapping[str, Any]) -> str:
@@ -134,7 +138,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]], foot: Sequence
     """Numbers to the right; wide tables scroll within themselves."""
     rows = list(rows)
     first = rows[0] if rows else head
-    kinds = ["n" if isinstance(cell, int | float) else "w" for cell in first]
+    kinds = ["n" if isinstance(cell, int | float | _Right) else "w" for cell in first]
     titles = "".join(
         f'<th scope="col" class="{kind}">{escape(title)}</th>' for title, kind in zip(head, kinds, strict=True)
     )
@@ -144,12 +148,18 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]], foot: Sequence
 
 
 def _cells(row: Sequence[object]) -> str:
-    return "".join(
-        f'<td class="n">{number(cell) if isinstance(cell, int) else f"{cell:.1f}"}</td>'
-        if isinstance(cell, int | float)
-        else f"<td>{escape(str(cell))}</td>"
-        for cell in row
-    )
+    return "".join(_cell(cell) for cell in row)
+
+
+def _cell(cell: object) -> str:
+    match cell:
+        case int():
+            return f'<td class="n">{number(cell)}</td>'
+        case float():
+            return f'<td class="n">{cell:.1f}</td>'
+        case _Right():
+            return f'<td class="n">{escape(cell)}</td>'
+    return f"<td>{escape(str(cell))}</td>"
 
 
 def _months(report: Mapping[str, Any]) -> str:
@@ -171,7 +181,7 @@ def _months(report: Mapping[str, Any]) -> str:
     foot = ("", "", "all", *(totals[column] for column in COLUMNS[:-1]), _money(totals["revenue_minor"]))
     note = (
         "<p class=note>ordered = sold + refused; refused counts units that an answer 409 named as missing, also when the "
-        "customer then asked for less; unsold units stay on sale in the next month.</p>"
+        "customer then asked for less; unsold units stay on sale in the next month (in the last row: those of the last month).</p>"
     )
     return f"<section><h2>Months</h2>{_table(head, rows, foot)}{note}</section>"
 

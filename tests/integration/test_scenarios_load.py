@@ -234,7 +234,7 @@ def test_a_busy_shop_is_an_error_of_the_shop_and_is_asked_again_with_the_same_ke
 def test_monthly_customers_shop_with_carts_and_stop_when_no_month_is_to_come(shop: Running, tmp_path: Path) -> None:
     """N1: each says finished once in the month, then waits; the end of the months ends the load."""
     plan = {"mode": "months", "shop": shop.url, "workers": 5, "seed": 3, "customers": [f"c{n}" for n in range(5)]}
-    plan |= {"finish": True, "pause_seconds": 0.01, "baskets": []}
+    plan |= {"pause_seconds": 0.01}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     argv = [sys.executable, "-m", "scenarios.load", "--plan", str(tmp_path / "plan.json")]
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -253,21 +253,47 @@ def test_monthly_customers_shop_with_carts_and_stop_when_no_month_is_to_come(sho
     assert all(left >= 0 for left in shop.books.stock.values())
 
 
+def test_customers_with_a_time_shop_until_it_is_over_and_then_only_say_so(shop: Running, tmp_path: Path) -> None:
+    """N2."""
+    shop.books.stock = dict.fromkeys(range(1, 6), 100_000)
+    plan = {"mode": "months", "shop": shop.url, "workers": 2, "seed": 3, "customers": ["a", "b"], "seconds": 1.0}
+    (tmp_path / "plan.json").write_text(json.dumps(plan | {"pause_seconds": 0.01}))
+    argv = [sys.executable, "-m", "scenarios.load", "--plan", str(tmp_path / "plan.json")]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps({"month": 1, "open": True, "over": False}) + "\n")
+        process.stdin.flush()
+        while len(shop.books.finished) < 2:
+            assert process.stdout.readline(), "the load ended before its customers were done"
+        bought = shop.books.orders
+        process.stdin.write(json.dumps({"month": 2, "open": True, "over": False}) + "\n")
+        process.stdin.flush()
+        while len(shop.books.finished) < 4:
+            assert process.stdout.readline(), "the load ended before its customers were done"
+        process.stdin.write(json.dumps({"month": 2, "open": False, "over": True}) + "\n")
+        process.stdin.flush()
+        process.stdout.read()
+        assert process.wait(timeout=30) == 0
+    assert bought > 2
+    assert shop.books.orders == bought
+
+
 def test_in_a_race_everybody_asks_for_the_same_good_and_the_units_decide_the_winners(
     shop: Running, tmp_path: Path
 ) -> None:
     """X1, X2."""
     shop.books.stock = {1: 1, 2: 3}
     plan = {"mode": "race", "shop": shop.url, "workers": 6, "seed": 5, "customers": [f"c{n}" for n in range(6)]}
-    run_load(tmp_path, plan | {"seconds": 20, "baskets": []}, [])
+    run_load(tmp_path, plan | {"seconds": 20}, [])
     rounds = (tmp_path / "rounds.csv").read_text().splitlines()
     assert rounds[1:] == ["1,10001,1,1", "2,10002,3,3"]
 
 
 def test_the_end_of_the_driver_ends_the_load_and_leaves_what_is_known(shop: Running, tmp_path: Path) -> None:
     """L2, L3: closing standard input is enough; the result says that it was interrupted."""
-    plan = {"mode": "months", "shop": shop.url, "workers": 2, "seed": 3, "customers": ["a", "b"], "baskets": []}
-    (tmp_path / "plan.json").write_text(json.dumps(plan | {"finish": True, "pause_seconds": 0.01}))
+    plan = {"mode": "months", "shop": shop.url, "workers": 2, "seed": 3, "customers": ["a", "b"]}
+    (tmp_path / "plan.json").write_text(json.dumps(plan | {"pause_seconds": 0.01}))
     argv = [sys.executable, "-m", "scenarios.load", "--plan", str(tmp_path / "plan.json")]
     done = subprocess.run(argv, cwd=ROOT, input="", capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -56,7 +56,7 @@ SHORT = {"lines": [{"stock_id": 1, "wanted": 4, "available": 3}, {"stock_id": 2,
     ("reply", "keys_used", "waited", "step"),
     [
         (Reply(409, SHORT), 1, 0.0, AskForLess({1: 3, 3: 9})),
-        (Reply(409, SHORT), 8, 0.0, Stop(End.GAVE_UP)),
+        (Reply(409, SHORT), 12, 0.0, Stop(End.GAVE_UP)),
         (Reply(409, {"lines": [{"stock_id": n, "available": 0} for n in (1, 2, 3)]}), 8, 0.0, Stop(End.SOLD_OUT)),
         (Reply(401), 1, 0.0, SignIn()),
         (Reply(402), 1, 0.0, Stop(End.REFUSED)),
