@@ -3,7 +3,7 @@
 The caller opens the transaction (`distributor.database.transaction`). Reading takes no lock that a purchase waits for.
 """
 
-from distributor.queries.carts import Cart, CartLine, cart, put_in_cart, take_out_of_cart
+from distributor.queries.carts import Cart, CartLine, add_to_cart, cart, put_in_cart, take_out_of_cart
 from distributor.queries.catalogue import Item, Maker, Product, catalogue, items, manufacturers, product
 from distributor.queries.months import CustomerStatus, MonthStatus, current_month, customer_status, finish, unfinish
 from distributor.queries.orders import Order, OrderLine, order, orders
@@ -20,6 +20,7 @@ __all__ = [
     "OrderLine",
     "Page",
     "Product",
+    "add_to_cart",
     "cart",
     "catalogue",
     "current_month",

@@ -8,8 +8,9 @@ N3  The price of the moment when the line was put in is kept, so that a change i
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import NoReturn
 
-from sqlalchemy import Connection, delete, func, literal, select
+from sqlalchemy import Connection, Select, SQLColumnExpression, and_, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -85,30 +86,63 @@ def put_in_cart(connection: Connection, customer_id: int, stock_id: int, quantit
 
     Raises InvalidBasket, NotEnoughStock, UnknownStock or UnknownCustomer; then the cart is as before.
     """
+    _put(connection, customer_id, stock_id, quantity, limits, held=literal(0))
+
+
+def add_to_cart(connection: Connection, customer_id: int, stock_id: int, quantity: int, limits: Limits) -> None:
+    """As `put_in_cart`, but ``quantity`` more than the line holds: two windows that add at once both count (N2)."""
+    _put(connection, customer_id, stock_id, quantity, limits, held=tables.CartLine.quantity)
+
+
+def _put(
+    connection: Connection,
+    customer_id: int,
+    stock_id: int,
+    quantity: int,
+    limits: Limits,
+    *,
+    held: SQLColumnExpression[int],
+) -> None:
+    line = tables.CartLine
     if not 1 <= quantity <= limits.quantity_max:
         raise InvalidBasket("quantity", f"a whole number from 1 to {limits.quantity_max}")
     if not 1 <= stock_id <= STOCK_ID_MAX:
         raise UnknownStock
-    line = tables.CartLine
     if _other_lines(connection, customer_id, stock_id) >= limits.lines_max:
         raise InvalidBasket("lines", f"at most {limits.lines_max} lines in a cart")
+    there = select(AVAILABLE).where(Stock.id == stock_id).scalar_subquery()
     enough = select(literal(customer_id), Stock.id, literal(quantity), Stock.price_minor).where(
         Stock.id == stock_id, quantity <= AVAILABLE
     )
     values = insert(line).from_select([line.customer_id, line.stock_id, line.quantity, line.price_minor_seen], enough)
+    new_quantity = held + values.excluded.quantity
     upsert = values.on_conflict_do_update(
         index_elements=[line.customer_id, line.stock_id],
-        set_={"quantity": values.excluded.quantity, "price_minor_seen": values.excluded.price_minor_seen},
+        set_={"quantity": new_quantity, "price_minor_seen": values.excluded.price_minor_seen},
+        where=and_(new_quantity <= there, new_quantity <= limits.quantity_max),
     ).returning(line.stock_id)
     try:
         done = connection.execute(upsert).first()
     except IntegrityError as error:  # the one foreign key that the statement has not just read
         raise UnknownCustomer from error
     if done is None:
-        available = connection.scalar(select(AVAILABLE).where(Stock.id == stock_id))
-        if available is None:
-            raise UnknownStock
-        raise NotEnoughStock([ShortLine(stock_id, quantity, min(available, quantity - 1))])
+        wanted = quantity + (connection.scalar(_held(customer_id, stock_id, held)) or 0)
+        _explain(connection, stock_id, wanted, limits)
+
+
+def _held(customer_id: int, stock_id: int, held: SQLColumnExpression[int]) -> Select[int]:
+    line = tables.CartLine
+    return select(held).select_from(line).where(line.customer_id == customer_id, line.stock_id == stock_id)
+
+
+def _explain(connection: Connection, stock_id: int, wanted: int, limits: Limits) -> NoReturn:
+    """Why the line was not put."""
+    available = connection.scalar(select(AVAILABLE).where(Stock.id == stock_id))
+    if available is None:
+        raise UnknownStock
+    if wanted > limits.quantity_max:
+        raise InvalidBasket("quantity", f"at most {limits.quantity_max} units of one product")
+    raise NotEnoughStock([ShortLine(stock_id, wanted, min(available, wanted - 1))])
 
 
 def _other_lines(connection: Connection, customer_id: int, stock_id: int) -> int:

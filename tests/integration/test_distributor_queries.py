@@ -16,6 +16,7 @@ from distributor.sales import Line, Sales
 from distributor.strategies import load
 from settings import Settings
 from settings.model import Cart as Limits
+from tests.distributor_races import at_once
 from tests.distributor_world import World, engine_for, make_world, set_month
 
 T = TypeVar("T")
@@ -183,6 +184,29 @@ def test_no_more_is_put_than_there_is_and_the_line_stays_as_it_was(engine: Engin
     assert ask(engine, lambda c: queries.cart(c, customer)).lines[0].quantity == 2
     with pytest.raises(NotEnoughStock):
         put(engine, customer, world.stock[2], 1)
+
+
+def test_adding_counts_on_top_of_what_the_line_holds(engine: Engine, world: World) -> None:
+    customer, stock_id = world.customers[0], world.stock[0]
+    for _time in range(2):
+        ask(engine, lambda c: queries.add_to_cart(c, customer, stock_id, 2, Limits()))
+    with pytest.raises(NotEnoughStock) as caught:
+        ask(engine, lambda c: queries.add_to_cart(c, customer, stock_id, 2, Limits()))
+    assert caught.value.lines == (ShortLine(stock_id, 6, 5),)
+    with pytest.raises(InvalidBasket, match="at most 5 units"):
+        ask(engine, lambda c: queries.add_to_cart(c, customer, stock_id, 2, Limits(quantity_max=5)))
+    assert ask(engine, lambda c: queries.cart(c, customer)).lines[0].quantity == 4
+
+
+def test_two_windows_that_add_at_once_both_count(engine: Engine, world: World) -> None:
+    """N2"""
+    customer, stock_id = world.customers[0], world.stock[3]
+
+    def add() -> None:
+        ask(engine, lambda c: queries.add_to_cart(c, customer, stock_id, 2, Limits()))
+
+    assert at_once([add] * 8) == [None] * 8
+    assert ask(engine, lambda c: queries.cart(c, customer)).lines[0].quantity == 16
 
 
 @pytest.mark.parametrize("quantity", [0, -5, 11])
