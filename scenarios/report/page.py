@@ -181,7 +181,7 @@ def _months(report: Mapping[str, Any]) -> str:
     foot = ("", "", "all", *(totals[column] for column in COLUMNS[:-1]), _money(totals["revenue_minor"]))
     note = (
         "<p class=note>ordered = sold + refused; refused counts units that an answer 409 named as missing, also when the "
-        "customer then asked for less; unsold units stay on sale in the next month (in the last row: those of the last month).</p>"
+        "customer then asked for less; unsold units stay on sale (last row: those of the last month).</p>"
     )
     return f"<section><h2>Months</h2>{_table(head, rows, foot)}{note}</section>"
 
