@@ -2,7 +2,14 @@
 
 import re
 import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +20,9 @@ from werkzeug.test import TestResponse
 from customers.app import create_app
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
+from tests.conftest import wait_until
+
+ROOT = Path(__file__).parents[1]
 
 PASSWORD = "correct horse battery"
 CARD_NUMBER = "4242424242424242"
@@ -128,3 +138,51 @@ class Person:
         fields = {"number": CARD_NUMBER, "expiry": "12/39", "holder": "Ada Lovelace"}
         assert self.post("/account/card", "/account", **fields).status_code == 303
         return self
+
+
+@dataclass
+class WebProcess:
+    """A web instance in a process of its own, as the supervisor starts it."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: Path
+
+    def get(self, path: str, seconds: float = 5.0) -> tuple[int, str]:
+        """Status and body; the status is 0 when nobody answers."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=seconds) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def end(self) -> int:
+        """Ask it to stop; its exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(15)
+
+
+def start_web(runtime: Runtime, name: str = "web-1") -> WebProcess:
+    """Started, not waited for."""
+    log = runtime.state / f"{name}.log"
+    argv = [sys.executable, "-m", "customers", "--state", str(runtime.state), "--name", name]
+    with log.open("w") as output:
+        process = subprocess.Popen(argv, cwd=ROOT, stdout=output, stderr=output, text=True)
+    number = int(name.removeprefix("web-"))
+    return WebProcess(process, runtime.addresses.url(runtime.addresses.web(number)), log)
+
+
+@contextmanager
+def running_web(runtime: Runtime, name: str = "web-1") -> Iterator[WebProcess]:
+    """Ready inside the block; ended after it, whatever happened."""
+    web = start_web(runtime, name)
+    try:
+        wait_until(lambda: web.process.poll() is not None or web.get("/readyz")[0] == 200, 20.0, f"{name} is ready")
+        assert web.process.poll() is None, web.log.read_text()
+        yield web
+    finally:
+        web.process.kill()
+        web.process.wait(15)
