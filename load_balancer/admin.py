@@ -133,6 +133,8 @@ class AdminConnection(asyncio.Protocol):
         while not self._transport.is_closing() and (event := self._parser.next_event()) is not None:
             if isinstance(event, Request):
                 self._request = event
+                if event.complete:
+                    self._send(answer(self._balancer, event, b""))
             elif isinstance(event, Body):
                 self._body += event.data
             elif isinstance(event, Rejected):

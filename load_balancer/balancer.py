@@ -5,6 +5,7 @@ L2  A server that may not be chosen keeps no idle connections.
 L3  When a server goes down, what waits there without a byte of an answer is told, and may go elsewhere (retries.Y2).
 """
 
+import asyncio
 import logging
 import os
 import time
@@ -13,6 +14,7 @@ from email.utils import formatdate
 from typing import Protocol
 
 from load_balancer.algorithms import ALGORITHMS
+from load_balancer.bodies import BodyMemory
 from load_balancer.metrics import Line, Own, Traffic, render
 from load_balancer.options import Options, ServerAddress
 from load_balancer.retries import RetryBudget
@@ -57,17 +59,18 @@ class Backend:
 class Balancer:
     """The shared state of one process."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, loop: asyncio.AbstractEventLoop) -> None:
         self.options = options
+        self.loop = loop
         self.own = Own()
         self.budget = RetryBudget()
         self.clients: set[Frontend] = set()
         self.draining = False
-        self.buffered_bytes = 0
+        self.body_memory = BodyMemory()
         now = time.monotonic()
         self.backends = {server.name: Backend(server, now) for server in options.servers}
         self._algorithm = ALGORITHMS[options.algorithm]()
-        self._id_prefix = os.urandom(6).hex()
+        self._id_prefix = os.urandom(6).hex().encode("ascii")
         self._id_count = 0
         self._date = b""
         self._date_second = 0
@@ -113,7 +116,7 @@ class Balancer:
     def next_request_id(self) -> bytes:
         """Unique among all balancers: a random prefix of this process, and a count."""
         self._id_count += 1
-        return b"%b-%08x" % (self._id_prefix.encode("ascii"), self._id_count)
+        return b"%b-%08x" % (self._id_prefix, self._id_count)
 
     def date(self) -> bytes:
         """The Date field's value, made once a second."""

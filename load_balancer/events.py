@@ -13,6 +13,14 @@ class Framing(Enum):
     CLOSE = "close"  # until the connection ends; responses only
 
 
+class Reserved(Enum):
+    """Targets that no server is asked for."""
+
+    HEALTH = "our own health page"
+    HIDDEN = "pages of the servers that are not public"
+    OURSELVES = "OPTIONS *, which asks about us"
+
+
 class Field(NamedTuple):
     """One field line; ``key`` is the name in lower case."""
 
@@ -21,15 +29,21 @@ class Field(NamedTuple):
     value: bytes
 
 
-class Fields(NamedTuple):
-    """The field lines of a head, and those facts about them that framing and the connection need."""
+Lines = tuple[Field, ...]
 
-    all: tuple[Field, ...]
-    hosts: tuple[bytes, ...]
-    lengths: tuple[bytes, ...]
-    transfer_codings: tuple[bytes, ...]
-    connection: frozenset[bytes]
-    expectations: tuple[bytes, ...]
+
+class RequestFields(NamedTuple):
+    """The field lines of a request, and what those among them say that decide about framing and the connection.
+
+    ``host`` is valid where it is given. ``length`` is None without Content-Length. ``options``: what Connection names.
+    """
+
+    all: Lines
+    host: bytes | None
+    length: int | None
+    chunked: bool
+    options: frozenset[bytes]
+    expects_continue: bool
 
     def first(self, key: bytes) -> bytes:
         """The value of the first line with this (lower case) name, or nothing."""
@@ -37,17 +51,31 @@ class Fields(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request whose head is valid. ``target`` is in origin form (or ``*``); ``host`` is empty only with HTTP/1.0."""
+    """A request whose head is valid. ``target`` is in origin form (or ``*``); ``host`` is empty only with HTTP/1.0.
+
+    ``complete``: there is no body, so neither Body nor End follows. ``reserved``: its target is not for any server.
+    """
 
     method: bytes
     target: bytes
     host: bytes
     minor: int
-    fields: Fields
+    fields: RequestFields
     framing: Framing
     length: int
     keep_alive: bool
     expects_continue: bool
+    complete: bool
+    reserved: Reserved | None
+
+
+class ResponseFields(NamedTuple):
+    """The field lines of a response, and what those among them say that decide about framing and the connection."""
+
+    all: Lines
+    length: int | None
+    chunked: bool
+    options: frozenset[bytes]
 
 
 class Response(NamedTuple):
@@ -56,7 +84,7 @@ class Response(NamedTuple):
     status: int
     reason: bytes
     minor: int
-    fields: Fields
+    fields: ResponseFields
     framing: Framing
     length: int
     reusable: bool
@@ -69,7 +97,7 @@ class Body(NamedTuple):
 
 
 class End(NamedTuple):
-    """The message is complete."""
+    """The body is complete, and with it the message."""
 
 
 class Rejected(NamedTuple):

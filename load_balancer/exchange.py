@@ -92,7 +92,7 @@ class Exchange:
         self._complete = True
         self._attempts = 0
         self._resends = 0
-        self._tried: set[str] = set()
+        self._tried: tuple[str, ...] = ()
         self._backend: Backend | None = None
         self._upstream: Upstream | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -107,7 +107,7 @@ class Exchange:
     def start(self, *, complete: bool) -> None:
         """Choose a server and send. Not ``complete``: the rest of the body follows by ``more`` and ``end``."""
         self._complete = complete
-        self._started = asyncio.get_running_loop().time()
+        self._started = self._balancer.loop.time()
         self._balancer.budget.deposit()
         self._dispatch()
 
@@ -217,7 +217,7 @@ class Exchange:
 
     def _send_to(self, backend: Backend) -> None:
         self._backend = backend
-        self._tried.add(backend.name)
+        self._tried += (backend.name,)
         backend.waiting.add(self)
         # What was sent in vain on an idle connection must not meet a second one that is just as dead.
         upstream = None if self._resends else backend.pool.take(repeatable=self._request.method in REPEATABLE)
@@ -225,14 +225,14 @@ class Exchange:
             self._send(upstream)
         else:
             self._client.await_server(self._balancer.options.timeouts.server_seconds)
-            self._connecting = asyncio.get_running_loop().create_task(self._connect(backend))
+            self._connecting = self._balancer.loop.create_task(self._connect(backend))
 
     async def _connect(self, backend: Backend) -> None:
         seconds = self._balancer.options.timeouts.connect_seconds
         address = backend.address
         try:
             async with asyncio.timeout(seconds):
-                _, upstream = await asyncio.get_running_loop().create_connection(
+                _, upstream = await self._balancer.loop.create_connection(
                     lambda: Upstream(backend.pool), address.host, address.port
                 )
         except TimeoutError:
@@ -282,7 +282,7 @@ class Exchange:
         assert self._upstream is not None and self._backend is not None  # noqa: S101, PT018 - an answer came
         return response_head(
             response,
-            self._upstream.common_fields(response.fields, self._backend.name_bytes),
+            self._upstream.passed_on(response.fields, self._backend.name_bytes),
             framing=self._framing,
             request_id=self._request_id,
             connection=connection_line(keep_alive=self._keep_alive, client_minor=client_minor),
@@ -300,7 +300,7 @@ class Exchange:
         upstream, backend, response = self._upstream, self._backend, self._response
         assert upstream is not None and backend is not None and response is not None  # noqa: S101, PT018 - as above
         self._leave()
-        backend.traffic.answered(response.status, asyncio.get_running_loop().time() - self._started)
+        backend.traffic.answered(response.status, self._balancer.loop.time() - self._started)
         upstream.release(reusable=response.reusable and self._complete and backend.health.eligible)
         self._client.exchange_done(keep_alive=self._keep_alive)
 

@@ -11,46 +11,27 @@ States: idle -> head -> (body) -> exchange -> idle …, streaming where a body i
 
 import asyncio
 import logging
-import socket
-import struct
-from enum import Enum
 from typing import Final, cast
 
 from load_balancer.balancer import Balancer
-from load_balancer.events import Body, End, Fields, Framing, Rejected, Request, RequestEvent
+from load_balancer.bodies import CollectedBody
+from load_balancer.endings import ReaderPace, own_authority, reset
+from load_balancer.events import Body, End, Framing, Rejected, Request, RequestEvent, RequestFields
 from load_balancer.exchange import Exchange
 from load_balancer.headers import connection_line, request_fields
-from load_balancer.replies import ALIVE, Reply, options_reply, problem, reply_bytes, wants_html
-from load_balancer.requests import METHODS, RequestParser
-from load_balancer.targets import is_health, is_hidden
+from load_balancer.phases import WANTS_EVENTS, Phase
+from load_balancer.replies import Reply, own_reply, problem, reply_bytes, wants_html
+from load_balancer.requests import RequestParser
 
 log = logging.getLogger(__name__)
 
-BODY_BUFFER_BYTES: Final = 1_048_576  # of one request (F2)
-BODY_BUFFERS_BYTES_MAX: Final = 67_108_864  # of all requests together; then new bodies are refused with 503
 PIPELINED_BYTES_MAX: Final = 65_536  # F1
 REQUESTS_MAX: Final = 1_000  # on one connection, nginx's keepalive_requests
 BODY_RATE_BYTES_PER_SECOND_MIN: Final = 16_384  # each byte that arrives buys its sender time at this rate
-WRITE_PROGRESS_BYTES_MIN: Final = 16_384  # a client that reads less than this within the client timeout is cut off
 LINGER_SECONDS: Final = 1.0
 LINGER_BYTES_MAX: Final = 262_144
 REFUSALS_MAX: Final = 128  # connections beyond the limit that are told so at the same time; further ones just close
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_NOT_MEASURED: Final = 1 << 62  # more than any buffer holds: the first measurement always counts as progress
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-
-
-class _Phase(Enum):
-    IDLE = "between two requests"
-    HEAD = "a head has begun"
-    BODY = "a body is collected"
-    EXCHANGE = "a complete request is with a server"
-    STREAMING = "a request is with a server, its body still arrives"
-    LINGER = "all is said; the client may still read"
-    GONE = "the connection is lost"
-
-
-_WANTS_EVENTS: Final = frozenset({_Phase.IDLE, _Phase.HEAD, _Phase.BODY, _Phase.STREAMING})
 
 
 class Client(asyncio.Protocol):
@@ -61,14 +42,14 @@ class Client(asyncio.Protocol):
         "_advancing",
         "_balancer",
         "_body",
-        "_body_bytes",
         "_common",
         "_common_for",
+        "_common_host",
         "_eof",
         "_exchange",
         "_linger_bytes",
         "_loop",
-        "_own_reply",
+        "_pace",
         "_parser",
         "_phase",
         "_reading_paused",
@@ -76,34 +57,32 @@ class Client(asyncio.Protocol):
         "_request_id",
         "_served",
         "_transport",
-        "_unwritten",
         "_upstream_paused",
         "_write_paused",
         "deadline",
     )
 
-    def __init__(self, balancer: Balancer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, balancer: Balancer) -> None:
         self._balancer = balancer
-        self._loop = loop
+        self._loop = balancer.loop
         self._parser = RequestParser(balancer.options.body_bytes_max)
         self._transport: asyncio.Transport
-        self._phase = _Phase.IDLE
+        self._phase = Phase.IDLE
         self._address = b""
         self._request: Request | None = None
         self._request_id = b""
-        self._own_reply: Reply | None = None
         self._exchange: Exchange | None = None
-        self._body: list[bytes] = []
-        self._body_bytes = 0
+        self._body = CollectedBody(balancer.body_memory)
         self._served = 0
         self._common = b""
-        self._common_for: tuple[Fields, bytes] | None = None
+        self._common_for: RequestFields | None = None
+        self._common_host = b""
         self._advancing = False
         self._eof = False
         self._reading_paused = False
         self._write_paused = False
         self._upstream_paused = False
-        self._unwritten = 0
+        self._pace = ReaderPace()
         self._linger_bytes = 0
         self.deadline = 0.0
 
@@ -126,13 +105,13 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
-        if phase is _Phase.LINGER:
+        if phase is Phase.LINGER:
             self._linger_bytes += len(data)
             if self._linger_bytes > LINGER_BYTES_MAX:
                 self._transport.abort()
             return
         self._parser.feed(data)
-        if phase is _Phase.EXCHANGE:
+        if phase is Phase.EXCHANGE:
             self._regulate_reading()
         else:
             self._advance()
@@ -141,23 +120,23 @@ class Client(asyncio.Protocol):
         """The client sends nothing more; it may still read (a half-close), so the transport stays open."""
         self._eof = True
         self._parser.feed_eof()
-        if self._phase is _Phase.LINGER:
+        if self._phase is Phase.LINGER:
             self._transport.close()
-        elif self._phase is not _Phase.EXCHANGE:
+        elif self._phase is not Phase.EXCHANGE:
             self._advance()
         return True
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - how it ended does not matter
-        self._phase = _Phase.GONE
+        self._phase = Phase.GONE
         self._balancer.clients.discard(self)
-        self._forget_body()
+        self._body.forget()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.abandon()
 
     def pause_writing(self) -> None:
         self._write_paused = True
-        self._unwritten = self._transport.get_write_buffer_size()
+        self._pace.begin(self._transport.get_write_buffer_size())
         self._set_deadline(self._balancer.options.timeouts.client_seconds)
         if self._exchange is not None:
             self._exchange.pause(paused=True)
@@ -166,7 +145,7 @@ class Client(asyncio.Protocol):
         self._write_paused = False
         if self._exchange is not None:
             self._exchange.pause(paused=False)
-        elif self._phase is _Phase.IDLE:
+        elif self._phase is Phase.IDLE:
             self._set_deadline(self._balancer.options.timeouts.keep_alive_seconds)
             self._advance()
 
@@ -178,8 +157,8 @@ class Client(asyncio.Protocol):
             return
         self._advancing = True
         try:
-            while self._phase in _WANTS_EVENTS and not self._upstream_paused:
-                if self._write_paused and self._phase is not _Phase.STREAMING:
+            while self._phase in WANTS_EVENTS and not self._upstream_paused:
+                if self._write_paused and self._phase is not Phase.STREAMING:
                     break
                 event = self._parser.next_event()
                 if event is None:
@@ -193,94 +172,78 @@ class Client(asyncio.Protocol):
     def _take(self, event: RequestEvent) -> None:
         if isinstance(event, Request):
             self._begin(event)
-        elif isinstance(event, End):
-            self._end_of_request()
         elif isinstance(event, Body):
             self._take_body(event.data)
+        elif isinstance(event, End):
+            self._end_of_body()
         elif isinstance(event, Rejected):
             self._rejected(event)
 
     def _await_bytes(self) -> None:
         if self._eof:
             self._transport.close()
-        elif self._phase is _Phase.IDLE and self._parser.within_message:
-            self._phase = _Phase.HEAD
+        elif self._phase is Phase.IDLE and self._parser.within_message:
+            self._phase = Phase.HEAD
             self._set_deadline(self._balancer.options.timeouts.client_seconds)
 
     def _begin(self, request: Request) -> None:
+        balancer = self._balancer
         self._request = request
-        self._request_id = self._balancer.next_request_id()
+        self._request_id = balancer.next_request_id()
         self._served += 1
-        self._own_reply = self._reply_of_ours(request)
-        if self._own_reply is not None and request.framing is not Framing.NONE:
-            self._send_own(self._own_reply, keep_alive=False)
+        hosts = balancer.options.hosts
+        if request.reserved is not None or hosts is not None:
+            reply = own_reply(request, hosts, self._request_id)
+            if reply is not None:
+                # A body that nobody reads would be taken for the next request: the connection ends with the answer.
+                self._send_own(reply, keep_alive=request.complete and self.may_keep_alive())
+                return
+        if request.complete:
+            self._phase = Phase.EXCHANGE
+            self._dispatch(complete=True)
             return
-        if request.framing is Framing.NONE:
-            return
-        self._phase = _Phase.BODY
-        self._set_deadline(self._balancer.options.timeouts.client_seconds)
+        self._phase = Phase.BODY
+        self._set_deadline(balancer.options.timeouts.client_seconds)
         if request.expects_continue and not self._parser.waiting_bytes:
             self._transport.write(_CONTINUE)
 
-    def _reply_of_ours(self, request: Request) -> Reply | None:
-        """The answer to a request that no server may see."""
-        hosts = self._balancer.options.hosts
-        if hosts is not None and request.host.lower() not in hosts:
-            return self._problem(421, "the host is not one of ours")
-        if request.target == b"*":
-            return options_reply(METHODS)
-        if is_health(request.target):
-            if request.method in (b"GET", b"HEAD"):
-                return ALIVE
-            refusal = self._problem(405, "only GET and HEAD")
-            return refusal._replace(extra=refusal.extra + b"Allow: GET, HEAD\r\n")
-        if is_hidden(request.target):
-            return self._problem(404, "this path is not public")
-        return None
-
     def _take_body(self, data: bytes) -> None:
         self.deadline += len(data) / BODY_RATE_BYTES_PER_SECOND_MIN
-        if self._phase is _Phase.STREAMING and self._exchange is not None:
+        if self._phase is Phase.STREAMING and self._exchange is not None:
             self._exchange.more(data)
             return
-        self._body.append(data)
-        self._body_bytes += len(data)
-        self._balancer.buffered_bytes += len(data)
-        if self._balancer.buffered_bytes > BODY_BUFFERS_BYTES_MAX:
+        self._body.add(data)
+        if self._body.too_much:
             self._refuse(503, "too many large requests at once")
-        elif self._body_bytes > BODY_BUFFER_BYTES:
-            self._phase = _Phase.STREAMING
+        elif self._body.large:
+            self._phase = Phase.STREAMING
             self._dispatch(complete=False)
 
-    def _end_of_request(self) -> None:
-        if self._phase is _Phase.STREAMING and self._exchange is not None:
-            self._phase = _Phase.EXCHANGE
+    def _end_of_body(self) -> None:
+        if self._phase is Phase.STREAMING and self._exchange is not None:
+            self._phase = Phase.EXCHANGE
             self._exchange.end()
             self.await_server(self._balancer.options.timeouts.server_seconds)
-        elif self._own_reply is not None:
-            self._send_own(self._own_reply, keep_alive=self.may_keep_alive())
         else:
-            self._phase = _Phase.EXCHANGE
+            self._phase = Phase.EXCHANGE
             self._dispatch(complete=True)
 
     def _dispatch(self, *, complete: bool) -> None:
         request = self._request
         assert request is not None  # noqa: S101 - its head came before its end
-        if self._common_for is None or self._common_for[0] is not request.fields or self._common_for[1] != request.host:
-            host = request.host or self._own_authority()
+        if self._common_for is not request.fields or self._common_host != request.host:
+            host = request.host or own_authority(self._transport)
             self._common = request_fields(request.fields, host, self._address)
-            self._common_for = (request.fields, request.host)
-        body = b"".join(self._body) if self._body else b""
-        self._forget_body()
+            self._common_for, self._common_host = request.fields, request.host
         self._exchange = Exchange(
-            self._balancer, self, request, request_id=self._request_id, common=self._common, body=body
+            self._balancer,
+            self,
+            request,
+            request_id=self._request_id,
+            common=self._common,
+            body=b"" if request.complete else self._body.take(),
         )
         self._exchange.start(complete=complete)
-
-    def _own_authority(self) -> bytes:
-        """What stands for Host where an HTTP/1.0 client named none: the address that it reached."""
-        host, port = self._transport.get_extra_info("sockname")[:2]
-        return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("ascii")
 
     def _rejected(self, rejected: Rejected) -> None:
         """F3. No byte of the request is logged, for it may hold anything."""
@@ -290,18 +253,13 @@ class Client(asyncio.Protocol):
             exchange.abandon()
         self._refuse(rejected.status, rejected.reason, not_dispatched=exchange is None)
 
-    def _forget_body(self) -> None:
-        self._balancer.buffered_bytes -= self._body_bytes
-        self._body = []
-        self._body_bytes = 0
-
     # Answers.
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)
 
     def await_server(self, seconds: float) -> None:
-        if not self._write_paused and self._phase is _Phase.EXCHANGE:
+        if not self._write_paused and self._phase is Phase.EXCHANGE:
             self.deadline = self._loop.time() + seconds
 
     def may_keep_alive(self) -> bool:
@@ -311,7 +269,7 @@ class Client(asyncio.Protocol):
             and request.keep_alive
             and self._served < REQUESTS_MAX
             and not self._balancer.draining
-            and self._phase is not _Phase.STREAMING
+            and self._phase is not Phase.STREAMING
         )
 
     def request_paused(self, *, paused: bool) -> None:
@@ -338,12 +296,9 @@ class Client(asyncio.Protocol):
     def exchange_cut(self, framing: Framing) -> None:
         """An answer whose end is the connection's end must end in a reset, else it looks whole."""
         self._exchange = None
-        self._phase = _Phase.GONE
+        self._phase = Phase.GONE
         if framing is Framing.CLOSE:
-            sock = self._transport.get_extra_info("socket")
-            if sock is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self._transport.abort()
+            reset(self._transport)
         else:
             self._transport.close()
 
@@ -353,7 +308,7 @@ class Client(asyncio.Protocol):
 
     def _refuse(self, status: int, reason: str, *, not_dispatched: bool = True) -> None:
         """An answer to bytes that are no request, or to a request that is not read to its end."""
-        if self._phase in (_Phase.IDLE, _Phase.HEAD):
+        if self._phase in (Phase.IDLE, Phase.HEAD):
             self._request = None
             self._request_id = self._balancer.next_request_id()
         self._send_own(self._problem(status, reason, not_dispatched=not_dispatched), keep_alive=False)
@@ -361,7 +316,6 @@ class Client(asyncio.Protocol):
     def _send_own(self, reply: Reply, *, keep_alive: bool) -> None:
         request = self._request
         self._balancer.own.replies[reply.status] += 1
-        self._own_reply = None
         self._transport.write(
             reply_bytes(
                 reply,
@@ -379,9 +333,9 @@ class Client(asyncio.Protocol):
     # Between requests, and the end.
 
     def _next_request(self) -> None:
-        self._phase = _Phase.IDLE
+        self._phase = Phase.IDLE
         self._request = None
-        self._forget_body()
+        self._body.forget()
         if not self._write_paused:
             self._set_deadline(self._balancer.options.timeouts.keep_alive_seconds)
         if self._parser.waiting_bytes or self._eof or self._reading_paused:
@@ -389,9 +343,9 @@ class Client(asyncio.Protocol):
 
     def _linger(self) -> None:
         """F5."""
-        self._phase = _Phase.LINGER
-        self._forget_body()
-        self._unwritten = _NOT_MEASURED
+        self._phase = Phase.LINGER
+        self._body.forget()
+        self._pace.begin()
         self._set_deadline(LINGER_SECONDS)
         self._regulate_reading()
         if self._eof or self._transport.is_closing():
@@ -401,7 +355,7 @@ class Client(asyncio.Protocol):
 
     def _regulate_reading(self) -> None:
         """F1 and X4: stop reading what cannot be used yet; go on when it can."""
-        wanted = self._phase is _Phase.LINGER or not (
+        wanted = self._phase is Phase.LINGER or not (
             self._upstream_paused or self._parser.waiting_bytes > PIPELINED_BYTES_MAX
         )
         if wanted != self._reading_paused or self._transport.is_closing():
@@ -414,7 +368,7 @@ class Client(asyncio.Protocol):
 
     def drain(self) -> None:
         """End an idle connection now; a busy one ends after its answer (``may_keep_alive``)."""
-        if self._phase is _Phase.IDLE:
+        if self._phase is Phase.IDLE:
             self._linger()
 
     def _set_deadline(self, seconds: float) -> None:
@@ -422,27 +376,21 @@ class Client(asyncio.Protocol):
 
     def deadline_passed(self, now: float) -> None:
         """What it means depends on who was waited for."""
-        if self._write_paused or self._phase is _Phase.LINGER:
-            self._check_reading(now)
+        if self._write_paused or self._phase is Phase.LINGER:
+            if self._pace.reads(self._transport):
+                self.deadline = now + self._balancer.options.timeouts.client_seconds
+            else:
+                self._transport.abort()
             return
         match self._phase:
-            case _Phase.IDLE | _Phase.GONE:
+            case Phase.IDLE | Phase.GONE:
                 self._transport.abort()
-            case _Phase.HEAD | _Phase.BODY:
+            case Phase.HEAD | Phase.BODY:
                 self._refuse(408, "the request was not complete in time")
-            case _Phase.STREAMING if not self._upstream_paused:
+            case Phase.STREAMING if not self._upstream_paused:
                 self._rejected(Rejected(408, "the request was not complete in time"))
-            case _Phase.EXCHANGE | _Phase.STREAMING if self._exchange is not None:
+            case Phase.EXCHANGE | Phase.STREAMING if self._exchange is not None:
                 exchange, self._exchange = self._exchange, None
                 exchange.timed_out()
             case _:
                 self._transport.abort()
-
-    def _check_reading(self, now: float) -> None:
-        """Whether the client still reads what it is sent, and fast enough to be waited for."""
-        unwritten = self._transport.get_write_buffer_size()
-        if unwritten and self._unwritten - unwritten >= min(WRITE_PROGRESS_BYTES_MIN, self._unwritten // 2):
-            self._unwritten = unwritten
-            self.deadline = now + self._balancer.options.timeouts.client_seconds
-        else:
-            self._transport.abort()

@@ -6,9 +6,9 @@ W3  What a client says about its own address, host or request id is dropped: ser
 W4  A name with an underscore is dropped: CGI and WSGI cannot tell it from the same name with a dash.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
-from load_balancer.events import Field, Fields, Framing, Request, Response
+from load_balancer.events import Framing, Lines, Request, RequestFields, Response, ResponseFields
 
 PSEUDONYM: Final = b"cds-load-balancer"  # how Via names us (RFC 9110 7.6.3)
 NOT_DISPATCHED: Final = b"X-Not-Dispatched"
@@ -45,13 +45,13 @@ _RESPONSE_DROPPED: Final = _HOP_BY_HOP | {
 }
 
 
-def request_fields(fields: Fields, host: bytes, client_address: bytes) -> bytes:
+def request_fields(fields: RequestFields, host: bytes, client_address: bytes) -> bytes:
     """The lines after the request line that are the same for every request with these fields on one connection."""
     kept = [
         b"%b: %b\r\n" % (field.name, field.value)
         for field in fields.all
         if field.key not in _REQUEST_DROPPED
-        and field.key not in fields.connection
+        and field.key not in fields.options
         and not field.key.startswith(_REQUEST_PREFIXES_DROPPED)
         and b"_" not in field.key
     ]
@@ -60,7 +60,7 @@ def request_fields(fields: Fields, host: bytes, client_address: bytes) -> bytes:
         b"".join(kept),
         client_address,
         host,
-        _via(fields, b"1.1"),
+        _via(fields.all),
     )
 
 
@@ -82,23 +82,31 @@ def response_framing(response: Response, client_minor: int) -> Framing:
     return response.framing
 
 
-def response_fields(fields: Fields, server_name: bytes) -> bytes:
-    """The end-to-end lines of a response, and the name of the server where it did not name itself."""
+class PassedOn(NamedTuple):
+    """The end-to-end lines of a response, and whether Date is among them."""
+
+    lines: bytes
+    dated: bool
+
+
+def response_fields(fields: ResponseFields, server_name: bytes) -> PassedOn:
+    """What of a response is passed on, and the name of the server where it did not name itself."""
     kept = []
-    served_by = False
-    for field in fields.all:
-        if field.key in _RESPONSE_DROPPED or field.key in fields.connection:
+    served_by = dated = False
+    for key, name, value in fields.all:
+        if key in _RESPONSE_DROPPED or key in fields.options:
             continue
-        served_by = served_by or field.key == b"x-served-by"
-        kept.append(b"%b: %b\r\n" % (field.name, field.value))
+        served_by = served_by or key == b"x-served-by"
+        dated = dated or key == b"date"
+        kept.append(b"%b: %b\r\n" % (name, value))
     if not served_by:
         kept.append(b"X-Served-By: %b\r\n" % server_name)
-    kept.append(b"Via: %b\r\n" % _via(fields, b"1.1"))
-    return b"".join(kept)
+    kept.append(b"Via: %b\r\n" % _via(fields.all))
+    return PassedOn(b"".join(kept), dated)
 
 
 def response_head(
-    response: Response, common: bytes, *, framing: Framing, request_id: bytes, connection: bytes, date: bytes
+    response: Response, passed_on: PassedOn, *, framing: Framing, request_id: bytes, connection: bytes, date: bytes
 ) -> bytes:
     """A response's head; ``connection`` is the whole line that we say about the client's connection, or nothing.
 
@@ -106,23 +114,19 @@ def response_head(
     """
     if framing is Framing.CHUNKED:
         tail = b"Transfer-Encoding: chunked\r\n"
-    elif framing is Framing.LENGTH or (response.fields.lengths and response.status != 204):
+    elif framing is Framing.LENGTH or (response.fields.length is not None and response.status != 204):
         tail = b"Content-Length: %d\r\n" % response.length
     else:
         tail = b""
     return b"HTTP/1.1 %d %b\r\n%b%b%bX-Request-Id: %b\r\n%b\r\n" % (
         response.status,
         response.reason,
-        common,
-        b"" if has_date(response.fields) else b"Date: %b\r\n" % date,
+        passed_on.lines,
+        b"" if passed_on.dated else b"Date: %b\r\n" % date,
         connection,
         request_id,
         tail,
     )
-
-
-def has_date(fields: Fields) -> bool:
-    return any(field.key == b"date" for field in fields.all)
 
 
 def chunk(data: bytes) -> bytes:
@@ -140,11 +144,7 @@ def connection_line(*, keep_alive: bool, client_minor: int) -> bytes:
     return b"" if client_minor else b"Connection: keep-alive\r\n"
 
 
-def _via(fields: Fields, version: bytes) -> bytes:
+def _via(lines: Lines) -> bytes:
     """Via with us behind those that the message came through already."""
-    before: list[bytes] = [field.value for field in fields.all if _is_via(field)]
-    return b", ".join([*before, version + b" " + PSEUDONYM])
-
-
-def _is_via(field: Field) -> bool:
-    return field.key == b"via" and bool(field.value)
+    before = [line.value for line in lines if line.key == b"via" and line.value]
+    return b", ".join([*before, b"1.1 " + PSEUDONYM])

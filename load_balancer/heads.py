@@ -1,67 +1,49 @@
-"""The field lines of a head, and what they say about framing. Used by both parsers; holds no state."""
+"""Field lines, and those facts about framing that requests and responses have in common. Holds no state."""
 
-from load_balancer.events import Field, Fields
+from collections.abc import Sequence
+
+from load_balancer.events import Field, Lines
 from load_balancer.grammar import CONTENT_LENGTH, FIELD_LINE, FIELD_LINES_MAX, OWS, TOKEN, MalformedError
 
-_EMPTY = Fields((), (), (), (), frozenset(), ())
 
-
-def fields_of_block(block: bytes) -> Fields | None:
-    """All field lines at once; None if any of them is wrong or there are too many: then read them line by line."""
-    if not block:
-        return _EMPTY
+def lines_of_block(block: bytes) -> Lines | None:
+    """All field lines of a block of whole lines at once; None if any of them is wrong or there are too many."""
     pairs = FIELD_LINE.findall(block)
     if len(pairs) != block.count(b"\n") or len(pairs) > FIELD_LINES_MAX:
         return None
-    return gather([(name, value.rstrip(OWS)) for name, value in pairs])
+    return tuple([Field(name.lower(), name, value.rstrip(OWS)) for name, value in pairs])
 
 
-def gather(pairs: list[tuple[bytes, bytes]]) -> Fields:
-    """Field lines, with the facts that framing needs picked out."""
-    found: dict[bytes, list[bytes]] = {key: [] for key in _FACTS}
-    fields = []
-    for name, value in pairs:
-        key = name.lower()
-        fields.append(Field(key, name, value))
-        if key in _FACTS:
-            found[key].append(value)
-    options = [part.strip(OWS).lower() for value in found[b"connection"] for part in value.split(b",")]
-    return Fields(
-        all=tuple(fields),
-        hosts=tuple(found[b"host"]),
-        lengths=tuple(found[b"content-length"]),
-        transfer_codings=tuple(found[b"transfer-encoding"]),
-        connection=frozenset(option for option in options if option),
-        expectations=tuple(found[b"expect"]),
-    )
+def values(lines: Lines, key: bytes) -> list[bytes]:
+    return [line.value for line in lines if line.key == key]
 
 
-_FACTS = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"})
-
-
-def check_connection(fields: Fields) -> None:
-    if not all(TOKEN.fullmatch(option) for option in fields.connection):
+def connection_options(given: Sequence[bytes]) -> frozenset[bytes]:
+    """What Connection names, in lower case; raises MalformedError if it is not a list of tokens."""
+    options = frozenset(part.strip(OWS).lower() for value in given for part in value.split(b","))
+    if not all(TOKEN.fullmatch(option) for option in options if option):
         raise MalformedError(400, "Connection is not a list of tokens")
+    return options
 
 
-def body_length(fields: Fields) -> int | None:
+def body_length(given: Sequence[bytes]) -> int | None:
     """What Content-Length says; None without one. Two of them are refused even where they agree (an attack of 2026)."""
-    if not fields.lengths:
+    if not given:
         return None
-    if len(fields.lengths) > 1:
+    if len(given) > 1:
         raise MalformedError(400, "more than one Content-Length")
-    if not CONTENT_LENGTH.fullmatch(fields.lengths[0]):
+    if not CONTENT_LENGTH.fullmatch(given[0]):
         raise MalformedError(400, "Content-Length is not a plain number")
-    return int(fields.lengths[0])
+    return int(given[0])
 
 
-def is_chunked(fields: Fields) -> bool:
+def is_chunked(given: Sequence[bytes]) -> bool:
     """Whether Transfer-Encoding says chunked and nothing else; raises 501 for other codings, 400 for nonsense."""
-    if not fields.transfer_codings:
+    if not given:
         return False
-    if len(fields.transfer_codings) > 1:
+    if len(given) > 1:
         raise MalformedError(400, "more than one Transfer-Encoding")
-    codings = [coding.strip(OWS).lower() for coding in fields.transfer_codings[0].split(b",")]
+    codings = [coding.strip(OWS).lower() for coding in given[0].split(b",")]
     if codings == [b"chunked"]:
         return True
     if not all(TOKEN.fullmatch(coding) for coding in codings):

@@ -7,8 +7,9 @@ import json
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from load_balancer.events import Fields
+from load_balancer.events import Request, RequestFields, Reserved
 from load_balancer.headers import NOT_DISPATCHED
+from load_balancer.requests import METHODS
 
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -50,9 +51,22 @@ class Reply(NamedTuple):
 ALIVE: Final = Reply(200, b"text/plain; charset=utf-8", b"alive\n")
 
 
-def options_reply(methods: tuple[bytes, ...]) -> Reply:
-    """The answer to ``OPTIONS *``, which asks about us, not about a resource."""
-    return Reply(204, b"", b"", b"Allow: " + b", ".join(methods) + b"\r\n")
+def own_reply(request: Request, hosts: frozenset[bytes] | None, request_id: bytes) -> Reply | None:
+    """The answer to a request that no server may see; None for all others. ``hosts``: those served, None for any."""
+
+    def refusal(status: int, detail: str, extra: bytes = b"") -> Reply:
+        reply = problem(status, detail, request_id=request_id, html=wants_html(request.fields), not_dispatched=True)
+        return reply._replace(extra=reply.extra + extra)
+
+    if hosts is not None and request.host.lower() not in hosts:
+        return refusal(421, "the host is not one of ours")
+    if request.reserved is None:
+        return None
+    if request.reserved is Reserved.HIDDEN:
+        return refusal(404, "this path is not public")
+    if request.reserved is Reserved.OURSELVES:
+        return Reply(204, b"", b"", b"Allow: " + b", ".join(METHODS) + b"\r\n")
+    return ALIVE if request.method in (b"GET", b"HEAD") else refusal(405, "only GET and HEAD", b"Allow: GET, HEAD\r\n")
 
 
 def problem(status: int, detail: str, *, request_id: bytes, html: bool, not_dispatched: bool) -> Reply:
@@ -77,7 +91,7 @@ def problem(status: int, detail: str, *, request_id: bytes, html: bool, not_disp
     return Reply(status, b"application/problem+json", json.dumps(document).encode() + b"\n", extra)
 
 
-def wants_html(fields: Fields) -> bool:
+def wants_html(fields: RequestFields) -> bool:
     """Whether the client names HTML among what it accepts: browsers do, programs do not."""
     return b"text/html" in fields.first(b"accept").lower()
 

@@ -11,11 +11,23 @@ The quick path reads a head that lies there whole with two regular expressions; 
 line by line, which finds the first offence. A test holds them against each other.
 """
 
-import re
 from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
 
 from load_balancer.chunks import ChunkedDecoder
-from load_balancer.events import END, Body, Fields, Framing, Rejected, Request, RequestEvent
+from load_balancer.events import (
+    END,
+    Body,
+    Field,
+    Framing,
+    Lines,
+    Rejected,
+    Request,
+    RequestEvent,
+    RequestFields,
+    Reserved,
+)
 from load_balancer.grammar import (
     FIELD_LINES_MAX,
     HEAD_BYTES_MAX,
@@ -26,13 +38,14 @@ from load_balancer.grammar import (
     MalformedError,
     valid_host,
 )
-from load_balancer.heads import body_length, check_connection, fields_of_block, gather, is_chunked
+from load_balancer.heads import body_length, connection_options, is_chunked, lines_of_block, values
 from load_balancer.lines import next_line, parse_field_line
-from load_balancer.targets import Target, read_target, same_authority
+from load_balancer.targets import read_target, reserved, same_authority
 
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 _KNOWN_METHODS = frozenset(METHODS)
 _METHODS_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
+_FACTS = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"})
 _METHODS_NOT_ALLOWED = frozenset({b"CONNECT", b"TRACE"})
 _LINE_TOO_LONG = MalformedError(414, "request line too long")
 _HEAD_TOO_LONG = MalformedError(431, "head too long")
@@ -47,21 +60,63 @@ class _At(Enum):
     OVER = "nothing more will come"
 
 
-class _Line:
+class _Line(NamedTuple):
     """A request line that was judged: what of it counts."""
 
-    __slots__ = ("method", "minor", "target")
+    method: bytes
+    minor: int
+    path: bytes
+    authority: bytes | None
+    reserved: Reserved | None
 
-    def __init__(self, match: re.Match[bytes]) -> None:
-        if match[3] != b"1" or match[4] not in (b"0", b"1"):
-            raise MalformedError(505, "HTTP version not supported")
-        self.method = match[1]
-        if self.method not in _KNOWN_METHODS:
-            if self.method in _METHODS_NOT_ALLOWED:
-                raise MalformedError(405, "method not allowed")
-            raise MalformedError(501, "method not known")
-        self.minor = 1 if match[4] == b"1" else 0
-        self.target = read_target(self.method, match[2])
+
+def _read_line(text: bytes) -> _Line:
+    """Judge a request line; raises MalformedError."""
+    match = REQUEST_LINE.fullmatch(text)
+    if match is None:
+        raise MalformedError(400, "not a request line")
+    method, raw, major, minor = match.groups()
+    if major != b"1" or minor not in (b"0", b"1"):
+        raise MalformedError(505, "HTTP version not supported")
+    if method not in _KNOWN_METHODS:
+        if method in _METHODS_NOT_ALLOWED:
+            raise MalformedError(405, "method not allowed")
+        raise MalformedError(501, "method not known")
+    target = read_target(method, raw)
+    return _Line(method, 1 if minor == b"1" else 0, target.path, target.authority, reserved(target.path))
+
+
+def _facts(lines: Lines) -> RequestFields:
+    """What the field lines say about host, framing and connection; raises MalformedError if that is not one thing."""
+    telling = tuple([line for line in lines if line.key in _FACTS])
+    hosts = values(telling, b"host")
+    if len(hosts) > 1:
+        raise MalformedError(400, "more than one Host")
+    if hosts and not valid_host(hosts[0]):
+        raise MalformedError(400, "Host is not a host")
+    options = connection_options(values(telling, b"connection"))
+    codings = values(telling, b"transfer-encoding")
+    lengths = values(telling, b"content-length")
+    if codings and lengths:
+        raise MalformedError(400, "both Content-Length and Transfer-Encoding")
+    expectations = values(telling, b"expect")
+    if expectations and [expectation.lower() for expectation in expectations] != [b"100-continue"]:
+        raise MalformedError(417, "expectation not known")
+    host = hosts[0] if hosts else None
+    return RequestFields(lines, host, body_length(lengths), is_chunked(codings), options, bool(expectations))
+
+
+def _fields_of_block(block: bytes) -> RequestFields | None:
+    lines = lines_of_block(block)
+    return None if lines is None else _facts(lines)
+
+
+# Browsers repeat their field lines word for word, and a shop has few addresses: what was judged once is remembered, by
+# all connections together. Pure functions of the bytes; short ones only, so that the memory stays below some 4 MB.
+_REMEMBERED_LINE_BYTES_MAX = 256
+_REMEMBERED_BLOCK_BYTES_MAX = 2_048
+_remembered_line = lru_cache(maxsize=2_048)(_read_line)
+_remembered_fields = lru_cache(maxsize=512)(_fields_of_block)
 
 
 class RequestParser:
@@ -73,11 +128,9 @@ class RequestParser:
         "_buffer",
         "_chunks",
         "_eof",
-        "_known_block",
-        "_known_fields",
         "_left",
         "_line",
-        "_pairs",
+        "_lines",
         "_position",
         "_read",
         "_skipped",
@@ -95,10 +148,7 @@ class RequestParser:
         self._read = 0
         self._skipped = 0
         self._line: _Line | None = None
-        self._pairs: list[tuple[bytes, bytes]] = []
-        # The last block of field lines and what it meant: browsers repeat theirs word for word.
-        self._known_block = b""
-        self._known_fields = gather([])
+        self._lines: list[Field] = []
 
     def feed(self, data: bytes) -> None:
         position = self._position
@@ -125,8 +175,19 @@ class RequestParser:
 
     def next_event(self) -> RequestEvent | None:
         """The next event, or None until more bytes (or the end of the input) are fed."""
+        at = self._at
         try:
-            event = self._next()
+            if at is _At.HEAD:
+                event: RequestEvent | None = self._next_head()
+            elif at is _At.LENGTH:
+                event = self._next_of_length()
+            elif at is _At.CHUNKED:
+                event = self._next_chunk()
+            elif at is _At.END:
+                self._at = _At.HEAD
+                event = END
+            else:
+                event = None
         except MalformedError as error:
             return self._reject(error.status, error.reason)
         if event is None and self._eof and self._at is not _At.OVER:
@@ -141,22 +202,11 @@ class RequestParser:
         self._position = 0
         return Rejected(status, reason)
 
-    def _next(self) -> RequestEvent | None:
-        match self._at:
-            case _At.HEAD:
-                return self._next_head()
-            case _At.LENGTH:
-                return self._next_of_length()
-            case _At.CHUNKED:
-                event, self._position = self._chunks.step(self._buffer, self._position)
-                if event is END:
-                    self._at = _At.HEAD
-                return event
-            case _At.END:
-                self._at = _At.HEAD
-                return END
-            case _At.OVER:
-                return None
+    def _next_chunk(self) -> RequestEvent | None:
+        event, self._position = self._chunks.step(self._buffer, self._position)
+        if event is END:
+            self._at = _At.HEAD
+        return event
 
     def _next_of_length(self) -> RequestEvent | None:
         if self._position == len(self._buffer):
@@ -197,22 +247,18 @@ class RequestParser:
             return True
 
     def _whole_head(self, head: bytes) -> Request | None:
+        """The quick path. None for any head that is not right (and a few that are): the slow path decides on it."""
         line_end = head.find(b"\r\n")
         if line_end > REQUEST_LINE_BYTES_MAX:
             return None
-        line = REQUEST_LINE.fullmatch(head, 0, line_end)
-        if line is None:
+        text, block = head[:line_end], head[line_end + 2 :]
+        try:
+            line = _remembered_line(text) if line_end <= _REMEMBERED_LINE_BYTES_MAX else _read_line(text)
+            short = len(block) <= _REMEMBERED_BLOCK_BYTES_MAX
+            fields = _remembered_fields(block) if short else _fields_of_block(block)
+            return None if fields is None else _judge(line, fields)
+        except MalformedError:
             return None
-        block = head[line_end + 2 :]
-        if block == self._known_block:
-            fields = self._known_fields
-        else:
-            found = fields_of_block(block)
-            if found is None:
-                return None
-            self._known_block = block
-            self._known_fields = fields = found
-        return _judge(_Line(line), fields)
 
     def _head_line_by_line(self, start: int) -> Request | None:
         if self._line is None:
@@ -227,91 +273,64 @@ class RequestParser:
                 return None
             text, self._read = found
             if self._line is None:
-                match = REQUEST_LINE.fullmatch(text)
-                if match is None:
-                    raise MalformedError(400, "not a request line")
-                self._line = _Line(match)
+                self._line = _read_line(text)
             elif text:
-                if len(self._pairs) == FIELD_LINES_MAX:
+                if len(self._lines) == FIELD_LINES_MAX:
                     raise _TOO_MANY_LINES
-                self._pairs.append(parse_field_line(text))
+                self._lines.append(parse_field_line(text))
             else:
                 self._position = self._read
-                return self._begin(_judge(self._line, gather(self._pairs)))
+                return self._begin(_judge(self._line, _facts(tuple(self._lines))))
 
     def _begin(self, request: Request) -> Request:
         """Make ready for the body of this request."""
         self._line = None
-        self._pairs = []
         self._skipped = 0
-        match request.framing:
-            case Framing.CHUNKED:
-                self._chunks = ChunkedDecoder(self._body_bytes_max)
-                self._at = _At.CHUNKED
-            case Framing.LENGTH if request.length:
-                if request.length > self._body_bytes_max:
-                    raise MalformedError(413, "body too large")
-                self._left = request.length
-                self._at = _At.LENGTH
-            case _:
-                self._at = _At.END
+        if self._lines:
+            self._lines = []
+        if request.complete:
+            return request
+        if request.framing is Framing.CHUNKED:
+            self._chunks = ChunkedDecoder(self._body_bytes_max)
+            self._at = _At.CHUNKED
+            return request
+        if request.length > self._body_bytes_max:
+            raise MalformedError(413, "body too large")
+        self._left = request.length
+        self._at = _At.LENGTH
         return request
 
 
-def _judge(line: _Line, fields: Fields) -> Request:
+def _judge(line: _Line, fields: RequestFields) -> Request:
     """What a request line and field lines mean together; raises MalformedError if that is not one single thing."""
-    host = _host(line, fields)
-    check_connection(fields)
-    framing, length = _framing(line, fields)
-    options = fields.connection
-    keep_alive = b"close" not in options and (line.minor == 1 or b"keep-alive" in options)
+    method, minor, path, authority, is_reserved = line
+    host = fields.host
+    if host is None:
+        if minor:
+            raise MalformedError(400, "no Host")
+        host = authority or b""
+    elif authority is not None and not same_authority(authority, host):
+        raise MalformedError(400, "the target names another host than Host")
+    length = fields.length or 0
+    if fields.chunked and not minor:
+        raise MalformedError(400, "Transfer-Encoding in an HTTP/1.0 request")
+    if method in _METHODS_WITH_BODY:
+        framing = Framing.CHUNKED if fields.chunked else Framing.LENGTH
+    elif fields.chunked or length:
+        raise MalformedError(400, "a body where the method has none")
+    else:
+        framing = Framing.NONE
+    options = fields.options
     return Request(
-        method=line.method,
-        target=line.target.path,
+        method=method,
+        target=path,
         host=host,
-        minor=line.minor,
+        minor=minor,
         fields=fields,
         framing=framing,
         length=length,
-        keep_alive=keep_alive,
-        expects_continue=bool(fields.expectations) and _expects_continue(line, fields, framing),
+        keep_alive=b"close" not in options and (minor == 1 or b"keep-alive" in options),
+        expects_continue=fields.expects_continue and minor == 1 and framing is not Framing.NONE,
+        complete=not length and not fields.chunked,
+        reserved=is_reserved,
     )
-
-
-def _host(line: _Line, fields: Fields) -> bytes:
-    if len(fields.hosts) > 1:
-        raise MalformedError(400, "more than one Host")
-    if not fields.hosts:
-        if line.minor == 1:
-            raise MalformedError(400, "no Host")
-        return line.target.authority or b""
-    host = fields.hosts[0]
-    if not valid_host(host):
-        raise MalformedError(400, "Host is not a host")
-    target: Target = line.target
-    if target.authority is not None and not same_authority(target.authority, host):
-        raise MalformedError(400, "the target names another host than Host")
-    return host
-
-
-def _framing(line: _Line, fields: Fields) -> tuple[Framing, int]:
-    if not fields.transfer_codings and not fields.lengths:
-        return (Framing.LENGTH, 0) if line.method in _METHODS_WITH_BODY else (Framing.NONE, 0)
-    if fields.transfer_codings:
-        if fields.lengths:
-            raise MalformedError(400, "both Content-Length and Transfer-Encoding")
-        if line.minor == 0:
-            raise MalformedError(400, "Transfer-Encoding in an HTTP/1.0 request")
-    chunked = is_chunked(fields)
-    length = body_length(fields) or 0
-    if line.method not in _METHODS_WITH_BODY:
-        if chunked or length:
-            raise MalformedError(400, "a body where the method has none")
-        return Framing.NONE, 0
-    return (Framing.CHUNKED, 0) if chunked else (Framing.LENGTH, length)
-
-
-def _expects_continue(line: _Line, fields: Fields, framing: Framing) -> bool:
-    if len(fields.expectations) > 1 or fields.expectations[0].lower() != b"100-continue":
-        raise MalformedError(417, "expectation not known")
-    return line.minor == 1 and framing is not Framing.NONE

@@ -9,9 +9,9 @@ A4  Bytes behind a complete answer belong to nobody: ``surplus`` says so, and th
 from enum import Enum
 
 from load_balancer.chunks import ChunkedDecoder
-from load_balancer.events import END, Body, Broken, Fields, Framing, Response, ResponseEvent
+from load_balancer.events import END, Body, Broken, Framing, Lines, Response, ResponseEvent, ResponseFields
 from load_balancer.grammar import HEAD_BYTES_MAX, STATUS_LINE, MalformedError
-from load_balancer.heads import body_length, check_connection, fields_of_block, gather, is_chunked
+from load_balancer.heads import body_length, connection_options, is_chunked, lines_of_block, values
 from load_balancer.lines import next_line
 
 INFORMATIONAL_MAX = 10  # more interim answers than that are an attack or a loop (as nginx and HAProxy limit them)
@@ -42,7 +42,7 @@ class ResponseParser:
         self._informational = 0
         self._chunks = ChunkedDecoder(None)
         self._known_block = b""
-        self._known_fields = gather([])
+        self._known_fields = ResponseFields((), None, False, frozenset())
 
     def expect(self, *, for_head: bool) -> None:
         """The next bytes answer a request; ``for_head``: its method was HEAD, so there is no body."""
@@ -112,10 +112,11 @@ class ResponseParser:
         if status_line is None:
             raise MalformedError(502, "not a status line")
         if block != self._known_block:
-            fields = fields_of_block(block)
-            if fields is None:
+            lines = lines_of_block(block)
+            if lines is None:
                 raise MalformedError(502, "a field line is malformed, or there are too many")
-            self._known_block, self._known_fields = block, fields
+            self._known_fields = _facts(lines)
+            self._known_block = block
         minor = 1 if status_line[1] == b"1" else 0
         response = _judge(
             minor, int(status_line[2]), status_line[3] or b"", self._known_fields, for_head=self._for_head
@@ -181,20 +182,27 @@ class ResponseParser:
             self._buffer = buffer[position:]
 
 
-def _judge(minor: int, status: int, reason: bytes, fields: Fields, *, for_head: bool) -> Response:
-    check_connection(fields)
-    length = body_length(fields)
-    if fields.transfer_codings:
-        if fields.lengths:
-            raise MalformedError(502, "both Content-Length and Transfer-Encoding")
-        if minor == 0:
-            raise MalformedError(502, "Transfer-Encoding in an HTTP/1.0 response")
-    chunked = is_chunked(fields)
+_FACTS = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+
+
+def _facts(lines: Lines) -> ResponseFields:
+    """What the field lines say about framing; raises MalformedError if that is not one single thing."""
+    telling = tuple([line for line in lines if line.key in _FACTS])
+    length = body_length(values(telling, b"content-length"))
+    chunked = is_chunked(values(telling, b"transfer-encoding"))
+    if chunked and length is not None:
+        raise MalformedError(502, "both Content-Length and Transfer-Encoding")
+    return ResponseFields(lines, length, chunked, connection_options(values(telling, b"connection")))
+
+
+def _judge(minor: int, status: int, reason: bytes, fields: ResponseFields, *, for_head: bool) -> Response:
+    if fields.chunked and minor == 0:
+        raise MalformedError(502, "Transfer-Encoding in an HTTP/1.0 response")
     if for_head or status < 200 or status in _BODILESS:
         framing = Framing.NONE
-    elif chunked:
+    elif fields.chunked:
         framing = Framing.CHUNKED
     else:
-        framing = Framing.CLOSE if length is None else Framing.LENGTH
-    reusable = minor == 1 and framing is not Framing.CLOSE and b"close" not in fields.connection
-    return Response(status, reason, minor, fields, framing, length or 0, reusable)
+        framing = Framing.CLOSE if fields.length is None else Framing.LENGTH
+    reusable = minor == 1 and framing is not Framing.CLOSE and b"close" not in fields.options
+    return Response(status, reason, minor, fields, framing, fields.length or 0, reusable)

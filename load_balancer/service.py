@@ -73,9 +73,9 @@ def run(options: Options) -> int:
 async def serving(options: Options) -> AsyncIterator[Service]:
     """A balancer that listens, checks and sweeps; everything it started ends with the block."""
     loop = asyncio.get_running_loop()
-    balancer = Balancer(options)
+    balancer = Balancer(options, loop)
     async with contextlib.AsyncExitStack() as stack:
-        listener = await _listen(stack, options.listen, lambda: Client(balancer, loop))
+        listener = await _listen(stack, options.listen, lambda: Client(balancer))
         if options.admin is not None:
             await _listen(stack, options.admin, lambda: AdminConnection(balancer))
         tasks = [loop.create_task(watch(balancer, backend)) for backend in balancer.backends.values()]

@@ -9,6 +9,7 @@ import unicodedata
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
+from load_balancer.events import Reserved
 from load_balancer.grammar import MalformedError, valid_host
 
 _ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]*)(/[^?]*)?(\?.*)?")
@@ -48,8 +49,13 @@ def same_authority(one: bytes, other: bytes) -> bool:
     return one.lower().removesuffix(b":80") == other.lower().removesuffix(b":80")
 
 
-def is_health(target: bytes) -> bool:
-    return target == b"/healthz" or target.startswith(b"/healthz?")
+def reserved(target: bytes) -> Reserved | None:
+    """Why no server may be asked for this target; None if one may."""
+    if target == b"*":
+        return Reserved.OURSELVES
+    if target == b"/healthz" or target.startswith(b"/healthz?"):
+        return Reserved.HEALTH
+    return Reserved.HIDDEN if is_hidden(target) else None
 
 
 def is_hidden(target: bytes) -> bool:

@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
-from load_balancer.events import Broken, Fields, ResponseEvent
-from load_balancer.headers import response_fields
+from load_balancer.events import Broken, ResponseEvent, ResponseFields
+from load_balancer.headers import PassedOn, response_fields
 from load_balancer.responses import ResponseParser
 
 IDLE_PER_SERVER_MAX: Final = 128  # nginx calls it `keepalive`; more than a busy classroom has requests in flight
@@ -40,9 +40,9 @@ class Upstream(asyncio.Protocol):
     """One connection to a server. ``heard``: whether a byte came since the request was sent."""
 
     __slots__ = (
-        "_common",
         "_fields",
         "_parser",
+        "_passed_on",
         "_paused",
         "_receiver",
         "_transport",
@@ -60,8 +60,8 @@ class Upstream(asyncio.Protocol):
         self._parser = ResponseParser()
         self._receiver: Receiver | None = None
         self._transport: asyncio.Transport
-        self._fields: Fields | None = None
-        self._common = b""
+        self._fields: ResponseFields | None = None
+        self._passed_on = PassedOn(b"", dated=False)
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -88,12 +88,12 @@ class Upstream(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
 
-    def common_fields(self, fields: Fields, server_name: bytes) -> bytes:
+    def passed_on(self, fields: ResponseFields, server_name: bytes) -> PassedOn:
         """The lines to pass on; servers repeat theirs, so the last ones are kept."""
         if fields is not self._fields:
             self._fields = fields
-            self._common = response_fields(fields, server_name)
-        return self._common
+            self._passed_on = response_fields(fields, server_name)
+        return self._passed_on
 
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
