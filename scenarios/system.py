@@ -8,7 +8,6 @@ D2  The terminal's Ctrl-C reaches the driver alone, which then stops the system 
 import ctypes
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -16,22 +15,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scenarios.port_stretch import NoPorts, PortStretch
 from settings import Runtime, SettingsError
-from settings.addresses import HIGHEST_OFFSET, HOST, Addresses
+from settings.addresses import Addresses
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS_MAX = 180.0  # a first start makes the cluster; slow disks were seen to take over a minute
 STOP_SECONDS_MAX = 60.0
 ASK_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.1
-# Where a run looks for a free stretch of ports: below the kernel's range for outgoing connections (32768…).
-PORT_BASES = range(10_000, 32_000 - HIGHEST_OFFSET, HIGHEST_OFFSET + 26)
 PR_SET_PDEATHSIG = 1
 
 
@@ -75,7 +73,11 @@ class System:
             self.state = start.state.resolve()
             if self.state.exists() and (not self.state.is_dir() or any(self.state.iterdir())):
                 raise SystemFailed(f"--state {start.state}: a run needs a folder that is empty or absent", 64)
-        self.addresses = Addresses(start.port_base if start.port_base is not None else free_port_base())
+        try:
+            self._ports = PortStretch(start.port_base)
+        except NoPorts as error:
+            raise SystemFailed(str(error)) from error
+        self.addresses = Addresses(self._ports.base)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "System":
@@ -85,6 +87,7 @@ class System:
         self.stop()
         self._keep_logs()
         self._remove()
+        self._ports.release()
 
     # -- start and stop -----------------------------------------------------------------------------------------
 
@@ -204,41 +207,6 @@ class System:
         if not answer.get("ok", True):
             raise ControlRefused(str(answer.get("error")))
         return answer
-
-
-def free_port_base() -> int:
-    """The base of a stretch of ports of which none is in use; two runs at once begin to look at different places."""
-    bases = list(PORT_BASES)
-    random.SystemRandom().shuffle(bases)
-    for base in bases:
-        if all(_is_free(port) for port in _ports_of(base)):
-            return base
-    raise SystemFailed("no free stretch of ports; name one with --port-base")
-
-
-def _ports_of(base: int) -> Sequence[int]:
-    """One port of each kind; a process that holds none of them seldom holds another of the stretch."""
-    at = Addresses(base)
-    single = [at.shop, at.load_balancer_admin, at.observatory, at.postgres, at.traffic, at.rabbitmq, at.epmd]
-    return [
-        *single,
-        at.erlang_distribution,
-        at.web(1),
-        at.web(2),
-        at.web(3),
-        at.manufacturer_process(1),
-        at.distributor(1),
-    ]
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None

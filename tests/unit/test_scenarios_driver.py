@@ -1,16 +1,20 @@
 """The driver's parts without a system: kill schedules, run folders, what goes into run.json, expectations."""
 
+import os
+import signal
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scenarios import run
+from scenarios import port_stretch, run
 from scenarios.experiments import EXPERIMENTS
 from scenarios.experiments.kill_anything import Killer, schedule
+from scenarios.port_stretch import NoPorts, PortStretch
 from scenarios.run import RunFailed, prepare_folder, without_secrets
 from scenarios.simulate import Options, OrdersForm, months, orders
-from scenarios.system import ControlRefused, free_port_base
+from scenarios.system import ControlRefused
 from scenarios.teller import Teller
 from settings import Settings
 
@@ -139,15 +143,33 @@ def test_every_experiment_expects_something_for_every_strategy() -> None:
     assert EXPERIMENTS["last_unit"].expected("naive") == "invalid"
 
 
-def test_free_ports_are_found_below_the_kernels_own_range() -> None:
-    assert 10_000 <= free_port_base() < 32_000
+def test_two_runs_never_choose_the_same_ports_and_leave_them_when_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B1: with room for two runs, the third finds none until one ends."""
+    monkeypatch.setattr(port_stretch, "BASES", range(27_000, 28_400, 700))
+    first, second = PortStretch(None), PortStretch(None)
+    assert {first.base, second.base} == {27_000, 27_700}
+    with pytest.raises(NoPorts):
+        PortStretch(None)
+    first.release()
+    third = PortStretch(None)
+    assert third.base == first.base
+    for stretch in (second, third):
+        stretch.release()
+
+
+def test_a_stretch_in_use_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B2."""
+    monkeypatch.setattr(port_stretch, "BASES", range(27_000, 28_400, 700))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 27_700 + 432))
+        stretch = PortStretch(None)
+        assert stretch.base == 27_000
+        stretch.release()
+    assert PortStretch(9_000).base == 9_000
 
 
 def test_a_second_signal_waits_while_something_must_come_to_its_end() -> None:
     """G2."""
-    import os
-    import signal
-
     with pytest.raises(KeyboardInterrupt), run.interruptible():
         with run.uninterrupted():
             os.kill(os.getpid(), signal.SIGTERM)
