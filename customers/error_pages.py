@@ -46,7 +46,7 @@ def problem(rule: Rule, detail: str, members: dict[str, Any]) -> Response:
 
 def _render_http(error: HTTPException) -> Response:
     """What Flask itself refuses: no such path, method not allowed, body too large, form unreadable."""
-    rule = Rule(error.code or 400, error.name.lower().replace(" ", "-"), error.name)
+    rule = Rule(error.code or 400, error.name.lower().replace(" ", "-"), error.name.capitalize())
     detail = error.description or error.name
     if error.code == 404:
         detail = "There is nothing at this address."
