@@ -106,6 +106,9 @@ def ask(state: Path, request: dict[str, Any]) -> dict[str, Any]:
         except PermissionError as error:
             msg = f"only the owner of {state} may control it"
             raise RefusedError(msg) from error
+        except TimeoutError as error:
+            msg = f"the system that runs with {state} did not answer within {ANSWER_SECONDS_MAX:g} s"
+            raise RefusedError(msg) from error
         except (FileNotFoundError, ConnectionError, NotADirectoryError) as error:
             msg = f"nothing runs with the state folder {state}"
             raise NotRunningError(msg) from error

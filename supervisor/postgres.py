@@ -273,5 +273,6 @@ def _is_postgres_in(process: psutil.Process, data: Path) -> bool:
 def _signal(process: psutil.Process, sent: signal.Signals) -> None:
     try:
         process.send_signal(sent)
+        process.send_signal(signal.SIGCONT)  # one that was paused hears nothing else
     except psutil.NoSuchProcess:
         return

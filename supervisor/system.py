@@ -10,6 +10,7 @@ from pathlib import Path
 
 from settings import Runtime
 from settings.addresses import HOST
+from supervisor.leftovers import TAG
 from supervisor.postgres import Cluster
 from supervisor.probes import amqp_ready, http_ready, postgres_ready
 from supervisor.rabbitmq import Node
@@ -73,6 +74,8 @@ def _postgres(runtime: Runtime, cluster: Cluster) -> Spec:
         kill_signal=signal.SIGQUIT,  # "immediate": recovers at the next start, but removes its shared memory
         death_signal=signal.SIGINT,
         account=cluster.account,
+        # Not marked as one of ours: what a killed supervisor leaves of it is ended by ``end_leftovers``, its own way.
+        environment={TAG: ""},
         folder=Path("/"),  # its account may not be allowed in ours
         before_start=initialise,
     )
