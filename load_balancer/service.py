@@ -35,10 +35,11 @@ _DESCRIPTORS_SPARE: Final = 64
 
 @dataclass(frozen=True)
 class Service:
-    """What runs: the shared state, and the listener that clients reach."""
+    """What runs: the shared state, the listener that clients reach, the tasks that never end by themselves."""
 
     balancer: Balancer
     listener: asyncio.Server
+    background: tuple[asyncio.Task[None], ...]
 
     async def drain(self, seconds: float) -> None:
         """V2."""
@@ -81,7 +82,7 @@ async def serving(options: Options) -> AsyncIterator[Service]:
         tasks = [loop.create_task(watch(balancer, backend)) for backend in balancer.backends.values()]
         tasks.append(loop.create_task(_sweep(balancer)))
         stack.push_async_callback(_cancel, tasks)
-        yield Service(balancer, listener)
+        yield Service(balancer, listener, tuple(tasks))
         for backend in balancer.backends.values():
             backend.pool.drop_all()
 
@@ -98,10 +99,18 @@ async def _serve(options: Options) -> int:
         if options.admin is not None:
             log.info("admin pages on http://%s", options.admin)
         gc.freeze()  # what lives now lives on: the collector need not look at it again
-        await stop.wait()
+        await _until_stopped(stop, service)
         await service.drain(options.timeouts.drain_seconds)
     log.info("stopped")
     return EXIT_FINE
+
+
+async def _until_stopped(stop: asyncio.Event, service: Service) -> None:
+    """Wait for the signal. A background task that fails ends the process: half a balancer would look like a whole one."""
+    stopped = asyncio.ensure_future(stop.wait())
+    done, _ = await asyncio.wait([stopped, *service.background], return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
 
 
 def _on_signal(stop: asyncio.Event) -> None:

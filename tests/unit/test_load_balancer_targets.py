@@ -52,7 +52,8 @@ def test_addresses_are_read(text: str, address: Address) -> None:
     "text",
     [
         "", "8000", ":8000", "host", "host:", "host:0", "host:65536", "host:\uff18\uff10", "host:+80", "host:8_0", "::1:80",
-        "[::1]", "[::1]:", "[127.0.0.1]:80", "[::g]:80", "1.2.3:80", "256.0.0.1:80", "a b:80", "a/b:80", "-a:80", "http://a:80",
+        "[::1]", "[::1]:", "[127.0.0.1]:80", "[::g]:80", "1.2.3:80", "256.0.0.1:80", "a b:80", "a/b:80", "-a:80",
+        "a" * 64 + ":80", "http://a:80",
     ],
 )  # fmt: skip
 def test_bad_addresses_are_named(text: str) -> None:

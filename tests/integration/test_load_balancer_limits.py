@@ -1,0 +1,226 @@
+"""Deadlines, limits, back-pressure, what no server is asked, and the end. Real sockets, scripted servers."""
+
+import threading
+from collections import Counter
+
+import pytest
+
+from load_balancer import frontend
+from load_balancer.options import Check, Timeouts
+from load_balancer.servers import Rules
+from tests.load_balancer_world import Answer, Incomplete, RawClient, Silence, ok, world
+
+GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
+POST = b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello"
+PATIENT_CHECK = Check(path="/readyz", inter_seconds=60.0, timeout_seconds=0.3)
+
+
+def test_a_server_that_does_not_answer_gives_504_and_a_post_is_not_repeated() -> None:
+    """U17."""
+    quick = Timeouts(server_seconds=0.3, client_seconds=2.0)
+    with world(2, timeouts=quick) as running:
+        for server in running.servers:
+            server.script = lambda _: [Silence()]
+        assert running.ask(POST).status == 504
+        assert len(running.requests) == 1
+        assert running.ask(GET).status == 504
+        assert len(running.requests) == 2
+
+
+def test_a_server_that_stops_answering_checks_is_ejected_and_its_gets_go_elsewhere() -> None:
+    """L3: long before the server's own time is over; a POST waits, for it may have been done."""
+    check = Check(path="/readyz", inter_seconds=0.1, timeout_seconds=0.1, rules=Rules(2, 1))
+    with world(2, check=check, timeouts=Timeouts(server_seconds=30.0)) as running, running.connect() as poster:
+        silent = running.servers[0]
+        silent.script = lambda _: [Silence()]
+        silent.check_status = None
+        answers: list[Answer] = [running.ask(GET)]
+        assert answers[0].status == 200
+        assert len(silent.requests) == 1
+        running.until(lambda: running.balancer.backends["s1"].health.word == "DOWN", "the silent server is DOWN")
+        silent.check_status = 200
+        running.until(lambda: running.balancer.ready_servers == 2, "it is back")
+        silent.script = lambda _: ok(b"late")
+        poster.send(POST)
+        assert poster.answer().status == 200
+
+
+def test_a_server_that_says_it_is_not_ready_gets_nothing_until_it_says_otherwise() -> None:
+    with world(2) as running:
+        running.servers[0].check_status = 503
+        running.until(lambda: running.balancer.backends["s1"].health.word == "NOLB", "s1 asked for no requests")
+        for _ in range(4):
+            assert running.ask(GET).status == 200
+        assert len(running.servers[0].requests) == 0
+        running.servers[0].check_status = 200
+        running.until(lambda: running.balancer.ready_servers == 2, "s1 is back")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [(b"", 0), (b"GET /a HT", 408), (POST[:-2], 408)],
+    ids=["nothing", "part of a head", "part of a body"],
+)
+def test_who_sends_too_slowly_is_told_and_holds_no_server(sent: bytes, status: int) -> None:
+    """T01, T02, T03."""
+    with world(1, timeouts=Timeouts(client_seconds=0.3)) as running, running.connect() as client:
+        client.send(sent)
+        if status:
+            assert client.answer().status == status
+        assert client.closed()
+        assert running.requests == []
+
+
+def test_an_idle_connection_ends_without_a_word() -> None:
+    """T06."""
+    with world(1, timeouts=Timeouts(keep_alive_seconds=0.2)) as running, running.connect() as client:
+        client.send(GET)
+        client.answer()
+        assert client.closed()
+
+
+def test_dripping_a_head_does_not_extend_its_deadline() -> None:
+    """T02: the deadline is for the head as a whole."""
+    with world(1, timeouts=Timeouts(client_seconds=0.4)) as running, running.connect() as client:
+        stop = threading.Event()
+
+        def drip() -> None:
+            client.send(b"GET / HTTP/1.1\r\n")
+            while not stop.wait(0.05):
+                client.send(b"A: b\r\n")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        assert client.answer().status == 408
+        stop.set()
+        dripping.join()
+
+
+def test_a_client_that_does_not_read_stops_the_server_and_is_cut_off() -> None:
+    """T04, X4: what waits for it in memory is bounded."""
+    size = 50_000_000
+    with world(1, timeouts=Timeouts(client_seconds=0.5)) as running, running.connect() as client:
+        running.servers[0].script = lambda _: ok(b"a" * size)
+        client.send(GET)
+        running.until(lambda: running.servers[0].requests, "the server answers")
+        running.until(lambda: not running.balancer.clients, "the client was cut off")
+        with pytest.raises((Incomplete, ConnectionResetError)):
+            client.answer()
+
+
+def test_a_slow_reader_gets_everything() -> None:
+    size = 3_000_000
+    with world(1) as running, running.connect() as client:
+        running.servers[0].script = lambda _: ok(b"a" * size)
+        client.send(GET)
+        assert len(client.answer().body) == size
+
+
+def test_connections_beyond_the_limit_are_refused_at_once_and_the_others_go_on() -> None:
+    """T05."""
+    with world(1, connections_max=3) as running:
+        clients = [running.connect() for _ in range(3)]
+        for client in clients:
+            client.send(GET)
+            assert client.answer().status == 200
+        with running.connect() as refused:
+            answer = refused.answer()
+            assert answer.status == 503
+            assert answer.field("X-Not-Dispatched") == "1"
+        clients[0].send(GET)
+        assert clients[0].answer().status == 200
+        for client in clients:
+            client.socket.close()
+
+
+def test_a_burst_of_connections_is_served() -> None:
+    """T14."""
+    with world(3) as running:
+        clients = [running.connect() for _ in range(500)]
+        for client in clients:
+            client.send(GET)
+        assert Counter(client.answer().status for client in clients) == {200: 500}
+        for client in clients:
+            client.socket.close()
+
+
+# What never goes to a server, and the end.
+
+
+@pytest.mark.parametrize(
+    "path", [b"/metrics", b"/%6Detrics", b"//readyz", b"/x/../internal/months/close", b"/Internal/x"]
+)
+def test_hidden_paths_reach_no_server(path: bytes) -> None:
+    with world(1) as running, running.connect() as client:
+        for target in (path, b"http://shop" + path):
+            client.send(b"GET %b HTTP/1.1\r\nHost: shop\r\n\r\n" % target)
+            assert client.answer().status == 404
+        client.send(GET)
+        assert client.answer().status == 200
+        client.send(b"POST %b HTTP/1.1\r\nHost: shop\r\nContent-Length: 2\r\n\r\n{}" % path)
+        assert client.answer().status == 404
+        assert len(running.requests) == 1
+
+
+def test_healthz_is_answered_here_even_without_a_server() -> None:
+    with world(1, check=PATIENT_CHECK) as running:
+        running.loop.call(running.servers[0].vanish)
+        answer = running.ask(b"GET /healthz HTTP/1.1\r\nHost: shop\r\n\r\n")
+        assert (answer.status, answer.body) == (200, b"alive\n")
+
+
+def test_only_the_hosts_of_the_list_are_served() -> None:
+    """H06."""
+    with world(1, hosts=frozenset({b"shop"})) as running:
+        assert running.ask(GET.replace(b"shop", b"SHOP")).status == 200
+        assert running.ask(GET.replace(b"shop", b"evil")).status == 421
+
+
+def test_drain_answers_what_is_under_way_and_ends_what_is_idle() -> None:
+    with world(1) as running, running.connect() as idle, running.connect() as busy:
+        server = running.servers[0]
+        idle.send(GET)
+        idle.answer()
+        server.script = lambda _: [Silence()]
+        busy.send(POST)
+        running.until(lambda: len(server.requests) == 2, "a request is under way")
+        draining = threading.Thread(target=lambda: running.loop.run(running.service.drain(5.0)))
+        draining.start()
+        assert idle.closed()
+        with pytest.raises(ConnectionRefusedError):
+            RawClient(running.port)
+        server.say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone", running)
+        answer = busy.answer()
+        assert answer.body == b"done"
+        assert answer.field("Connection") == "close"
+        busy.socket.close()
+        draining.join(5.0)
+        assert not draining.is_alive()
+
+
+def test_a_connection_ends_after_its_last_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T13: the client is told so with the last answer."""
+    monkeypatch.setattr(frontend, "REQUESTS_MAX", 3)
+    with world(1) as running, running.connect() as client:
+        said = []
+        for _ in range(3):
+            client.send(GET)
+            said.append(client.answer().field("Connection"))
+        assert said == [None, None, "close"]
+        assert client.closed()
+
+
+def test_bodies_that_together_take_too_much_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F2: one large body does not stop small requests of others."""
+    monkeypatch.setattr("load_balancer.bodies.BODY_BUFFERS_BYTES_MAX", 100_000)
+    with world(1) as running, running.connect() as first, running.connect() as second:
+        head = b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 90000\r\n\r\n"
+        first.send(head + b"a" * 80_000)
+        running.until(lambda: running.balancer.body_memory.bytes == 80_000, "the first body is being collected")
+        second.send(head + b"a" * 30_000)
+        answer = second.answer()
+        assert (answer.status, answer.field("X-Not-Dispatched")) == (503, "1")
+        assert running.ask(GET).status == 200
+        first.send(b"a" * 10_000)
+        assert first.answer().status == 200
+        running.until(lambda: running.balancer.body_memory.bytes == 0, "no body is counted any more")
