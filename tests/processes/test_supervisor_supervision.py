@@ -39,7 +39,7 @@ class World:
         assert pid is not None
         return pid
 
-    async def until(self, condition: Callable[[], object], what: str) -> None:
+    async def wait_until(self, condition: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + 10
         while not condition():
             assert time.monotonic() < deadline, what
@@ -83,7 +83,7 @@ def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
     async def body() -> None:
         child, first = world.supervisor.children["one"], world.pid("one")
         world.supervisor.fault("kill", ["one"])
-        await world.until(lambda: child.pid != first and child.state is State.READY, "restarted")
+        await world.wait_until(lambda: child.pid != first and child.state is State.READY, "restarted")
         assert child.restarts == 1
         assert ("one", State.BACKOFF) in world.changes
 
@@ -148,7 +148,7 @@ def test_a_paused_process_can_be_stopped_in_order(tmp_path: Path) -> None:
     async def body() -> None:
         world.supervisor.fault("pause", ["one"])
         stopped = psutil.Process(world.pid("one"))
-        await world.until(lambda: stopped.status() == psutil.STATUS_STOPPED, "stopped by the fault")
+        await world.wait_until(lambda: stopped.status() == psutil.STATUS_STOPPED, "stopped by the fault")
         assert world.supervisor.rows()[0]["fault"] == "paused"
 
     running(world, body)
@@ -161,9 +161,9 @@ def test_pause_and_resume_reach_the_descendants(tmp_path: Path) -> None:
     async def body() -> None:
         (grandchild,) = psutil.Process(world.pid("one")).children()
         world.supervisor.fault("pause", ["one"])
-        await world.until(lambda: grandchild.status() == psutil.STATUS_STOPPED, "the grandchild is stopped")
+        await world.wait_until(lambda: grandchild.status() == psutil.STATUS_STOPPED, "the grandchild is stopped")
         world.supervisor.fault("resume", ["one"])
-        await world.until(lambda: grandchild.status() == psutil.STATUS_SLEEPING, "the grandchild goes on")
+        await world.wait_until(lambda: grandchild.status() == psutil.STATUS_SLEEPING, "the grandchild goes on")
 
     running(world, body)
 
@@ -174,7 +174,7 @@ def test_what_a_killed_process_leaves_of_its_group_ends_too(tmp_path: Path) -> N
     async def body() -> None:
         (grandchild,) = psutil.Process(world.pid("one")).children()
         os.kill(world.pid("one"), signal.SIGKILL)
-        await world.until(lambda: not grandchild.is_running(), "the grandchild is gone")
+        await world.wait_until(lambda: not grandchild.is_running(), "the grandchild is gone")
 
     running(world, body)
 
@@ -185,11 +185,11 @@ def test_a_slow_process_stutters_until_it_is_resumed(tmp_path: Path) -> None:
     async def body() -> None:
         process = psutil.Process(world.pid("one"))
         world.supervisor.fault("slow", ["one"])
-        await world.until(lambda: process.status() == psutil.STATUS_STOPPED, "it stands")
-        await world.until(lambda: process.status() == psutil.STATUS_SLEEPING, "it goes on")
-        await world.until(lambda: process.status() == psutil.STATUS_STOPPED, "it stands again")
+        await world.wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "it stands")
+        await world.wait_until(lambda: process.status() == psutil.STATUS_SLEEPING, "it goes on")
+        await world.wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "it stands again")
         world.supervisor.fault("resume", ["one"])
-        await world.until(lambda: process.status() == psutil.STATUS_SLEEPING, "it goes on")
+        await world.wait_until(lambda: process.status() == psutil.STATUS_SLEEPING, "it goes on")
         assert world.supervisor.rows()[0]["fault"] is None
 
     running(world, body)
@@ -201,7 +201,7 @@ def test_a_graceful_restart_drains_and_counts_as_no_death(tmp_path: Path) -> Non
     async def body() -> None:
         child, first = world.supervisor.children["one"], world.pid("one")
         world.supervisor.fault("restart", ["one"])
-        await world.until(lambda: child.pid != first and child.state is State.READY, "restarted")
+        await world.wait_until(lambda: child.pid != first and child.state is State.READY, "restarted")
         assert child.restarts == 0
         assert "draining" in (tmp_path / "one.log").read_text()
 
@@ -214,7 +214,7 @@ def test_a_stop_during_the_start_is_not_lost(tmp_path: Path) -> None:
 
     async def body() -> None:
         start = asyncio.create_task(world.supervisor.start())
-        await world.until(lambda: ("slow", State.STARTING) in world.changes, "it starts")
+        await world.wait_until(lambda: ("slow", State.STARTING) in world.changes, "it starts")
         world.supervisor.request_stop()
         assert await start is False
         await world.supervisor.stop()
