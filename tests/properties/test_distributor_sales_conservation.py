@@ -181,3 +181,4 @@ def test_units_and_money_are_conserved(engine: Engine, name: str) -> None:
             max_examples=8, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+    assert not discrepancies(engine)
