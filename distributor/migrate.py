@@ -7,6 +7,7 @@ M3  A schema that is newer than the code is refused and left as it is.
 Called by every distributor at its start; web instances only ask ``is_current``.
 """
 
+import logging
 import re
 from pathlib import Path
 
@@ -89,6 +90,7 @@ def _run_steps(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config
 
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # it announces each of its own parts
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection

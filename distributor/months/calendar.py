@@ -42,9 +42,8 @@ class Calendar:
         if length == self.length:
             return self
         months, passed = divmod(now - self.epoch, self.length)
-        return Calendar(
-            now - (passed * (length // _MICROSECOND)) // (self.length // _MICROSECOND) - months * length, length
-        )
+        passed_microseconds = (passed // _MICROSECOND) * (length // _MICROSECOND) // (self.length // _MICROSECOND)
+        return Calendar(now - timedelta(microseconds=passed_microseconds) - months * length, length)
 
 
 _MICROSECOND = timedelta(microseconds=1)

@@ -79,10 +79,18 @@ class Begin:
     number: int
     ends_at: datetime
 
+    def __str__(self) -> str:
+        return f"month {self.number} begins; its time is over at {self.ends_at:%H:%M:%S}"
+
 
 @dataclass(frozen=True)
 class Open:
+    """Let customers buy."""
+
     number: int
+
+    def __str__(self) -> str:
+        return f"month {self.number} is open"
 
 
 @dataclass(frozen=True)
@@ -92,12 +100,18 @@ class Close:
     number: int
     reason: Reason
 
+    def __str__(self) -> str:
+        return f"month {self.number} is closing: {self.reason.value}"
+
 
 @dataclass(frozen=True)
 class Settle:
     """Tell the manufacturers the totals of the month, and end it."""
 
     number: int
+
+    def __str__(self) -> str:
+        return f"month {self.number} is closed, its totals are in the outbox"
 
 
 Step = Wait | Begin | Open | Close | Settle

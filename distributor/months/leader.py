@@ -146,11 +146,11 @@ class Leader:
         try:
             done = self._do(leadership, step)
         except Busy as error:  # a purchase holds the gate for longer than a lock may be waited for
-            logger.warning("%s has to wait: %s", step, error)
+            logger.warning("not yet: %s (%s)", step, error)
             return False
         if done is None:
             return False
-        logger.info("month step: %s", done)
+        logger.info("%s", done)
         self._on_step(done)
         return True
 

@@ -1,4 +1,7 @@
-"""Every table of the first release. Later changes are later files: this one is never edited once it was released."""
+"""Every table of the first release.
+
+Later changes are later files: this one is never edited once it was released.
+"""
 
 import sqlalchemy as sa
 from alembic import op
