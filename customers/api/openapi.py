@@ -107,6 +107,9 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 
+QUERY_PARAMETERS = frozenset({name for name, described in _PARAMETERS.items() if described["in"] == "query"})
+
+
 @cache
 def document() -> dict[str, Any]:
     """The whole description; the same on every instance."""
@@ -148,7 +151,7 @@ def _responses(call: Call) -> dict[str, Any]:
     done: dict[str, Any] = {"description": "Done."}
     if call.answer is not None:
         done["content"] = _content("application/json", call.answer)
-    errors = {*call.errors, 503}
+    errors = {*call.errors, 422, 503}
     if call.body is not None:
         errors |= set(_BODY_ERRORS)
     if not call.public:

@@ -4,20 +4,29 @@ from flask import Blueprint, jsonify, request
 from werkzeug.wrappers import Response
 
 from customers.api import account_views, shop_views
-from customers.api.openapi import CALLS, document
+from customers.api.openapi import CALLS, QUERY_PARAMETERS, document
+from customers.errors import FieldError, InvalidInput
 from customers.instance import customer
+from customers.json_input import FIELD_LENGTH_MAX, MISTAKES_MAX
 
 PREFIX = "/api/v1"
 PUBLIC = frozenset({call.name for call in CALLS if call.public} | {"describe"})
+
+_QUERY_PARAMETERS = {call.name: frozenset(call.parameters) & QUERY_PARAMETERS for call in CALLS}
 
 blueprint = Blueprint("api", __name__, url_prefix=PREFIX)
 
 
 @blueprint.before_request
-def _require_session() -> None:
-    """Every call but the public ones needs a living session."""
-    if (request.endpoint or "").rpartition(".")[2] not in PUBLIC:
+def _guard() -> None:
+    """Every call but the public ones needs a living session; a parameter that a call does not know is a mistake."""
+    name = (request.endpoint or "").rpartition(".")[2]
+    if name not in PUBLIC:
         customer()
+    unknown = request.args.keys() - _QUERY_PARAMETERS.get(name, frozenset())
+    if unknown:
+        names = sorted(parameter[:FIELD_LENGTH_MAX] for parameter in unknown)
+        raise InvalidInput([FieldError(parameter, "is not a known parameter") for parameter in names[:MISTAKES_MAX]])
 
 
 @blueprint.get("/openapi.json")
