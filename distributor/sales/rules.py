@@ -5,6 +5,7 @@ R2  A refusal changes nothing but the stored answer.
 R3  The total is the sum over the taken lines of quantity times the price of that moment, in one currency.
 R4  A price that the customer has not seen is not charged.
 R5  A sale tells every manufacturer about its own lines, and about every stock row that it emptied.
+R6  Every telling of an answer is like the first, down to the order of its keys.
 """
 
 import datetime as dt
@@ -33,6 +34,22 @@ class Answer:
     status: int
     body: Document
     replayed: bool = False
+
+    @classmethod
+    def first(cls, status: int, body: Document) -> "Answer":
+        """In the order in which the database will give it back (R6)."""
+        return cls(status, {key: _as_stored(body[key]) for key in sorted(body, key=_order_of_keys)})
+
+
+def _as_stored(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_stored(value[key]) for key in sorted(value, key=_order_of_keys)}
+    return [_as_stored(item) for item in value] if isinstance(value, list) else value
+
+
+def _order_of_keys(key: str) -> tuple[int, bytes]:
+    """jsonb's: shorter keys first, then by their bytes."""
+    return len(key.encode()), key.encode()
 
 
 @dataclass(frozen=True)

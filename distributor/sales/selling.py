@@ -80,8 +80,8 @@ def _sell_claimed(
     }
     _record(connection, strategy, sales, [(purchases[index], refusal) for index, refusal in refused.items()])
     return {
-        **{index: Answer(refusal.status, refusal.body) for index, refusal in refused.items()},
-        **{index: Answer(STATUS_SOLD, sale.answer) for index, sale in sales.items()},
+        **{index: Answer.first(refusal.status, refusal.body) for index, refusal in refused.items()},
+        **{index: Answer.first(STATUS_SOLD, sale.answer) for index, sale in sales.items()},
     }
 
 
@@ -141,4 +141,4 @@ def refuse(connection: Connection, purchase: Purchase, refusal: Refusal) -> Outc
     if not records.claim(connection, [purchase]):
         return answered_before(connection, {0: purchase})[0]
     records.record_refusals(connection, [(purchase, refusal)])
-    return Answer(refusal.status, refusal.body)
+    return Answer.first(refusal.status, refusal.body)

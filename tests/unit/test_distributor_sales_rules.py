@@ -1,4 +1,4 @@
-"""What a purchase comes to, by values alone (R1-R5)."""
+"""What a purchase comes to, by values alone (R1-R6)."""
 
 import datetime as dt
 import itertools
