@@ -60,7 +60,7 @@ class FakePartners:
                 code: Partner(code, f"http://127.0.0.1:{self.port}", self.keys.get(code, KEY)) for code in self.partners
             },
             "concurrency": 16,
-            "deadline_seconds": 0.6,
+            "deadline_seconds": 1.5,
             "bytes_max": 100_000,
             "currency": "GBP",
             "transaction_attempts_max": 6,

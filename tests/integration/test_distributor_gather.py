@@ -150,8 +150,8 @@ BAD = [
     (redirect, "unavailable", "answered 302"),
     (cut_off, "unavailable", "ClientPayloadError"),
     (endless, "unavailable", "more than 100000 bytes"),
-    (never, "timeout", "no complete answer within 0.6 s"),
-    (drip, "timeout", "no complete answer within 0.6 s"),
+    (never, "timeout", "no complete answer within 1.5 s"),
+    (drip, "timeout", "no complete answer within 1.5 s"),
 ]
 
 
@@ -166,7 +166,7 @@ def test_a_bad_manufacturer_harms_only_itself(
     begin_month(engine, fakes)
     started = time.monotonic()
     assert not gather(engine, fakes)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 6
     found, why = attempts(engine).pop("m1")
     assert (found, reason in (why or "")) == (outcome, True), why
     assert sorted(code for code, _ in stock(engine)) == ["m2", "m3", "m4", "m5"]
@@ -288,7 +288,7 @@ def test_ten_thousand_products_are_booked_in_a_few_seconds(engine: Engine, fakes
     started = time.monotonic()
     with transaction(engine) as connection:
         book(connection, offer(*items))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 10
     assert rows(engine, "SELECT count(*), sum(supplied) FROM stock") == [(10_000, 70_000)]
 
 
