@@ -3,7 +3,7 @@
 Standard library only, for it runs before anything is installed. All it says goes to standard error.
 
 E1  An environment that has the packages already is used as it is, and never changed.
-E2  A set-up that was cut off is begun anew: MARKER exists from before the first file until after the last one.
+E2  A set-up that was cut off is begun anew: a marker beside the .venv exists from before its first file until its last.
 E3  Two set-ups at once are safe: the second one waits for the first one's lock and then finds its work done.
 E4  A .venv that carries the lock file's hash is trusted without looking further: later starts cost no second.
 """
@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 READY_FLAG = "CDS_ENVIRONMENT_READY"
-MARKER = "cds-set-up-in-progress"
 EXIT_CANNOT_START = 70
 LINES_OF_FAILURE = 20
 
@@ -79,6 +78,11 @@ def _runs_in(folder: Path) -> bool:
     return Path(sys.prefix).resolve() == folder.resolve()
 
 
+def marker(folder: Path) -> Path:
+    """Exists while a set-up is at work, and after one that was cut off (E2)."""
+    return folder.with_name(folder.name + ".in-progress")
+
+
 def _stamp(folder: Path, lock_file: Path) -> Path:
     return folder / f"cds-{lock_file.stem}.sha256"
 
@@ -89,7 +93,7 @@ def is_stamped(folder: Path, lock_file: Path) -> bool:
         stamp = _stamp(folder, lock_file).read_text(encoding="ascii")
     except FileNotFoundError:
         return False
-    return stamp == _hash(lock_file) and not (folder / MARKER).exists() and (folder / "bin" / "python").exists()
+    return stamp == _hash(lock_file) and not marker(folder).exists() and (folder / "bin" / "python").exists()
 
 
 def _hash(lock_file: Path) -> str:
@@ -109,7 +113,7 @@ def _set_up(root: Path, folder: Path, lock_file: Path, *, for_tests: bool) -> No
 def _has_packages(root: Path, folder: Path, *, for_tests: bool) -> bool:
     """Whether a .venv that somebody else made is good already (E1)."""
     python = folder / "bin" / "python"
-    if not python.exists() or (folder / MARKER).exists():
+    if not python.exists() or marker(folder).exists():
         return False
     question = [str(python), str(Path(__file__)), str(root / "pyproject.toml"), "test" if for_tests else "run"]
     return subprocess.run(question, check=False, stdout=subprocess.DEVNULL).returncode == 0
@@ -136,20 +140,21 @@ def _only_one(root: Path) -> Iterator[None]:
 def _fill(folder: Path, lock_file: Path) -> None:
     """Make the .venv where it is missing, broken or half made, and install the locked packages into it (E2)."""
     uv = _working_uv()
-    if (folder / MARKER).exists() or not _works(folder):
+    cut_off = marker(folder).exists()
+    marker(folder).touch()
+    if cut_off or not _works(folder):
         shutil.rmtree(folder, ignore_errors=True)
         if uv:
             _run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)])
         else:
             _make_with_venv(folder)
-    (folder / MARKER).touch()
     python = str(folder / "bin" / "python")
     if uv:
         quiet = [] if sys.stderr.isatty() else ["--quiet"]
         _run([uv, "pip", "install", *quiet, "--python", python, "--require-hashes", "-r", str(lock_file)])
     else:
         _install_with_pip(python, lock_file)
-    (folder / MARKER).unlink()
+    marker(folder).unlink()
 
 
 def _works(folder: Path) -> bool:

@@ -211,9 +211,9 @@ def test_the_set_up_is_known_by_the_hash_of_its_lock_file(tmp_path: Path) -> Non
     assert not environment.is_stamped(folder, lock_file)
     stamp.write_text(hashlib.sha256(lock_file.read_bytes()).hexdigest())
     assert environment.is_stamped(folder, lock_file)
-    (folder / environment.MARKER).touch()
+    environment.marker(folder).touch()
     assert not environment.is_stamped(folder, lock_file)
-    (folder / environment.MARKER).unlink()
+    environment.marker(folder).unlink()
     lock_file.write_text("flask==3.2\n")
     assert not environment.is_stamped(folder, lock_file)
 
@@ -222,3 +222,26 @@ def test_the_highest_port_base_leaves_room_for_every_port() -> None:
     from main import PORT_BASE_MAX
 
     assert PORT_BASE_MAX + HIGHEST_OFFSET <= 65_535
+
+
+def test_a_set_up_that_was_cut_off_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """E2: what lies there, a working interpreter even, is not trusted."""
+    lock_file = tmp_path / "requirements.txt"
+    lock_file.touch()
+    folder = tmp_path / ".venv"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to(sys.executable)
+    half_installed = folder / "half-installed"
+    half_installed.touch()
+    environment.marker(folder).touch()
+    asked: list[str] = []
+
+    def run(argv: list[str]) -> None:
+        assert not half_installed.exists()
+        asked.append(" ".join(argv[:3]))
+
+    monkeypatch.setattr(environment, "_run", run)
+    monkeypatch.setattr(environment, "_working_uv", lambda: "uv")
+    environment._fill(folder, lock_file)
+    assert asked == ["uv venv --quiet", "uv pip install"]
+    assert not environment.marker(folder).exists()
