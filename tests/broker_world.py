@@ -96,9 +96,13 @@ class Wire:
 
 
 def make_carrier(kind: str, url: str, settings: dict[str, Any]) -> Carrier:
-    """``settings`` are not validated: a heartbeat of 1 s is too short to use, but long enough to test."""
+    """``settings`` are not validated: a heartbeat of 1 s is too short to use, but long enough to test. Nor does
+    `declare` wait until new queues are on disk: only the test that kills the broker needs that.
+    """
     broker = Broker.model_construct(**{**Broker().model_dump(), **settings})
-    return RabbitCarrier(Access(url, broker)) if kind == "rabbitmq" else PostgresCarrier(url, broker)
+    return (
+        RabbitCarrier(Access(url, broker), settle_seconds=0.0) if kind == "rabbitmq" else PostgresCarrier(url, broker)
+    )
 
 
 @dataclass

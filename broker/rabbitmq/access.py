@@ -30,11 +30,10 @@ class Access:
         """Every wait bounded: pika's own defaults would wait for ever on a blocked or silent broker."""
         parameters = pika.URLParameters(self.url)
         if self.passwords is not None:
-            name = user or "admin"
-            if name not in self.passwords:
-                msg = f"there is no password of the RabbitMQ user {name!r}"
+            if user is None or user not in self.passwords:
+                msg = f"broker_passwords: there is none of the RabbitMQ user {user!r}"
                 raise ValueError(msg)
-            parameters.credentials = pika.PlainCredentials(name, self.passwords[name], erase_on_connect=False)
+            parameters.credentials = pika.PlainCredentials(user, self.passwords[user], erase_on_connect=False)
         parameters.heartbeat = self.settings.heartbeat_seconds
         parameters.blocked_connection_timeout = self.settings.confirm_timeout_seconds
         parameters.socket_timeout = CONNECT_SECONDS_MAX

@@ -1,5 +1,6 @@
 """The carrier: declares, publishes, hands out consumers, counts, shows dead letters."""
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +20,15 @@ from broker.rabbitmq.sender import Letter, Sender
 class RabbitCarrier:
     """See `broker.contract.Carrier`."""
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, access: Access, settle_seconds: float = topology.NEW_QUEUE_SETTLE_SECONDS) -> None:
+        """``settle_seconds``: how long `declare` waits after it made a queue, for what is confirmed must be durable."""
+        self._access, self._settle_seconds = access, settle_seconds
 
     def declare(self, recipients: Sequence[str]) -> None:
         with self._connection("declare") as connection:
-            topology.declare(connection, recipients, self._access.settings)
+            made = topology.declare(connection, recipients, self._access.settings)
+        if made:
+            time.sleep(self._settle_seconds)
 
     def publisher(self) -> "RabbitPublisher":
         return RabbitPublisher(Sender(self._access, self._access.user, topology.EVENTS, "publisher"))
@@ -34,7 +38,9 @@ class RabbitCarrier:
 
     def depth(self, recipients: Sequence[str]) -> dict[str, int]:
         with self._connection("depth") as connection:
-            return {recipient: _depth(connection, topology.queue_of(recipient)) for recipient in recipients}
+            return {
+                recipient: topology.count(connection, topology.queue_of(recipient)) or 0 for recipient in recipients
+            }
 
     def dead_letters(self, recipients: Sequence[str]) -> list[DeadLetter]:
         with self._connection("dead letters") as connection:
@@ -81,18 +87,6 @@ class RabbitPublisher:
 
     def close(self) -> None:
         self._sender.close()
-
-
-def _depth(connection: pika.BlockingConnection, queue: str) -> int:
-    channel = connection.channel()
-    try:
-        count: int = channel.queue_declare(queue, passive=True).method.message_count
-    except ChannelClosedByBroker as error:
-        if error.reply_code != topology.NOT_FOUND:
-            raise
-        return 0
-    channel.close()
-    return count
 
 
 def _browse(connection: pika.BlockingConnection, recipient: str) -> Iterator[DeadLetter]:

@@ -10,6 +10,7 @@ C3  What the handler raised is returned to the broker only after a delay, so tha
 C4  With the connection lost, nothing is acknowledged on the new one that came on the old one.
 """
 
+import functools
 import heapq
 import itertools
 import logging
@@ -72,7 +73,7 @@ class _Shift:
         self._loop = Loop("consumer")
         self._links = self._make_links(recipients)
         for link in self._links:
-            self._loop.call(link.open)
+            self._loop.call(link.start)
 
     def _make_links(self, recipients: Sequence[str]) -> list[Link]:
         prefetch = 1 if self._attempts_max < 3 else PREFETCH  # C2: the innocent must be able to lose one attempt
@@ -135,7 +136,7 @@ class _Shift:
         except Exception as error:  # noqa: BLE001 - a handler may raise anything: it is logged and tried again (C3)
             self._on_failure(delivery, error)
         else:
-            self._settle(lambda: delivery.channel.basic_ack(delivery.tag), delivery)
+            self._loop.call(lambda: delivery.tap.acknowledge(delivery))
 
     def _on_failure(self, delivery: Delivery, error: Exception) -> None:
         attempt = delivery.failures + 1
@@ -151,7 +152,7 @@ class _Shift:
         now = time.monotonic()
         while self._delayed and self._delayed[0][0] <= now:
             _, _, delivery = heapq.heappop(self._delayed)
-            self._settle(lambda delivery=delivery: delivery.channel.basic_reject(delivery.tag, requeue=True), delivery)
+            self._loop.call(functools.partial(delivery.tap.reject, delivery, requeue=True))
         return min(STOP_SECONDS_MAX, self._delayed[0][0] - now) if self._delayed else STOP_SECONDS_MAX
 
     def _bury(self, delivery: Delivery, reason: str) -> None:
@@ -161,10 +162,10 @@ class _Shift:
         properties = {"message_id": delivery.properties.message_id, "headers": headers}
         (outcome,) = self._sender_for(delivery.tap.recipient).send([Letter("", delivery.raw, properties)])
         if outcome is None:
-            self._settle(lambda: delivery.channel.basic_ack(delivery.tag), delivery)
+            self._loop.call(lambda: delivery.tap.acknowledge(delivery))
             return
         log.warning("queue %s: the reason cannot be kept with the dead letter: %s", delivery.tap.queue, outcome)
-        self._settle(lambda: delivery.channel.basic_reject(delivery.tag, requeue=False), delivery)
+        self._loop.call(lambda: delivery.tap.reject(delivery, requeue=False))
 
     def _sender_for(self, recipient: str) -> Sender:
         """A publishing connection of its own, for an alarm blocks those; made when first needed, one at a time."""
@@ -174,9 +175,6 @@ class _Shift:
             sender = Sender(self._access, self._access.user_for(recipient), dead_of(recipient), "dead letters")
             self._undertaker = (recipient, sender)
         return self._undertaker[1]
-
-    def _settle(self, action: Any, delivery: Delivery) -> None:
-        self._loop.call(lambda: None if delivery.stale else action())
 
     def close(self) -> None:
         """End the connections in order: acknowledgements that are under way go out first."""

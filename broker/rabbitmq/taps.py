@@ -4,10 +4,14 @@ T1  All here runs in the loop's thread, but for reading ``Delivery.stale`` and p
 T2  An event of a channel is posted after its Opened and before its Lost. A delivery of a lost channel is never
     acknowledged: the broker has given it to somebody else by then.
 T3  A channel that was closed, by whomever, is opened again with back-off; a consumer that the broker cancelled too.
+T4  A consumer that nothing came to for RENEW_SECONDS, and that has nothing in hand, is made anew: no way of going deaf
+    unnoticed lasts longer. (Seen with RabbitMQ 3.10: a queue is deleted and made again within milliseconds; in one of
+    fifteen trials the consumer was not cancelled, and what the new queue then delivered never arrived.)
 """
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +23,9 @@ from broker.backoff import reconnect_seconds
 from broker.rabbitmq.access import explain
 from broker.rabbitmq.loop import Loop
 from broker.rabbitmq.topology import queue_of
+
+LOOK_SECONDS = 10.0
+RENEW_SECONDS = 120.0  # chosen: with 200 idle queues two renewals a second, of about 5 ms
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +82,12 @@ class Tap:
         self.queue = queue_of(recipient)
         self._prefetch, self._post = prefetch, post
         self._link: Link | None = None
+        self._channel: Any = None
         self._failures = 0
+        self._in_hand = 0
+        self._asked = False  # for a message, by `pull` or `consume`, on this channel
+        self._renewing = False
+        self._active_at = time.monotonic()
 
     def open(self, link: "Link") -> None:
         if link.is_open:
@@ -83,14 +95,16 @@ class Tap:
             link.connection.channel(on_open_callback=self._on_open)
 
     def _on_open(self, channel: Any) -> None:
+        self._channel, self._in_hand, self._asked, self._renewing = channel, 0, False, False
         channel.add_on_close_callback(self._on_closed)
-        channel.add_on_cancel_callback(lambda _: channel.close(0, "the broker cancelled the consumer"))
+        channel.add_on_cancel_callback(lambda _: self._on_cancelled(channel))
         channel.add_callback(lambda _: self._post(Empty(self, channel)), [spec.Basic.GetEmpty], one_shot=False)
         channel.basic_qos(prefetch_count=self._prefetch, callback=lambda _: self._post(Opened(self, channel)))
 
     def pull(self, channel: Any) -> None:
         """Ask for one message; the answer is a Delivery or Empty, or Lost if the queue is not there."""
         if channel.is_open:
+            self._asked, self._active_at = True, time.monotonic()
             channel.basic_get(self.queue, self._on_pulled)
 
     def consume(self, channel: Any) -> None:
@@ -101,16 +115,50 @@ class Tap:
                 log.info("queue %s: consuming again", self.queue)
             self._failures = 0
 
+    def acknowledge(self, delivery: Delivery) -> None:
+        if not delivery.stale:  # T2
+            self._note(-1)
+            delivery.channel.basic_ack(delivery.tag)
+
+    def reject(self, delivery: Delivery, *, requeue: bool) -> None:
+        """basic.reject, for since RabbitMQ 4.3 basic.nack no longer counts as a failed delivery."""
+        if not delivery.stale:  # T2
+            self._note(-1)
+            delivery.channel.basic_reject(delivery.tag, requeue=requeue)
+
     def _on_pulled(self, channel: Any, method: Any, properties: Any, raw: bytes) -> None:
-        self._post(Delivery(self, channel, method.delivery_tag, _failures(properties), True, properties, raw))
+        self._on_delivery(Delivery(self, channel, method.delivery_tag, _failures(properties), True, properties, raw))
 
     def _on_message(self, channel: Any, method: Any, properties: Any, raw: bytes) -> None:
-        self._post(Delivery(self, channel, method.delivery_tag, _failures(properties), False, properties, raw))
+        self._on_delivery(Delivery(self, channel, method.delivery_tag, _failures(properties), False, properties, raw))
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        self._note(+1)
+        self._post(delivery)
+
+    def _note(self, more_in_hand: int) -> None:
+        self._in_hand += more_in_hand
+        self._active_at = time.monotonic()
+
+    def _on_cancelled(self, channel: Any) -> None:
+        """The queue was deleted; the broker leaves the channel open, without a consumer."""
+        if channel.is_open:
+            channel.close(0, "the broker cancelled the consumer")
+
+    def look(self) -> None:
+        """T4."""
+        idle = self._asked and not self._in_hand and time.monotonic() - self._active_at >= RENEW_SECONDS
+        if idle and self._channel.is_open:
+            self._renewing = True
+            self._channel.close(0, "nothing came; made anew to be sure")
 
     def _on_closed(self, channel: Any, error: Exception) -> None:
         self._post(Lost(channel))
         link = self._link
         if link is None or not link.is_open:  # the link opens all its taps when it is back
+            return
+        if self._renewing:
+            self.open(link)
             return
         self._failures += 1
         if self._failures == 1:
@@ -126,6 +174,16 @@ class Link:
         self._loop, self._parameters, self._taps, self._name = loop, parameters, taps, name
         self._failures = 0
         self._closing = False
+
+    def start(self) -> None:
+        self.open()
+        self.later(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        if not self._closing:
+            for tap in self._taps if self.is_open else []:
+                tap.look()
+            self.later(LOOK_SECONDS, self._look)
 
     @property
     def is_open(self) -> bool:
