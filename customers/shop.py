@@ -94,8 +94,7 @@ class Shop:
     def add_to_cart(self, customer_id: int, stock_id: int, quantity: int) -> None:
         """As many more as ``quantity``; raises like `put_in_cart`."""
         with transaction(self._engine) as connection:
-            held = {line.item.stock_id: line.quantity for line in queries.cart(connection, customer_id).lines}
-            queries.put_in_cart(connection, customer_id, stock_id, held.get(stock_id, 0) + quantity, self._limits)
+            queries.add_to_cart(connection, customer_id, stock_id, quantity, self._limits)
 
     def take_out_of_cart(self, customer_id: int, stock_id: int) -> Cart:
         with transaction(self._engine) as connection:

@@ -137,7 +137,7 @@ class LoadBalancer(Section):
     client_timeout_ms: Milliseconds = 10_000
     keep_alive_timeout_ms: Milliseconds = 30_000
     check_inter_ms: Milliseconds = 1_000
-    check_timeout_ms: Milliseconds = 800
+    check_timeout_ms: Milliseconds = 1_500
     check_fall: Annotated[int, Field(ge=1, le=20)] = 2
     check_rise: Annotated[int, Field(ge=1, le=20)] = 1
     drain_seconds: Seconds = 5.0

@@ -12,6 +12,9 @@ from distributor.errors import ShopClosed, UnknownCustomer
 from distributor.months.calendar import Calendar
 from distributor.tables import FinishedCustomer, Month, Now
 
+SELLING = ("gathering", "open")
+"""States in which the shop sells: a gather only adds, so nobody needs to wait for the slowest manufacturer."""
+
 
 @dataclass(frozen=True)
 class MonthStatus:
@@ -28,7 +31,7 @@ class MonthStatus:
 
     @property
     def is_open(self) -> bool:
-        return self.state == "open"
+        return self.state in SELLING
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def unfinish(connection: Connection, customer_id: int) -> int:
 
 
 def _open_month(connection: Connection) -> int:
-    month = connection.scalar(select(Month.number).where(Month.state == "open"))
+    month = connection.scalar(select(Month.number).where(Month.state.in_(SELLING)))
     if month is None:
         raise ShopClosed
     return month
@@ -83,7 +86,7 @@ def _open_month(connection: Connection) -> int:
 
 def customer_status(connection: Connection, customer_id: int) -> CustomerStatus:
     """One statement, for it runs with every page."""
-    month = select(Month.number).where(Month.state == "open").scalar_subquery()
+    month = select(Month.number).where(Month.state.in_(SELLING)).scalar_subquery()
     finished = (
         select(FinishedCustomer.month)
         .where(FinishedCustomer.month == month, FinishedCustomer.customer_id == customer_id)

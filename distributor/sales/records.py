@@ -3,7 +3,8 @@
 Q1  ``claim`` comes first: whoever sends the same key meanwhile waits here for the first one's transaction, bounded by
     ``lock_timeout``, and then finds its answer. The unique index is the arbiter, also between processes.
 Q2  A claimed key has status 0 until the same transaction writes its answer: nobody else ever sees a 0.
-Q3  Order of locks in a purchase: key, gate, cart lines by stock id, stock rows by id.
+Q3  A month sells from its gather on: what is there already, while manufacturers are still asked (decision 9).
+Q4  Order of locks in a purchase: key, gate, cart lines by stock id, stock rows by id.
 """
 
 import json
@@ -38,13 +39,13 @@ _STORED = text("""
 
 _BUYERS = text("""
     SELECT nextval(pg_get_serial_sequence('orders', 'id')) AS order_id, clock_timestamp() AS now,
-           (SELECT number FROM month WHERE state = 'open') AS month, customer.card_token, customer.card_expiry
+           (SELECT number FROM month WHERE state IN ('gathering', 'open')) AS month, customer.card_token, customer.card_expiry
     FROM unnest(:customer_ids) WITH ORDINALITY AS buyer (customer_id, position)
     JOIN customer ON customer.id = buyer.customer_id
     ORDER BY buyer.position
 """).bindparams(_CUSTOMERS)
 
-_HOLD_MONTH = text("SELECT number FROM month WHERE state = 'open' FOR SHARE")
+_HOLD_MONTH = text("SELECT number FROM month WHERE state IN ('gathering', 'open') FOR SHARE")
 
 _CARTS = text("""
     SELECT customer_id, stock_id, quantity, price_minor_seen FROM cart_line

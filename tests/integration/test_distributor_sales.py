@@ -192,7 +192,13 @@ def test_without_a_valid_card_nothing_is_sold(engine: Engine, world: World, shop
     assert counts(engine, WRITTEN) == {**NOTHING, "idempotency_key": 1}
 
 
-@pytest.mark.parametrize("state", ["gathering", "closing", "closed"])
+def test_the_shop_sells_while_the_month_is_still_gathering(engine: Engine, world: World, sales: Sales) -> None:
+    """Q3: nobody waits for the slowest manufacturer."""
+    set_month(engine, "gathering")
+    assert buy(sales, world.customers[0], "k1", Line(world.stock[0], 1)).status == 201
+
+
+@pytest.mark.parametrize("state", ["closing", "closed"])
 def test_outside_an_open_month_nothing_is_sold_and_nothing_is_stored(
     engine: Engine, world: World, sales: Sales, state: str
 ) -> None:
