@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -16,8 +17,7 @@ from scenarios import report, simulate
 from scenarios.experiments import EXPERIMENTS, Experiment, Wish
 from scenarios.report import contents, page
 from scenarios.report.terminal import PIPED_WIDTH
-from scenarios.run import Recipe, Run, RunFailed
-from scenarios.run_files import RUN_FILE
+from scenarios.run import STOPPED, Recipe, Run, RunFailed
 from scenarios.simulate import Options, OrdersForm
 from scenarios.teller import Teller
 
@@ -49,7 +49,7 @@ def _make_and_show(recipe: Recipe, run_dir: Path, teller: Teller) -> int:
     return contents.exit_code(made)
 
 
-def _make(recipe: Recipe, run_dir: Path, teller: Teller) -> dict[str, object]:
+def _make(recipe: Recipe, run_dir: Path, teller: Teller) -> dict[str, Any]:
     judgement = Run(recipe, run_dir, teller).make()
     made = contents.build(run_dir, judgement)
     contents.write(run_dir, made)
@@ -99,33 +99,30 @@ def _batch(experiment: Experiment, wish: Wish, runs: int, teller: Teller) -> int
     """The worst exit code of all: invalid before unknown before valid."""
     verdicts: Counter[str] = Counter()
     faults = 0
-    notable: list[str] = []
     for number in range(runs):
         options = wish.options
         out = options.out / f"run-{number + 1:04}" if options.out else None
-        one = replace(wish, options=replace(options, seed=options.seed + number, out=out))
-        recipe, run_dir = experiment.make(one)
+        recipe, run_dir = experiment.make(replace(wish, options=replace(options, seed=options.seed + number, out=out)))
         made = _make(recipe, run_dir, teller)
-        verdict = str(made["verdict"])
-        verdicts[verdict] += 1
-        done = json.loads((run_dir / RUN_FILE).read_text(encoding="utf-8"))["faults"]
-        killed = sum(fault["outcome"] == "killed" for fault in done)
-        faults += killed
-        line = f"run {number + 1} of {runs}: seed {recipe.seed}, {verdict}, {killed} faults, {run_dir}"
+        done = sum(fault["outcome"] == "killed" for fault in made["run"]["faults"])
+        faults += done
+        verdicts[made["verdict"]] += 1
+        line = f"run {number + 1} of {runs}: seed {recipe.seed}, {made['verdict']}, {done} faults, {run_dir}"
         _console().print(line, highlight=False, soft_wrap=True, markup=False)
-        if verdict != "valid":
-            notable.append(line)
-        if made["drain_reason"] == "stopped by the user":
+        if made["drain_reason"] == STOPPED:
             break
-    told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-    console = _console()
-    console.print(f"{sum(verdicts.values())} runs: {told}; {faults} faults in all", style="bold", highlight=False)
-    if verdicts["valid"] == sum(verdicts.values()) > 0:
-        bound = 100 * 3 / sum(verdicts.values())
-        console.print(
-            f"no failure in {runs} runs: below {bound:.1f} % of runs fail, with 95 % confidence", highlight=False
-        )
+    _console().print(_summary(verdicts, faults), style="bold", highlight=False, soft_wrap=True)
     return 1 if verdicts["invalid"] else 2 if verdicts["unknown"] else 0
+
+
+def _summary(verdicts: Counter[str], faults: int) -> str:
+    runs = verdicts.total()
+    told = f"{runs} runs: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+    if verdicts["valid"] < runs:
+        return f"{told}; {faults} faults"
+    trials, word = (faults, "faults") if faults else (runs, "runs")
+    bound = min(100.0, 300 / trials)  # the rule of three: no failure in n trials
+    return f"{told}; no failure after {trials} {word}: fewer than {bound:.1f} % of them do harm (95 % confidence)"
 
 
 def compare(run_dirs: Sequence[Path], *, as_json: bool) -> int:

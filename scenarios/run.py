@@ -34,6 +34,7 @@ CLOSE_SECONDS_MAX = 60.0
 DRAIN_SECONDS_MAX = 120.0
 WATCH_SECONDS = 0.2
 UNFINISHED = "the run was broken off"
+STOPPED = "stopped by the user"
 
 
 class Faults(Protocol):
@@ -108,8 +109,8 @@ class Run:
             with interruptible():
                 self._make()
         except KeyboardInterrupt:
-            self._teller.say("stopped by the user")
-            self._facts["drain_reason"] = "stopped by the user"
+            self._teller.say(STOPPED)
+            self._facts["drain_reason"] = STOPPED
         except SystemFailed as error:
             self._facts["drain_reason"] = str(error)
             raise RunFailed(str(error), error.exit_code) from error

@@ -18,7 +18,7 @@ from scenarios.system import ControlRefused, System
 USERS = 16
 SECONDS = 20.0
 KILLS = 10
-MONTHS = 4  # while the customers shop
+MONTHS = 3  # while the customers shop
 MONTHS_MAX = 9  # some go by while the system starts and the customers sign up; what is left is ended early
 MONTH_SECONDS_MIN = 0.5
 KILLED_WITHIN = 0.85
@@ -101,6 +101,7 @@ def make(wish: Wish) -> tuple[Recipe, Path]:
         "manufacturers.units_per_month=300",
         "manufacturers.batch_units=5",
         "manufacturers.lead_time_seconds=0.05",
+        "distributor.instances=2",  # one takes over when the other is killed
         "distributor.tick_ms=200",
         "distributor.gather_retry_seconds=0.5",
         "distributor.offer_deadline_seconds=2.0",

@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +34,12 @@ def write_orders(path: Path) -> None:
     path.write_text(HEADER + "".join(rows) + "C1,10001,BACK,-1,2010-12-01 08:00,1.25,100,France\n")
 
 
-def nothing_left(state_word: str) -> list[str]:
-    """Processes whose command line names the run's folder."""
+def processes_of(folder: str) -> list[str]:
+    """Command lines that name this folder: whatever the run left behind."""
     found = []
     for process in psutil.process_iter(["cmdline", "pid"]):
         words = process.info["cmdline"] or []
-        if process.info["pid"] != os.getpid() and any(state_word in word for word in words):
+        if process.info["pid"] != os.getpid() and any(folder in word for word in words):
             found.append(" ".join(words))
     return found
 
@@ -73,7 +75,7 @@ def test_real_orders_are_sold_reported_and_the_books_agree(tmp_path: Path) -> No
         assert sum(int(row["units_bought"]) for row in csv.DictReader(file)) == totals["sold"]
     assert (out / "index.html").stat().st_size > 10_000
     assert not state.exists()
-    assert nothing_left(str(state)) == []
+    assert processes_of(str(state)) == []
     again = main_py(PORT_BASE, "check", str(out))
     assert again.returncode == 0, again.stdout + again.stderr
 
@@ -95,6 +97,29 @@ def test_the_race_for_the_last_unit_finds_the_strategy_without_locks_out(
     assert done.returncode == (1 if verdict == "invalid" else 0)
     assert f"expected: {verdict}, found: {verdict}" in done.stdout
     assert ("oversold" in report["rounds"]) == (verdict == "invalid")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 2), (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_run_that_is_broken_off_leaves_no_process_and_is_never_valid(
+    tmp_path: Path, wait_until: Callable[..., None], sent: signal.Signals, code: int
+) -> None:
+    """G1, G2, D1: Ctrl-C ends everything in order; even the driver's own kill -9 takes the system with it."""
+    out, state = tmp_path / "run", tmp_path / "state"
+    argv = [sys.executable, str(ROOT / "main.py"), "--port-base", str(PORT_BASE), "--state", str(state)]
+    argv += ["simulate", "--months", "50", "--customers", "4", "--out", str(out), "--set", "broker.url=postgres"]
+    with (tmp_path / "output").open("w") as output:
+        process = subprocess.Popen(argv, stdout=output, stderr=output, cwd=ROOT)
+    history = out / "history.jsonl"
+    wait_until(lambda: process.poll() is not None or (history.exists() and history.stat().st_size), 120, "it shops")
+    process.send_signal(sent)
+    assert process.wait(timeout=60) == code, (tmp_path / "output").read_text()
+    wait_until(lambda: not processes_of(str(state)) and not processes_of(str(out)), 60, "no process is left")
+    checked = main_py(PORT_BASE, "check", str(out))
+    assert checked.returncode == 2, checked.stdout + checked.stderr
+    if sent is signal.SIGINT:
+        assert report_of(out)["drain_reason"] == "stopped by the user"
+        assert not state.exists()
 
 
 def test_a_file_that_cannot_be_used_is_refused_before_anything_starts(tmp_path: Path) -> None:
