@@ -47,6 +47,10 @@ class InvalidInput(CustomersError):
         return cls([FieldError(field, message)])
 
 
+class WrongPassword(InvalidInput):
+    """The current password is wrong."""
+
+
 class NotSignedIn(CustomersError):
     """Sign in first."""
 
@@ -95,6 +99,7 @@ RULES: dict[type[Exception], Rule] = {
     WrongCredentials: Rule(401, "wrong-credentials", "Wrong e-mail address or password"),
     distributor_errors.NoCard: Rule(402, "no-card", "A payment card is needed"),
     ForgedForm: Rule(403, "forged-form", "The form is out of date"),
+    WrongPassword: Rule(403, "wrong-password", "Wrong password"),
     NotFound: Rule(404, "not-found", "Not found"),
     EmailTaken: Rule(409, "email-taken", "The e-mail address is taken"),
     distributor_errors.NotEnoughStock: Rule(409, "not-enough-stock", "Not enough in stock"),

@@ -14,6 +14,7 @@ PER_PAGE_MAX = 100
 PER_PAGE_DEFAULT = 50
 SEARCH_LENGTH_MAX = 100
 CODE_LENGTH_MAX = 32
+NUMBER_LENGTH_MAX = 20
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 Sort = Literal["name", "price", "-price"]
@@ -34,7 +35,7 @@ class ProductsWanted(PageWanted):
 
 
 class _Parameters:
-    """Collects what is wrong, so that all of it is told at once. An empty parameter counts as not given."""
+    """Collects what is wrong, so that all of it is told at once."""
 
     def __init__(self, given: "MultiDict[str, str]") -> None:
         self._given = given
@@ -52,16 +53,18 @@ class _Parameters:
         return unicodedata.normalize("NFC", value).strip(" ")
 
     def number(self, name: str, default: int, number_max: int) -> int:
-        text = self.text(name, 20)
-        if not text:
+        if name not in self._given:
             return default
+        text = self.text(name, NUMBER_LENGTH_MAX)
         if not _NUMBER.fullmatch(text) or int(text) > number_max:
             self._wrong(name, f"is a whole number from 1 to {number_max}")
             return default
         return int(text)
 
     def sort(self, name: str) -> Sort:
-        value = self.text(name, 20) or SORTS[0]
+        if name not in self._given:
+            return SORTS[0]
+        value = self.text(name, CODE_LENGTH_MAX)
         for choice in SORTS:
             if value == choice:
                 return choice

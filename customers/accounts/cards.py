@@ -19,6 +19,10 @@ YEARS_AHEAD_MAX = 20  # issuers print at most about ten years ahead
 _NUMBER = re.compile(r"[0-9]+(?:[ -][0-9]+)*")
 _EXPIRY = re.compile(r"(0[1-9]|1[0-2])/([0-9]{2})")
 _SECURITY_CODE = re.compile(r"[0-9]{3,4}")
+# For the description of the API; that the check digit matches and the card is not past, no pattern can say.
+NUMBER_PATTERN = "^[0-9](?:[ -]?[0-9]){11,18}$"
+EXPIRY_PATTERN = f"^{_EXPIRY.pattern}$"
+SECURITY_CODE_PATTERN = f"^{_SECURITY_CODE.pattern}$"
 
 # First digits -> brand, as the card networks publish them (ISO/IEC 7812 identification numbers).
 _BRANDS: tuple[tuple[str, re.Pattern[str]], ...] = (

@@ -8,12 +8,13 @@ import re
 import unicodedata
 
 LENGTH_MAX = 254  # RFC 5321 4.5.3.1.3: a path of 256 octets includes its two angle brackets
-LOCAL_LENGTH_MAX = 64  # RFC 5321 4.5.3.1.1
 
-_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_DOMAIN = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-)
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
+PATTERN = rf"^{_LOCAL.pattern}@{_DOMAIN.pattern}$"
+"""For the description of the API."""
 
 
 def normalised(text: str) -> str:
@@ -29,7 +30,7 @@ def normalised(text: str) -> str:
     if not at or not local or not domain:
         msg = "must look like name@example.org"
         raise ValueError(msg)
-    if len(local) > LOCAL_LENGTH_MAX or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
+    if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
         msg = "must look like name@example.org, with plain letters, digits and . ! # $ % & ' * + / = ? ^ _ ` { | } ~ -"
         raise ValueError(msg)
     return address

@@ -7,7 +7,10 @@ BYTES_MAX = 320
 COMBINING_RUN_MAX = 4  # more marks on one letter than any living script needs; "zalgo" has dozens
 # Zero-width joiner and non-joiner: emoji and several scripts need them, they neither hide nor reverse text.
 JOINERS = "\u200c\u200d"
-_REFUSED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# Not Cn, unassigned: an emoji may be newer than our Unicode tables.
+_REFUSED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+PATTERN = "^[^\\s\\u0000-\\u001f\\u007f-\\u009f](?:.*[^\\s\\u0000-\\u001f\\u007f-\\u009f])?$"
+"""For the description of the API: not blank, no control characters. The rarer refusals no pattern can say shortly."""
 
 
 def normalised(text: str) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from customers.accounts import cards, emails, names, passwords, sessions, store, throttle
 from customers.accounts.customer import Customer
-from customers.errors import EmailTaken, FieldError, InvalidInput, NotSignedIn, WrongCredentials
+from customers.errors import EmailTaken, FieldError, InvalidInput, NotSignedIn, WrongCredentials, WrongPassword
 from distributor.database import transaction
 from settings.model import Customers
 
@@ -191,7 +191,7 @@ class Accounts:
         if known is None:
             raise NotSignedIn
         if not self._passwords.matches(known, password):
-            raise InvalidInput.of("current_password", "is wrong")
+            raise WrongPassword([FieldError("current_password", "is wrong")])
 
     def _renewed(self, password_hash: str, password: str) -> str | None:
         """A hash at today's costs, where the stored one was made with others."""

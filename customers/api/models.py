@@ -6,8 +6,9 @@ Requests bound types and sizes; what a field means (an e-mail address, a card) i
 import datetime as dt
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from customers.accounts import cards, emails, names, passwords
 from customers.json_input import Body
 
 ID_MAX = 10**18 - 1  # what the paths accept; within PostgreSQL's bigint
@@ -16,16 +17,43 @@ LINES_MAX = 5_000  # the highest that cart.lines_max can be set to
 TEXT_MAX = 2_000  # bounds the work before the exact rule of a field is asked
 
 Text = Annotated[str, Field(max_length=TEXT_MAX)]
+
+# `json_schema_extra` describes what the exact rule of a field is; the rule itself gives the better message.
+Email = Annotated[str, Field(max_length=TEXT_MAX, json_schema_extra={"pattern": emails.PATTERN, "maxLength": 254})]
+Name = Annotated[
+    str,
+    Field(
+        max_length=TEXT_MAX,
+        json_schema_extra={"pattern": names.PATTERN, "minLength": 1, "maxLength": names.LENGTH_MAX},
+    ),
+]
 Id = Annotated[int, Field(ge=1, le=ID_MAX)]
 Quantity = Annotated[int, Field(ge=1, le=QUANTITY_MAX)]
-Password = Annotated[str, Field(max_length=TEXT_MAX, json_schema_extra={"format": "password", "writeOnly": True})]
+_SECRET = {"format": "password", "writeOnly": True}
+Password = Annotated[str, Field(max_length=TEXT_MAX, json_schema_extra=_SECRET)]
+NewPassword = Annotated[
+    str,
+    Field(
+        max_length=TEXT_MAX,
+        json_schema_extra=_SECRET | {"minLength": passwords.LENGTH_MIN, "maxLength": passwords.BYTES_MAX},
+    ),
+]
+CardNumber = Annotated[
+    str, Field(max_length=TEXT_MAX, json_schema_extra=_SECRET | {"pattern": cards.NUMBER_PATTERN, "minLength": 12})
+]
+SecurityCode = Annotated[
+    str, Field(max_length=TEXT_MAX, json_schema_extra=_SECRET | {"pattern": cards.SECURITY_CODE_PATTERN})
+]
+Expiry = Annotated[
+    str, Field(max_length=TEXT_MAX, json_schema_extra={"pattern": cards.EXPIRY_PATTERN, "examples": ["07/29"]})
+]
 
 
 class NewCustomer(Body):
-    email: Text
-    password: Password = Field(repr=False)
-    first_name: Text
-    last_name: Text
+    email: Email
+    password: NewPassword = Field(repr=False)
+    first_name: Name
+    last_name: Name
 
 
 class Credentials(Body):
@@ -36,20 +64,24 @@ class Credentials(Body):
 class AccountChange(Body):
     """Only what is sent changes; a new e-mail address or password needs the current password."""
 
-    email: Text = ""
-    first_name: Text = ""
-    last_name: Text = ""
-    password: Password = Field(default="", repr=False)
+    model_config = ConfigDict(
+        json_schema_extra={"dependentRequired": {name: ["current_password"] for name in ("email", "password")}}
+    )
+
+    email: Email = ""
+    first_name: Name = ""
+    last_name: Name = ""
+    password: NewPassword = Field(default="", repr=False)
     current_password: Password = Field(default="", repr=False)
 
 
 class NewCard(Body):
     """The number and the security code are used for checking and then forgotten."""
 
-    number: Password = Field(repr=False)
-    expiry: Annotated[str, Field(max_length=TEXT_MAX, examples=["07/29"])]
-    holder: Text
-    security_code: Password = Field(default="", repr=False)
+    number: CardNumber = Field(repr=False)
+    expiry: Expiry
+    holder: Name
+    security_code: SecurityCode = Field(default="", repr=False)
 
 
 class NewQuantity(Body):

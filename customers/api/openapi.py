@@ -20,6 +20,7 @@ _MEANINGS = {
     400: "The request cannot be read.",
     401: "Not signed in, or the session has ended.",
     402: "The account has no valid payment card.",
+    403: "The current password is wrong.",
     404: "There is nothing at this address, or it belongs to another customer.",
     409: "Not possible as things are now.",
     413: "The body is too large.",
@@ -28,7 +29,11 @@ _MEANINGS = {
     429: "Too many failed attempts; come again after Retry-After seconds.",
     503: "Busy, or between two months; come again after Retry-After seconds.",
 }
-_PROBLEMS: dict[int, type[models.Answer]] = {409: models.ConflictProblem, 422: models.InvalidProblem}
+_PROBLEMS: dict[int, type[models.Answer]] = {
+    403: models.InvalidProblem,
+    409: models.ConflictProblem,
+    422: models.InvalidProblem,
+}
 _BODY_ERRORS = (400, 413, 415, 422)
 
 
@@ -55,7 +60,7 @@ CALLS = (
          (401, 429), public=True),
     Call("delete", "/session", "delete_session", "Sign out, on every instance.", 204),
     Call("get", "/me", "show_me", "The own account.", 200, models.Me),
-    Call("patch", "/me", "change_me", "Change the own account.", 200, models.Me, models.AccountChange, (409,)),
+    Call("patch", "/me", "change_me", "Change the own account.", 200, models.Me, models.AccountChange, (403, 409)),
     Call("delete", "/me", "delete_me", "Delete the own account; its orders stay, anonymised.", 204),
     Call("put", "/me/card", "put_card", "Set the payment card.", 200, models.Card, models.NewCard),
     Call("delete", "/me/card", "delete_card", "Remove the payment card.", 204),
@@ -78,17 +83,18 @@ CALLS = (
          ("order_id",)),
 )  # fmt: skip
 
+_NO_CONTROLS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 _ID = {"type": "integer", "minimum": 1, "maximum": models.ID_MAX}
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "q": {
         "in": "query",
         "description": "words in the name",
-        "schema": {"type": "string", "maxLength": SEARCH_LENGTH_MAX},
+        "schema": {"type": "string", "maxLength": SEARCH_LENGTH_MAX, "pattern": _NO_CONTROLS},
     },
     "manufacturer": {
         "in": "query",
         "description": "a manufacturer's code",
-        "schema": {"type": "string", "maxLength": CODE_LENGTH_MAX},
+        "schema": {"type": "string", "maxLength": CODE_LENGTH_MAX, "pattern": _NO_CONTROLS},
     },
     "sort": {"in": "query", "schema": {"type": "string", "enum": list(SORTS), "default": SORTS[0]}},
     "page": {"in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": 1}},
@@ -111,8 +117,8 @@ QUERY_PARAMETERS = frozenset({name for name, described in _PARAMETERS.items() if
 
 
 @cache
-def document() -> dict[str, Any]:
-    """The whole description; the same on every instance."""
+def document(lines_max: int = models.LINES_MAX, quantity_max: int = models.QUANTITY_MAX) -> dict[str, Any]:
+    """The whole description; the same on every instance. The limits are those of the section ``cart``."""
     described = [call.answer for call in CALLS if call.answer] + [call.body for call in CALLS if call.body]
     described += [models.Problem, models.InvalidProblem, models.ConflictProblem]
     unique = list(dict.fromkeys(described))
@@ -120,6 +126,9 @@ def document() -> dict[str, Any]:
         [(model, "serialization" if issubclass(model, models.Answer) else "validation") for model in unique],
         ref_template=SCHEMA_REFERENCE,
     )
+    schemas["$defs"]["NewOrder"]["properties"]["lines"]["maxItems"] = lines_max
+    for model in ("NewQuantity", "OrderLineWanted"):
+        schemas["$defs"][model]["properties"]["quantity"]["maximum"] = quantity_max
     paths: dict[str, dict[str, Any]] = {}
     for call in CALLS:
         paths.setdefault("/api/v1" + call.path, {})[call.method] = _operation(call)

@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 from customers.api import account_views, shop_views
 from customers.api.openapi import CALLS, QUERY_PARAMETERS, document
 from customers.errors import FieldError, InvalidInput
-from customers.instance import customer
+from customers.instance import customer, instance
 from customers.json_input import FIELD_LENGTH_MAX, MISTAKES_MAX
 
 PREFIX = "/api/v1"
@@ -31,7 +31,8 @@ def _guard() -> None:
 
 @blueprint.get("/openapi.json")
 def describe() -> Response:
-    response = jsonify(document())
+    limits = instance().runtime.settings.cart
+    response = jsonify(document(limits.lines_max, limits.quantity_max))
     response.add_etag()
     response.headers["Cache-Control"] = "no-cache"
     return response.make_conditional(request)

@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 
 from customers.api.openapi import CALLS, document
 from customers.api.views import blueprint
+from settings.model import Cart
 from tests.customers_world import Program, make_app, make_runtime
 from tests.distributor_world import engine_for, make_world
 
@@ -56,7 +57,8 @@ def callers(database_url: str, tmp_path: Path) -> Callers:
     return Callers(app)
 
 
-schema = schemathesis.openapi.from_dict(document())
+LIMITS = Cart()
+schema = schemathesis.openapi.from_dict(document(LIMITS.lines_max, LIMITS.quantity_max))
 
 
 @schema.parametrize()

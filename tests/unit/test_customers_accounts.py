@@ -48,7 +48,6 @@ def test_addresses_that_look_the_same_are_the_same(typed: str, canonical: str) -
         ".ada@example.org",
         "ada@-example.org",
         "ada@example..org",
-        "a" * 65 + "@example.org",
         "a@" + "b." * 150 + "org",
         "x" * 10_000,
         "ada@b\u00fccher.example",
