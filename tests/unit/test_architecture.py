@@ -134,5 +134,5 @@ def _checks(node: ast.AST) -> bool:
         return True
     name = getattr(getattr(node, "func", None), "attr", None) or getattr(getattr(node, "func", None), "id", "")
     return isinstance(node, ast.Call) and bool(
-        re.search(r"raises|fail|assert|expect|check|verify|wait_until|holds", str(name))
+        re.search(r"raises|fail|assert|expect|check|verify|wait_|holds|matches", str(name))
     )

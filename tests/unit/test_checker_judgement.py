@@ -213,7 +213,7 @@ BROKEN: list[tuple[str, str, Break]] = [
     (
         "supply accepted but never booked",
         "both ledgers agree on supplies (P4)",
-        lambda e: [e.database["supply"].clear(), e.database["supply_line"].clear()],
+        lambda e: e.database.update(supply=[], supply_line=[]),
     ),
     (
         "units out of nothing at the manufacturer",

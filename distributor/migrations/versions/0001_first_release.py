@@ -19,6 +19,7 @@ def upgrade() -> None:
     _create_supplies()
     _create_customers()
     _create_orders()
+    _create_charges_and_answers()
     _create_outbox()
 
 
@@ -255,6 +256,10 @@ def _create_orders() -> None:
         sa.PrimaryKeyConstraint("order_id", "stock_id"),
     )
     op.create_index("order_line_stock", "order_line", ["stock_id"], unique=False)
+
+
+def _create_charges_and_answers() -> None:
+    """What a sale costs the customer, and what the customer's key was answered."""
     op.create_table(
         "charge",
         sa.Column("id", sa.BigInteger(), nullable=False),
