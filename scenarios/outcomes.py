@@ -6,6 +6,7 @@ O3  A refusal for lack of stock is an expected outcome, not an error: what is le
 O4  Patience is bounded: attempts with new keys by count, waiting with the same key by time.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import Any
 PROBLEM = "urn:cds:problem:"
 WAIT_SECONDS_DEFAULT = 0.25  # when an answer names no Retry-After; chosen: a few round trips
 WAIT_SECONDS_MAX = 5.0
+WITH_BODY = frozenset({200, 201})  # the shop's answers that always carry a document
 # Definite refusals: the shop answered that it did not do it (B1 of Jepsen's practice: 4xx that end a request).
 REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 409, 413, 415, 421, 422, 429})
 
@@ -56,6 +58,22 @@ class Reply:
     def not_dispatched(self) -> bool:
         """The load balancer says that no server got this request."""
         return self.headers.get("x-not-dispatched") == "1"
+
+
+def reply_of(status: int, content: bytes, headers: Mapping[str, str]) -> Reply:
+    """The answer that arrived with these bytes; one that lacks its end is no answer (`cut_off`)."""
+    try:
+        body = json.loads(content)
+    except ValueError:
+        body = None
+    if status in WITH_BODY and body is None:
+        return cut_off(f"{status}, but its body ended after {len(content)} bytes")
+    return Reply(status, body if isinstance(body, dict) else {}, headers)
+
+
+def cut_off(error: str) -> Reply:
+    """An answer without its end is no answer: whoever sent it may have died in the middle of it."""
+    return Reply(None, failure=Failure.BROKEN, error=error[:200])
 
 
 def classify(reply: Reply) -> Known:

@@ -15,7 +15,7 @@ from typing import Any
 import gevent
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, FastHttpSession
 
-from scenarios.outcomes import Failure, Reply, wait_seconds
+from scenarios.outcomes import Failure, Reply, cut_off, reply_of, wait_seconds
 
 API = "/api/v1"
 EXPECTED = frozenset({200, 201, 204, 402, 409})
@@ -178,12 +178,9 @@ def _reply(response: Any) -> Reply:
         return Reply(None, failure=Failure.REFUSED if refused else Failure.BROKEN, error=text)
     headers = {name: response.headers[name] for name in _HEADERS_READ if name in response.headers}
     try:
-        body = json.loads(response.content or b"{}")
+        return reply_of(status, response.content or b"", headers)
     except FAILURE_EXCEPTIONS as lost:
-        return Reply(status, {}, headers, error=f"{type(lost).__name__}: {lost}"[:200])
-    except ValueError:
-        body = {}
-    return Reply(status, body if isinstance(body, dict) else {}, headers)
+        return cut_off(f"{type(lost).__name__}: {lost}")
 
 
 def _cause(error: BaseException | None) -> BaseException | None:

@@ -21,6 +21,7 @@ from scenarios.outcomes import (
     classify,
     next_step,
     reduce_lines,
+    reply_of,
     wait_seconds,
 )
 
@@ -140,3 +141,17 @@ def test_a_process_is_done_after_an_unknown_outcome_and_goes_on_under_a_new_numb
     assert second.number == 1
     assert rows[1]["error"] == "reset"
     assert (rows[3]["status"], rows[3]["error"]) == (409, "not-enough-stock")
+
+
+@pytest.mark.parametrize(("status", "content"), [(200, b""), (201, b""), (201, b'{"id": 1'), (200, b"<html>")])
+def test_an_answer_that_was_cut_off_is_no_answer(status: int, content: bytes) -> None:
+    """The instance may have been killed while it wrote: an order may exist, so the outcome is unknown."""
+    reply = reply_of(status, content, {})
+    assert reply.status is None
+    assert classify(reply) is Known.INFO
+
+
+@pytest.mark.parametrize(("status", "content"), [(204, b""), (200, b"{}"), (502, b"<html>"), (409, b"")])
+def test_an_answer_without_a_document_keeps_its_status(status: int, content: bytes) -> None:
+    reply = reply_of(status, content, {})
+    assert (reply.status, reply.body) == (status, {})
