@@ -50,7 +50,8 @@ class Load:
         self._figures = Figures()
         self._workload = WORKLOADS[plan["mode"]](plan, run_dir, self._figures)
         self._interrupted = False
-        self._environment = Hall(user_classes=[Worker], host=plan["shop"])
+        # a customer who met what no shop should do is not sent on: the load ends (_on_user_error)
+        self._environment = Hall(user_classes=[Worker], host=plan["shop"], catch_exceptions=False)
         self._environment.workload = self._workload
         events: Any = self._environment.events  # untyped in Locust
         events.request.add_listener(self._on_request)

@@ -27,6 +27,8 @@ class Books:
     lose_answer_every: int = 0
     busy_every: int = 0
     requests: int = 0
+    cut_answer_every: int = 0
+    answers_given: int = 0
     month: int = 1
 
     def buy(self, customer: str, key: str, lines: dict[int, int]) -> tuple[int, dict[str, Any]]:
@@ -70,10 +72,12 @@ class Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length) or b"{}")
-        first, *rest = self.path.removeprefix("/api/v1/").partition("?")[0].split("/")
+        first, *rest = self.path.replace("/api/v1", "").removeprefix("/").partition("?")[0].split("/")
         customer = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         with self.books.lock:
-            if first in PUBLIC or customer in self.books.customers:
+            if first == "nowhere":
+                status, answer = 404, {}
+            elif first in PUBLIC or customer in self.books.customers:
                 status, answer = getattr(self, f"_{first}")(customer, rest, body)
             else:
                 status, answer = 401, {"type": "urn:cds:problem:not-signed-in"}
@@ -87,7 +91,11 @@ class Handler(BaseHTTPRequestHandler):
         if status == 503:
             self.send_header("Retry-After", "0")
         self.end_headers()
-        self.wfile.write(raw)
+        self.books.answers_given += 1
+        cut = self.books.cut_answer_every and self.books.answers_given % self.books.cut_answer_every == 0
+        self.wfile.write(raw[: len(raw) // 2] if cut else raw)
+        if cut:
+            self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815 - the base class's names
 

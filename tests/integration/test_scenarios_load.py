@@ -77,6 +77,25 @@ def test_a_lost_answer_is_asked_for_with_the_same_key_under_a_new_process_number
         assert later[0]["process"] != row["process"]
 
 
+def test_an_answer_that_was_cut_off_is_asked_for_again(shop: Running, tmp_path: Path) -> None:
+    """Sign-ups, catalogue and orders alike."""
+    shop.books.cut_answer_every = 5
+    result = run_load(tmp_path, orders_plan(shop.url, [[f"b{n}", n % 3, [["10004", 1]]] for n in range(12)]), [])
+    assert shop.books.sold[4] == 12
+    assert shop.books.orders == 12
+    assert result["counters"]["unknown answers resolved"] > 0
+
+
+def test_what_no_shop_should_answer_ends_the_load_with_that_error(shop: Running, tmp_path: Path) -> None:
+    """W2."""
+    plan = orders_plan(shop.url + "/nowhere", [["b", 0, [["10001", 1]]]])
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    argv = [sys.executable, "-m", "scenarios.load", "--plan", str(tmp_path / "plan.json")]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        assert process.wait(timeout=60) == 1
+    assert "sign-up of" in json.loads((tmp_path / "load.json").read_text())["error"]
+
+
 def test_a_busy_shop_is_an_error_of_the_shop_and_is_asked_again_with_the_same_key(
     shop: Running, tmp_path: Path
 ) -> None:
