@@ -48,6 +48,9 @@ class Reply(NamedTuple):
     extra: bytes = b""
 
 
+SERVED_BY: Final = b"load_balancer"  # its process name: every answer says who made it
+
+
 ALIVE: Final = Reply(200, b"text/plain; charset=utf-8", b"alive\n")
 
 
@@ -102,7 +105,7 @@ def reply_bytes(reply: Reply, *, connection: bytes, request_id: bytes, date: byt
         content = b""
     else:
         content = b"Content-Type: %b\r\nContent-Length: %d\r\n" % (reply.content_type, len(reply.body))
-    return b"HTTP/1.1 %d %b\r\n%b%b%b%bDate: %b\r\nX-Request-Id: %b\r\n\r\n%b" % (
+    return b"HTTP/1.1 %d %b\r\n%b%b%b%bDate: %b\r\nX-Served-By: %b\r\nX-Request-Id: %b\r\n\r\n%b" % (
         reply.status,
         phrase(reply.status).encode("ascii"),
         content,
@@ -110,6 +113,7 @@ def reply_bytes(reply: Reply, *, connection: bytes, request_id: bytes, date: byt
         _SECURITY,
         connection,
         date,
+        SERVED_BY,
         request_id,
         b"" if without_body else reply.body,
     )
