@@ -30,6 +30,14 @@ BROKER_START_SECONDS_MAX = 60.0
 MANUFACTURER_CODES = ["m1", "m2", "m3"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side (`-n`): tests that start processes of one package share a stretch of ports, so they share a worker."""
+    for item in items:
+        if item.path.parent.name in ("processes", "browser"):
+            package = item.path.stem.split("_")[1]
+            item.add_marker(pytest.mark.xdist_group(package))
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str = "the condition") -> None:
     """Poll until ``condition()`` is true; tests wait for facts, never for time to pass."""
     deadline = time.monotonic() + seconds
