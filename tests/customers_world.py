@@ -1,7 +1,6 @@
 """One web instance for tests: its runtime on a test database, Flask's client, and the steps every customer takes."""
 
 import re
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -20,21 +19,19 @@ from werkzeug.test import TestResponse
 from customers.app import create_app
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
-from tests.conftest import wait_until
+from tests.conftest import free_port, wait_until
 
 ROOT = Path(__file__).parents[1]
 
 PASSWORD = "correct horse battery"
 CARD_NUMBER = "4242424242424242"
-PORT_BASE_FIRST, PORT_BASE_LAST = 24_000, 24_800
+PORT_BASE = 24_000  # of applications that are only called, not served
 
 FAST = {"password_memory_kib": 8, "password_iterations": 1}
 """Password costs for tests that are not about them."""
 
 
-def make_runtime(
-    state: Path, database_url: str, port_base: int = PORT_BASE_FIRST, **sections: dict[str, Any]
-) -> Runtime:
+def make_runtime(state: Path, database_url: str, port_base: int = PORT_BASE, **sections: dict[str, Any]) -> Runtime:
     """The values of a running system, written to its state folder. ``sections``: settings, such as cart={…}."""
     state.mkdir(parents=True, exist_ok=True)
     customers = FAST | sections.pop("customers", {})
@@ -56,13 +53,8 @@ def make_app(runtime: Runtime, name: str = "web-1") -> Flask:
 
 
 def free_port_base() -> int:
-    """A base whose first web instance's port is free."""
-    for base in range(PORT_BASE_FIRST, PORT_BASE_LAST, 10):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", Addresses(base).web(1))):
-                return base
-    message = "no free port for a web instance"
-    raise RuntimeError(message)
+    """A base whose first web instance's port the system has just called free: test runs beside this one get others."""
+    return free_port() - Addresses(0).web(1)
 
 
 def new_email() -> str:
@@ -180,8 +172,11 @@ def running_web(runtime: Runtime, name: str = "web-1") -> Iterator[WebProcess]:
     """Ready inside the block; ended after it, whatever happened."""
     web = start_web(runtime, name)
     try:
-        wait_until(lambda: web.process.poll() is not None or web.get("/readyz")[0] == 200, 20.0, f"{name} is ready")
+        # Its own log, not just an answer: a port may have been taken by another process, which would answer too.
+        listens = lambda: web.process.poll() is not None or "listening on" in web.log.read_text()  # noqa: E731
+        wait_until(listens, 30.0, f"{name} listens")
         assert web.process.poll() is None, web.log.read_text()
+        wait_until(lambda: web.get("/readyz")[0] == 200, 20.0, f"{name} is ready")
         yield web
     finally:
         web.process.kill()
