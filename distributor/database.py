@@ -74,6 +74,7 @@ def make_engine(source: Runtime | str, database: Database, *, pool_size: int, ap
         max_overflow=0,
         pool_timeout=database.pool_wait_ms / 1000,
         pool_use_lifo=True,
+        hide_parameters=True,  # the texts of errors reach logs; what customers sent must not
         connect_args=_connect_args(database, application_name),
     )
     event.listen(engine, "checkout", _refuse_ended_connection)

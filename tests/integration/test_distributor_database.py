@@ -243,3 +243,10 @@ def test_a_conflict_that_never_ends_is_busy() -> None:
 
     with pytest.raises(Busy):
         repeat(always, Retries(3, sleep=lambda _seconds: None))
+
+
+def test_an_error_does_not_repeat_the_values_that_were_sent(engine: Engine) -> None:
+    """Its text reaches logs: password hashes, addresses and tokens are among the values."""
+    with pytest.raises(IntegrityError) as caught, transaction(engine) as connection:
+        connection.execute(text("INSERT INTO thing VALUES (1, :secret)"), {"secret": 4_711_000})
+    assert "4711000" not in str(caught.value)
