@@ -32,6 +32,7 @@ from settings.model import Database
 BODY_BYTES_MAX = 524_288  # an order of cart.lines_max = 5,000 lines needs about 200 kB
 FORM_PARTS_MAX = 100  # no form of ours has more than twenty fields
 FORM_FIELD_BYTES_MAX = 262_144  # the cart as it was shown is one field
+NO_COOKIE = "=;"  # no cookie can be called so: Flask-Login finds none of its own, which would go before the session
 HEALTH_TIMEOUT_MS = 500  # within the load balancer's check_timeout_ms
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
@@ -81,7 +82,7 @@ def create_app(runtime: Runtime, instance_name: str) -> Flask:
         MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
         MAX_FORM_PARTS=FORM_PARTS_MAX,
         MAX_FORM_MEMORY_SIZE=FORM_FIELD_BYTES_MAX,
-        REMEMBER_COOKIE_NAME="never-used-remember-token",
+        REMEMBER_COOKIE_NAME=NO_COOKIE,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.compact = True  # type: ignore[attr-defined]

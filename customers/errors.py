@@ -72,10 +72,10 @@ class EmailTaken(CustomersError):
 
 
 class TooManyAttempts(CustomersError):
-    """Too many failed attempts to sign in."""
+    """Too many wrong passwords, to sign in or to change the account."""
 
     def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(f"Too many failed attempts to sign in; try again in {retry_after_seconds} seconds.")
+        super().__init__(f"Too many wrong passwords; try again in {retry_after_seconds} seconds.")
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -2,13 +2,15 @@
 
 N1  A cookie never signs anybody in to the API: a foreign page could make a browser send it.
 N2  Whatever is not a living session is a guest, never an error.
+N3  Who asks while the database is away gets the error page, which is then made as for a guest.
 """
 
-from flask import Request
+from flask import Request, g
 from werkzeug.wrappers import Response
 
 from customers.accounts import Customer
 from customers.instance import instance
+from distributor.errors import DistributorError
 
 API_PREFIX = "/api/"
 BEARER = "bearer "
@@ -35,9 +37,15 @@ def session_token(request: Request) -> str | None:
 
 
 def load(request: Request) -> Customer | None:
-    """Flask-Login's request loader (N2)."""
+    """Flask-Login's request loader (N2, N3). It is asked again after it failed, by whatever the error page shows."""
     token = session_token(request)
-    return None if token is None else instance().accounts.customer_of_token(token)
+    if token is None or g.get("identity_failed", default=False):
+        return None
+    try:
+        return instance().accounts.customer_of_token(token)
+    except DistributorError:
+        g.identity_failed = True
+        raise
 
 
 def set_cookie(response: Response, base: str, value: str, seconds: int) -> None:

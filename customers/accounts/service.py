@@ -135,10 +135,10 @@ class Accounts:
         with transaction(self._engine) as connection:
             sessions.end(connection, customer.token_sha256)
 
-    def change(self, customer: Customer, changes: Changes) -> Account:
+    def change(self, customer: Customer, changes: Changes, address: str) -> Account:
         values = _checked(changes)
         if "email" in values or "password" in values:
-            self._require_password(customer, changes.current_password)
+            self._require_password(customer, changes.current_password, address)
         if "password" in values:
             values["password_hash"] = self._passwords.hash(values.pop("password"))
         if "email" in values:
@@ -178,19 +178,29 @@ class Accounts:
             store.anonymise(connection, customer.id)
             sessions.end_all(connection, customer.id)
 
-    def delete_with_password(self, customer: Customer, password: str) -> None:
+    def delete_with_password(self, customer: Customer, password: str, address: str) -> None:
         """For the page: what cannot be undone asks for the password first."""
-        self._require_password(customer, password)
+        self._require_password(customer, password, address)
         self.delete(customer)
 
-    def _require_password(self, customer: Customer, password: str | None) -> None:
+    def _require_password(self, customer: Customer, password: str | None, address: str) -> None:
+        """Counted with the sign-ins, else a stolen session could guess the password without end."""
         if password is None:
             raise InvalidInput.of("current_password", "is needed for this change")
+        account, origin = throttle.account_subject(emails.canonical(customer.email)), throttle.address_subject(address)
+        window = self._settings.login_window_seconds
         with transaction(self._engine) as connection:
+            throttle.begin_attempt(connection, account, origin, self._settings.login_failures_max, window)
             known = store.password_hash(connection, customer.id)
         if known is None:
             raise NotSignedIn
-        if not self._passwords.matches(known, password):
+        right = self._passwords.matches(known, password)
+        with transaction(self._engine) as connection:
+            if right:
+                throttle.forget_attempts(connection, account)
+            else:
+                throttle.note_failure(connection, origin, window)
+        if not right:
             raise WrongPassword([FieldError("current_password", "is wrong")])
 
     def _renewed(self, password_hash: str, password: str) -> str | None:

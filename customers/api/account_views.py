@@ -33,7 +33,8 @@ def show_me() -> Response:
 def change_me() -> Response:
     body = read_body(AccountChange)
     me = customer()
-    account = instance().accounts.change(me, Changes(**body.model_dump(exclude_unset=True)))
+    changes = Changes(**body.model_dump(exclude_unset=True))
+    account = instance().accounts.change(me, changes, request.remote_addr or "")
     return jsonify(_me(me) | {"email": account.email, "first_name": account.first_name, "last_name": account.last_name})
 
 

@@ -26,7 +26,7 @@ _MEANINGS = {
     413: "The body is too large.",
     415: "The body is not application/json in UTF-8.",
     422: "Some fields are not right; `errors` names them.",
-    429: "Too many failed attempts; come again after Retry-After seconds.",
+    429: "Too many wrong passwords; come again after Retry-After seconds.",
     503: "Busy, or between two months; come again after Retry-After seconds.",
 }
 _PROBLEMS: dict[int, type[models.Answer]] = {
@@ -60,7 +60,8 @@ CALLS = (
          (401, 429), public=True),
     Call("delete", "/session", "delete_session", "Sign out, on every instance.", 204),
     Call("get", "/me", "show_me", "The own account.", 200, models.Me),
-    Call("patch", "/me", "change_me", "Change the own account.", 200, models.Me, models.AccountChange, (403, 409)),
+    Call("patch", "/me", "change_me", "Change the own account.", 200, models.Me, models.AccountChange,
+         (403, 409, 429)),
     Call("delete", "/me", "delete_me", "Delete the own account; its orders stay, anonymised.", 204),
     Call("put", "/me/card", "put_card", "Set the payment card.", 200, models.Card, models.NewCard),
     Call("delete", "/me/card", "delete_card", "Remove the payment card.", 204),

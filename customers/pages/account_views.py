@@ -77,7 +77,7 @@ def remove_card() -> Page:
 def save_details() -> Page:
     values = {name: forms.text(name) for name in ("first_name", "last_name")}
     try:
-        instance().accounts.change(customer(), Changes(**values))
+        instance().accounts.change(customer(), Changes(**values), request.remote_addr or "")
     except InvalidInput as error:
         return _account_page(forms.by_field(error), values), 422
     return redirect("/account?done=details-saved", 303)
@@ -86,7 +86,7 @@ def save_details() -> Page:
 def change_password() -> Page:
     changes = Changes(password=forms.text("password"), current_password=forms.text("current_password"))
     try:
-        instance().accounts.change(customer(), changes)
+        instance().accounts.change(customer(), changes, request.remote_addr or "")
     except InvalidInput as error:
         return _account_page(forms.by_field(error)), 422
     return redirect("/account?done=password-changed", 303)
@@ -94,7 +94,8 @@ def change_password() -> Page:
 
 def delete_account() -> Page:
     try:
-        instance().accounts.delete_with_password(customer(), forms.text("delete_password"))
+        password = forms.text("delete_password")
+        instance().accounts.delete_with_password(customer(), password, request.remote_addr or "")
     except InvalidInput as error:
         return _account_page({"delete_password": error.errors[0].message}), 422
     response = redirect("/?done=account-deleted", 303)

@@ -9,8 +9,9 @@ from flask_login import current_user
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
+from customers.accounts import Customer
 from customers.accounts.cards import shown_expiry
-from customers.instance import instance
+from customers.instance import customer, instance
 from customers.pages import account_views, assets, csrf, forms, shop_views, shown
 from customers.shop import Surroundings
 from distributor.errors import DistributorError
@@ -91,7 +92,7 @@ def _keep_visitor(response: Any) -> Any:
 @blueprint.app_context_processor
 def _around_every_page() -> dict[str, Any]:
     shop = instance()
-    me = current_user if current_user.is_authenticated else None
+    me = _reader()
     surroundings = _surroundings(me.id if me else None)
     return {
         "me": me,
@@ -106,6 +107,14 @@ def _around_every_page() -> dict[str, Any]:
         "asset": assets.address,
         "address_of_page": _address_of_page,
     }
+
+
+def _reader() -> Customer | None:
+    """Who reads the page; a page about the database's absence is made as for a guest (identity.N3)."""
+    try:
+        return customer() if current_user.is_authenticated else None
+    except DistributorError:
+        return None
 
 
 def _surroundings(customer_id: int | None) -> Surroundings:

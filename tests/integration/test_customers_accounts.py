@@ -122,6 +122,31 @@ def test_guessing_is_slowed_down_and_says_how_long(database_url: str, tmp_path: 
     assert other.call("GET", "/me").status_code == 200
 
 
+@pytest.mark.parametrize("field", ["password", "email"])
+def test_a_stolen_session_cannot_guess_the_password(
+    database_url: str, tmp_path: Path, world: World, field: str
+) -> None:
+    """The current password is guessed as slowly as the one of the sign-in, and both count together."""
+    runtime = make_runtime(tmp_path, database_url, customers={"login_failures_max": 3})
+    ada = Program(make_app(runtime).test_client()).sign_up()
+    change = {field: "another password" if field == "password" else "other@example.org"}
+    wrong = [ada.call("PATCH", "/me", change | {"current_password": f"guess {n}"}) for n in range(4)]
+    assert [answer.status_code for answer in wrong] == [403, 403, 403, 429]
+    assert int(wrong[3].headers["Retry-After"]) >= 1
+    assert ada.call("PATCH", "/me", change | {"current_password": PASSWORD}).status_code == 429
+    assert ada.call("POST", "/session", {"email": ada.email, "password": PASSWORD}).status_code == 429
+    assert ada.call("PATCH", "/me", {"first_name": "Augusta"}).status_code == 200
+
+
+def test_the_right_current_password_ends_the_count(database_url: str, tmp_path: Path, world: World) -> None:
+    runtime = make_runtime(tmp_path, database_url, customers={"login_failures_max": 3})
+    ada = Program(make_app(runtime).test_client()).sign_up()
+    for _ in range(4):
+        change = {"password": PASSWORD, "current_password": PASSWORD}
+        assert ada.call("PATCH", "/me", change).status_code == 200
+        assert ada.call("PATCH", "/me", change | {"current_password": "wrong"}).status_code == 403
+
+
 def test_the_right_password_ends_the_count(database_url: str, tmp_path: Path, world: World) -> None:
     runtime = make_runtime(tmp_path, database_url, customers={"login_failures_max": 3})
     program = Program(make_app(runtime).test_client()).sign_up()
