@@ -16,6 +16,7 @@ from broker.contract import (
     Message,
     Poison,
     Publisher,
+    Rejected,
     Unavailable,
     Unroutable,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Message",
     "Poison",
     "Publisher",
+    "Rejected",
     "Role",
     "Unavailable",
     "Unroutable",

@@ -56,6 +56,10 @@ class Unroutable(BrokerError):
     """No queue takes this message: none is declared for the recipient (B2), or it is too large. Definite."""
 
 
+class Rejected(BrokerError):
+    """This message is not taken, while others may be: its queue is full or broken (nack), or its type is unknown."""
+
+
 class Poison(BrokerError):
     """Raised by a handler: this message can never be processed; dead-letter it now (B4). The text is the reason."""
 

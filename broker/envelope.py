@@ -10,7 +10,7 @@ import re
 import uuid
 from typing import Any, Never
 
-from broker.contract import TYPES, Message, Poison, Unroutable
+from broker.contract import TYPES, Message, Poison, Rejected, Unroutable
 
 SCHEMA = 1
 CONTENT_TYPE = "application/json"
@@ -22,10 +22,13 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def encode(message: Message) -> bytes:
-    """Raises Unroutable for a message that is too large; ValueError or TypeError for one that no consumer would take."""
+    """Raises Unroutable for a message that is too large; Rejected for one of a type that no consumer would take.
+
+    Neither is a reason to stop the sender: a row of a newer version must not hold up all that come after it.
+    """
     if message.type not in TYPES:
         msg = f"unknown message type {message.type!r}; known: {', '.join(sorted(TYPES))}"
-        raise ValueError(msg)
+        raise Rejected(msg)
     envelope = {
         "schema": SCHEMA,
         "id": str(message.id),

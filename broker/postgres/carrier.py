@@ -11,7 +11,15 @@ import psycopg
 from psycopg import errors
 
 from broker.backoff import reconnect_seconds
-from broker.contract import DEAD_LETTERS_SHOWN_MAX, BrokerError, DeadLetter, Message, Unavailable, Unroutable
+from broker.contract import (
+    DEAD_LETTERS_SHOWN_MAX,
+    BrokerError,
+    DeadLetter,
+    Message,
+    Rejected,
+    Unavailable,
+    Unroutable,
+)
 from broker.envelope import encode
 from broker.postgres.consumer import PostgresConsumer
 from broker.postgres.link import connect
@@ -101,7 +109,7 @@ class PostgresPublisher:
         for message in messages:
             try:
                 encoded[message.id] = (message.recipient, str(message.id), encode(message))
-            except Unroutable as error:
+            except (Unroutable, Rejected) as error:
                 outcomes[message.id] = error
         if not encoded:
             return outcomes

@@ -9,7 +9,15 @@ from typing import Any
 import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from broker.contract import DEAD_LETTERS_SHOWN_MAX, BrokerError, DeadLetter, Message, Unavailable, Unroutable
+from broker.contract import (
+    DEAD_LETTERS_SHOWN_MAX,
+    BrokerError,
+    DeadLetter,
+    Message,
+    Rejected,
+    Unavailable,
+    Unroutable,
+)
 from broker.envelope import CONTENT_TYPE, encode
 from broker.rabbitmq import topology
 from broker.rabbitmq.access import Access, explain
@@ -75,7 +83,7 @@ class RabbitPublisher:
         for message in messages:
             try:
                 raw = encode(message)
-            except Unroutable as error:
+            except (Unroutable, Rejected) as error:
                 outcomes[message.id] = error
                 continue
             properties = {"message_id": str(message.id), "type": message.type, "content_type": CONTENT_TYPE}

@@ -21,7 +21,7 @@ import pika
 from pika import spec
 
 from broker.backoff import reconnect_seconds
-from broker.contract import BrokerError, Unavailable, Unroutable
+from broker.contract import BrokerError, Rejected, Unavailable, Unroutable
 from broker.rabbitmq.access import Access, explain
 from broker.rabbitmq.loop import Loop
 
@@ -115,7 +115,9 @@ class _Session:
             if batch is None or index is None:
                 continue
             if isinstance(frame.method, spec.Basic.Nack):
-                batch.settle(index, Unavailable("the broker refused to store the message (nack)"))
+                batch.settle(
+                    index, Rejected("its queue did not take the message (nack): it is full, or cannot store it")
+                )
             elif index in batch.returned:
                 batch.settle(index, Unroutable(batch.returned[index]))
             else:

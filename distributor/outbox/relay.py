@@ -2,8 +2,8 @@
 
 Q1  An event is marked only after the broker confirmed it. A crash in between sends it twice; consumers know its id.
 Q2  A broker that is away keeps every row: the whole relay waits, longer each time, and no event loses its turn.
-Q3  An event that nobody's queue takes raises an alarm in the log, lets the others pass, and is tried again after the
-    queues were declared anew.
+Q3  An event that nobody's queue takes, or whose own queue rejects it, raises an alarm in the log, lets the others
+    pass, and is tried again, for a missing queue after all were declared anew.
 Q4  No error of the database or of the broker ends the loop.
 States: declaring -> relaying <-> waiting; stopped at the end.
 """
@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from broker.backoff import reconnect_seconds
-from broker.contract import BrokerError, Carrier, Publisher, Unroutable
+from broker.contract import BrokerError, Carrier, Publisher, Rejected, Unroutable
 from distributor.database import transaction
 from distributor.errors import DistributorError
 from distributor.outbox.pending import Claimed, Failure, claim, mark_failed, mark_published, pause_seconds
@@ -115,17 +115,21 @@ class Relay:
         self._raise_alarm([error for error in results.values() if error is not None])
 
     def _raise_alarm(self, errors: Sequence[BrokerError]) -> None:
-        """Unroutable: say so and declare the queues again (Q3). Anything else: the broker is away (Q2)."""
+        """Unroutable: say so and declare the queues again; rejected: say so (Q3). All else: the broker is away (Q2)."""
+        rejected = [error for error in errors if isinstance(error, Rejected)]
+        if rejected:
+            logger.error("ALARM: %d events were rejected, the first: %s", len(rejected), rejected[0])
         unroutable = [error for error in errors if isinstance(error, Unroutable)]
         if unroutable:
             logger.error("ALARM: %d events have no queue, the first: %s", len(unroutable), unroutable[0])
             self._declare()
-        away = [error for error in errors if not isinstance(error, Unroutable)]
+        away = [error for error in errors if not isinstance(error, Unroutable | Rejected)]
         if away:
             raise away[0]
 
 
 def _failure(claimed: Claimed, error: BrokerError) -> Failure:
-    """An unroutable event waits longer each time; one whose broker was away is due as soon as the relay goes on (Q2)."""
-    pause = pause_seconds(claimed.attempts + 1) if isinstance(error, Unroutable) else 0.0
+    """One that its queue does not take waits longer each time (Q3); one whose broker was away is due as soon as the
+    relay goes on (Q2)."""
+    pause = pause_seconds(claimed.attempts + 1) if isinstance(error, Unroutable | Rejected) else 0.0
     return Failure(claimed.row_id, str(error), pause)

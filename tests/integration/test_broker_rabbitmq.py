@@ -9,12 +9,13 @@ import pika
 import pytest
 
 import broker
-from broker import STOCK_DEPLETED, Message, Poison, Unavailable, Unroutable
+from broker import STOCK_DEPLETED, Message, Poison, Rejected, Unavailable, Unroutable
 from broker.envelope import encode
 from broker.rabbitmq import taps
-from broker.rabbitmq.topology import EVENTS, dead_of, queue_of
+from broker.rabbitmq.topology import EVENTS, dead_of, queue_arguments, queue_of
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
+from settings.model import Broker
 from tests.broker_world import Consuming, World, make_carrier
 from tests.conftest import MANUFACTURER_CODES, BrokerNode, wait_until
 
@@ -224,3 +225,23 @@ def test_an_idle_consumer_is_renewed_again_and_again_without_harm(
         world.wait_depth(0)
     publisher.close()
     assert sorted(message.body["number"] for message in consuming.messages) == list(range(30))
+
+
+def test_a_full_queue_rejects_its_own_messages_only(world: World) -> None:
+    """An operator's limit on one queue: the relay must be able to tell this from a broker that is away."""
+    full, free = world.recipients
+    with world.amqp() as connection:
+        connection.channel().queue_delete(queue_of(full))
+        limited = queue_arguments(full, Broker()) | {"x-max-length": 1}
+        connection.channel().queue_declare(queue_of(full), durable=True, arguments=limited)
+    world.admin.declare(world.recipients)
+    publisher = world.admin.publisher()
+
+    def rejected() -> bool:  # the limit takes effect some messages late
+        messages = [world.message(full), world.message(free)]
+        outcomes = publisher.publish(messages)
+        assert outcomes[messages[1].id] is None
+        return isinstance(outcomes[messages[0].id], Rejected)
+
+    wait_until(rejected, 20, "the full queue rejects")
+    publisher.close()

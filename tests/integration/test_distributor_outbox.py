@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert
 
-from broker.contract import BrokerError, Consumer, DeadLetter, Message, Publisher, Unavailable, Unroutable
+from broker.contract import BrokerError, Consumer, DeadLetter, Message, Publisher, Rejected, Unavailable, Unroutable
 from broker.postgres import PostgresCarrier
 from distributor.database import transaction
 from distributor.outbox.pending import Failure, claim, mark_failed, mark_published, pause_seconds, unpublished
@@ -30,10 +30,11 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 class FakeCarrier:
-    """Confirms what it can. ``away``: it cannot be reached; ``queues``: who has one."""
+    """Confirms what it can. ``away``: it cannot be reached; ``queues``: who has one; ``full``: whose takes no more."""
 
     def __init__(self, *queues: str) -> None:
         self.queues = set(queues)
+        self.full: set[str] = set()
         self.away = False
         self.declarations = 0
         self.messages: list[Message] = []
@@ -54,6 +55,8 @@ class FakeCarrier:
             return Unavailable("connection lost")
         if message.recipient not in self.queues:
             return Unroutable(f"no queue for {message.recipient}")
+        if message.recipient in self.full:
+            return Rejected(f"the queue of {message.recipient} is full")
         self.messages.append(message)
         return None
 
@@ -207,6 +210,23 @@ def test_an_event_without_a_queue_raises_an_alarm_and_lets_the_others_pass(
     assert [message.recipient for message in carrier.messages] == ["m1"] * 20 + ["m2"] * 2
 
 
+def test_one_manufacturers_full_queue_does_not_hold_up_the_others(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Q3: although more than a whole batch of its events come first."""
+    carrier = FakeCarrier("m1", "m2")
+    carrier.full.add("m2")
+    write(engine, 2 * FAST.relay_batch_messages, "m2")
+    write(engine, 5, "m1")
+    with relaying(engine, carrier) as relay:
+        wait_until(lambda: len(carrier.messages) == 5, 5, "those of m1 went out")
+        assert relay.trouble is None
+        assert "ALARM: 10 events were rejected" in caplog.text
+        carrier.full.clear()
+        wait_until(lambda: pending(engine) == 0, 10, "those of m2 went out, too")
+    assert [message.recipient for message in carrier.messages] == ["m1"] * 5 + ["m2"] * 20
+
+
 def test_a_database_that_ends_the_session_is_not_the_end_of_the_relay(engine: Engine, database_url: str) -> None:
     """Q4"""
     carrier = FakeCarrier("m1")
@@ -232,3 +252,16 @@ def test_with_the_real_queue_in_postgres(engine: Engine, database_url: str) -> N
         wait_until(lambda: pending(engine) == 0, 10, "all went out")
         assert relay.trouble is None
     assert carrier.depth(["m1", "old"]) == {"m1": 12, "old": 2}, "a manufacturer of earlier times has its queue, too"
+
+
+def test_an_event_of_an_unknown_type_lets_the_others_pass(engine: Engine, database_url: str) -> None:
+    """Q3: for instance one that a newer version has written."""
+    carrier = PostgresCarrier(database_url, Broker())
+    (newer,) = write(engine, 1)
+    rows(engine, "UPDATE outbox SET type = 'sale.returned' RETURNING 1")
+    write(engine, 3)
+    with relaying(engine, carrier, ["m1"]):
+        wait_until(lambda: pending(engine) == 1, 10, "the others went out")
+    assert rows(engine, "SELECT event_id, last_error LIKE '%sale.returned%' FROM outbox WHERE attempts > 0") == [
+        (newer, True)
+    ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from broker import SALE_RECORDED, Message, Poison, Unroutable
+from broker import SALE_RECORDED, Message, Poison, Rejected, Unroutable
 from broker.envelope import BYTES_MAX, decode, encode, storable
 
 MESSAGE = Message(uuid.UUID(int=7), SALE_RECORDED, "m1", {"order_id": 1, "text": "Größe"})
@@ -76,8 +76,8 @@ def test_what_json_cannot_say_is_our_own_mistake(body: dict[str, Any]) -> None:
         encode(Message(uuid.UUID(int=7), SALE_RECORDED, "m1", body))
 
 
-def test_an_unknown_type_is_our_own_mistake() -> None:
-    with pytest.raises(ValueError, match="unknown message type"):
+def test_an_unknown_type_is_rejected_before_it_is_sent() -> None:
+    with pytest.raises(Rejected, match="unknown message type"):
         encode(Message(uuid.UUID(int=7), "sale.forgotten", "m1", {}))
 
 
