@@ -49,7 +49,7 @@ SELECT n.number AS month, m.code,
   CROSS JOIN LATERAL jsonb_array_elements(
       CASE jsonb_typeof(k.answer -> 'lines') WHEN 'array' THEN k.answer -> 'lines' ELSE '[]' END) AS line
   JOIN stock s ON s.id = (line ->> 'stock_id')::bigint JOIN manufacturer m ON m.id = s.manufacturer_id
-  JOIN month n ON k.created_at >= n.opened_at AND k.created_at < coalesce(n.closed_at, 'infinity')
+  JOIN month n ON k.created_at >= n.gathering_at AND k.created_at < coalesce(n.closed_at, 'infinity')
  WHERE k.status = 409 AND line ? 'available'
  GROUP BY 1, 2"""
 _UNSOLD: LiteralString = """

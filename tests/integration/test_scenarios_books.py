@@ -15,14 +15,16 @@ from scenarios.month_table import ProductionLog
 
 SALE, CLOSE = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
 
-# One month, two manufacturers: m1 supplied 10, withdrew 1, sold 4; a customer wanted 9 where 5 were left.
+# One month, two manufacturers: m1 supplied 10, withdrew 1, sold 4; a customer wanted 9 where 5 were left, while m2 was
+# still asked for its goods.
 BOOKS = f"""
 INSERT INTO manufacturer (id, code, name) VALUES (1, 'm1', 'One'), (2, 'm2', 'Two');
 INSERT INTO product (id, sku) VALUES (1, '10001');
 INSERT INTO stock (id, product_id, manufacturer_id, name, price_minor, currency, supplied, withdrawn, sold)
      VALUES (1, 1, 1, 'A', 125, 'GBP', 10, 1, 4), (2, 1, 2, 'A', 130, 'GBP', 7, 0, 0);
-INSERT INTO month (number, state, reason, opened_at, closing_at, closed_at, ends_at)
-     VALUES (1, 'closed', 'finished', '2025-01-01 10:00Z', '2025-01-01 10:01Z', '2025-01-01 10:01Z', '2025-01-01 10:01Z');
+INSERT INTO month (number, state, reason, gathering_at, opened_at, closing_at, closed_at, ends_at)
+     VALUES (1, 'closed', 'finished', '2025-01-01 10:00Z', '2025-01-01 10:00:03Z', '2025-01-01 10:01Z', '2025-01-01 10:01Z',
+             '2025-01-01 10:01Z');
 INSERT INTO supply (id, manufacturer_id, month, content_sha256, accepted_at)
      VALUES (1, 1, 1, 'x', now()), (2, 2, 1, 'x', now());
 INSERT INTO supply_line (supply_id, stock_id, quantity, withdrawn) VALUES (1, 1, 10, 1), (2, 2, 7, 0);
