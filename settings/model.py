@@ -60,7 +60,7 @@ class Distributor(Section):
     tick_ms: Milliseconds = 500
     offer_deadline_seconds: Seconds = 5.0
     offer_bytes_max: Annotated[int, Field(ge=1_000, le=100_000_000)] = 4_000_000
-    gather_concurrency: Annotated[int, Field(ge=1, le=256)] = 16
+    gather_concurrency: Annotated[int, Field(ge=1, le=256)] = 8
     gather_retry_seconds: Seconds = 5.0
     relay_batch_messages: Annotated[int, Field(ge=1, le=1_000)] = 100
     relay_lease_seconds: Seconds = 15.0
