@@ -18,6 +18,10 @@ from distributor.months.calendar import Calendar
 from distributor.months.decisions import Begin, Close, CurrentMonth, Facts, Rules, State, decide, may_close_early
 from distributor.months.gate import close_gate
 
+SETTLE_TIMEOUT_MS = 300_000
+"""The totals of a month with millions of sales may take longer than any other statement may; chosen. Were they given up,
+they would be each time, and the shop would stay closed for good."""
+
 _TICK = text(
     """
     SELECT clock_timestamp() AS now, calendar.epoch, calendar.month_seconds,
@@ -196,6 +200,7 @@ def close(connection: Connection, number: int, rules: Rules) -> Close | None:
 
 def settle(connection: Connection, number: int) -> bool:
     """End the month, write every manufacturer's totals to the outbox and, after an early end, jump the calendar."""
+    connection.execute(text("SELECT set_config('statement_timeout', :ms, true)"), {"ms": str(SETTLE_TIMEOUT_MS)})
     closed_at: datetime | None = connection.execute(_SETTLE, {"number": number}).scalar()
     if closed_at is None:
         return False

@@ -16,7 +16,7 @@ from distributor.months import gate, overview, transitions
 from distributor.months.decisions import Begin, Close, Facts, Reason, Rules, State
 from distributor.months.leader import Leader, Pace
 from tests.conftest import wait_until
-from tests.distributor_world import engine_for, make_world, rows
+from tests.distributor_world import engine_for, make_world, rows, set_month
 
 HOUR = timedelta(hours=1)
 RULES = Rules(length_min=timedelta(0), gathering_max=timedelta(seconds=5), months_max=0)
@@ -208,6 +208,26 @@ def test_every_manufacturer_is_told_the_totals(engine: Engine) -> None:
     assert {(body["month"], body["reason"]) for body in told.values()} == {(1, "by_hand")}
     closed_at = datetime.fromisoformat(told["m3"]["closed_at"])
     assert abs(datetime.now(UTC) - closed_at) < timedelta(minutes=1)
+
+
+def test_totals_that_take_longer_than_other_statements_still_end_the_month(database_url: str) -> None:
+    """A month that could not be settled would keep the shop closed for good, however often it was tried."""
+    hasty = engine_for(database_url, statement_timeout_ms=300, lock_timeout_ms=200)
+    make_world(hasty, [1])
+    set_month(hasty, "closing")
+    with transaction(hasty) as connection:
+        connection.execute(
+            text(
+                "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS"
+                " 'BEGIN PERFORM pg_sleep(0.25); RETURN NEW; END'"
+            )
+        )
+        connection.execute(text("CREATE TRIGGER slowly BEFORE INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION slowly()"))
+    with transaction(hasty) as connection:
+        assert transitions.settle(connection, 1)
+    assert rows(hasty, "SHOW statement_timeout") == [("300ms",)], "for this transaction only"
+    assert states(hasty) == [(1, "closed", "by_hand")]
+    hasty.dispose()
 
 
 def test_goods_that_come_at_the_last_moment_keep_a_sold_out_month_open(engine: Engine) -> None:
