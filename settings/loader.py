@@ -20,6 +20,8 @@ ENVIRONMENT_PREFIX = "CDS_"
 # Variables of this prefix that are not settings: used by the tests and by the set-up.
 NOT_SETTINGS = frozenset({"CDS_REQUIRE_ALL", "CDS_ENVIRONMENT_READY"})
 FILE_BYTES_MAX = 1_000_000
+# What PyYAML raises for a value that is not what its tag says: not only errors of its own.
+_UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
 
 @dataclass
@@ -72,7 +74,7 @@ def _override(key: str, text: str, place: str, gathered: _Gathered) -> None:
         return
     try:
         value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
+    except _UNREADABLE:
         gathered.problems.append(Problem(place, key, f"{text!r} cannot be read as a value"))
         return
     gathered.put(key, "" if value is None else value, place)
@@ -80,7 +82,8 @@ def _override(key: str, text: str, place: str, gathered: _Gathered) -> None:
 
 def _read_file(path: Path, gathered: _Gathered) -> None:
     try:
-        raw = path.read_bytes()[: FILE_BYTES_MAX + 1]
+        with path.open("rb") as file:
+            raw = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         raise SettingsError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from error
     if len(raw) > FILE_BYTES_MAX:
@@ -118,7 +121,7 @@ def _walk(node: yaml.Node, prefix: str, path: Path, gathered: _Gathered) -> None
         if not prefix and name in Settings.model_fields:
             _walk_section(value_node, key, path, gathered)
         else:
-            gathered.put(key, _leaf(value_node), _place(path, key_node))
+            _put_leaf(value_node, key, _place(path, key_node), gathered)
 
 
 def _walk_section(node: yaml.Node, key: str, path: Path, gathered: _Gathered) -> None:
@@ -127,9 +130,14 @@ def _walk_section(node: yaml.Node, key: str, path: Path, gathered: _Gathered) ->
         _walk(node, key, path, gathered)
 
 
-def _leaf(node: yaml.Node) -> Any:
+def _put_leaf(node: yaml.Node, key: str, place: str, gathered: _Gathered) -> None:
     loader = yaml.SafeLoader("")
-    return loader.construct_object(node, deep=True)
+    try:
+        value = loader.construct_object(node, deep=True)
+    except _UNREADABLE:
+        gathered.problems.append(Problem(place, key, "cannot be read as a value"))
+        return
+    gathered.put(key, value, place)
 
 
 def _place(path: Path, node: yaml.Node) -> str:

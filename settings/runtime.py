@@ -40,6 +40,18 @@ class Runtime:
             raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise SettingsError([Problem(str(path), "", "no system was started with this state folder")]) from None
+        except OSError as error:
+            raise SettingsError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from error
+        except ValueError as error:
+            raise _damaged(path) from error
+        secrets = Secrets.read(state)
+        try:
+            return cls._from_document(state, raw, secrets)
+        except (ValueError, LookupError, TypeError) as error:
+            raise _damaged(path) from error
+
+    @classmethod
+    def _from_document(cls, state: Path, raw: dict[str, Any], secrets: Secrets) -> "Runtime":
         return cls(
             state=state,
             settings=Settings.model_validate(raw["settings"]),
@@ -47,7 +59,7 @@ class Runtime:
             database_url=raw["database_url"],
             broker_url=raw["broker_url"],
             broker_is_ours=raw["broker_is_ours"],
-            secrets=Secrets.read(state),
+            secrets=secrets,
         )
 
     def write(self) -> None:
@@ -73,6 +85,10 @@ class Runtime:
         position = manufacturer_codes(self.settings).index(code)
         process = position // self.settings.manufacturers.manufacturers_per_process + 1
         return self.addresses.url(self.addresses.manufacturer_process(process))
+
+
+def _damaged(path: Path) -> SettingsError:
+    return SettingsError([Problem(str(path), "", "the file is damaged; the next start writes it anew")])
 
 
 def manufacturer_codes(settings: Settings) -> list[str]:

@@ -22,6 +22,19 @@ def problems(
     return [str(problem).replace(f"{path}", "config.yml") for problem in caught.value.problems]
 
 
+@pytest.mark.parametrize("value", ["!!bool maybe", "!!int ''", "!!timestamp soon", "!!float x", "[" * 5_000])
+def test_a_value_that_yaml_itself_cannot_make_is_a_mistake_too(tmp_path: Path, value: str) -> None:
+    """P7: the parser raises more than its own errors."""
+    assert problems(f"customers:\n  threads: {value}\n", tmp_path)
+    (problem,) = problems("", tmp_path, None, f"customers.threads={value}")
+    assert problem.startswith("--set: customers.threads: ")
+
+
+def test_an_endless_file_is_not_read_to_its_end() -> None:
+    with pytest.raises(SettingsError, match="is larger than"):
+        load(Path("/dev/zero"), {})
+
+
 def test_the_shipped_config_names_every_key_and_its_default() -> None:
     import yaml
 
