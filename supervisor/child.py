@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from supervisor import tree
 from supervisor.errors import StartError
 from supervisor.logs import LogFile
@@ -135,22 +133,21 @@ class Child:
             self.fault = "slow"
 
     async def _slow_down(self, process: subprocess.Popen[bytes]) -> None:
-        members: list[psutil.Process] = []
-        try:
-            while process.poll() is None:
-                members = tree.members(process)
-                for _ in range(SLOW_PERIODS_PER_LOOK):
-                    tree.send_all(members, signal.SIGSTOP)
-                    await asyncio.sleep(SLOW_PAUSED_SECONDS)
-                    tree.send_all(members, signal.SIGCONT)
-                    await asyncio.sleep(SLOW_PERIOD_SECONDS - SLOW_PAUSED_SECONDS)
-        finally:
-            tree.send_all(members, signal.SIGCONT)
+        while process.poll() is None:
+            members = tree.members(process)
+            for _ in range(SLOW_PERIODS_PER_LOOK):
+                tree.send_all(members, signal.SIGSTOP)
+                await asyncio.sleep(SLOW_PAUSED_SECONDS)
+                tree.send_all(members, signal.SIGCONT)
+                await asyncio.sleep(SLOW_PERIOD_SECONDS - SLOW_PAUSED_SECONDS)
 
     def _end_slow(self) -> None:
+        """Wakes at once, not when the cancelled task runs: what comes next may be a pause."""
         if self._slow is not None:
             self._slow.cancel()
             self._slow = None
+            if self._process is not None:
+                tree.send_all(tree.members(self._process), signal.SIGCONT)
 
     def _drain(self) -> None:
         if self._process is None:

@@ -40,6 +40,11 @@ def up(options: Options) -> int:
             _complain(f"  | {line}")
         _complain(f"error: {error.what}")
         return _complain(f"fix: {error.fix}" if error.fix else "", code=EXIT_CANNOT_START)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        what = f"error: {error.filename2 or error.filename} cannot be used: {error.strerror}"
+        return _complain(what, code=EXIT_CANNOT_START)
     return EXIT_FINE
 
 

@@ -29,7 +29,7 @@ Handler = Callable[[dict[str, Any]], dict[str, Any]]
 @contextlib.contextmanager
 def _address(state: Path) -> Iterator[str]:
     """A name of the socket that is short enough (K3)."""
-    path = state.resolve() / SOCKET
+    path = state.absolute() / SOCKET
     if len(os.fsencode(path)) <= PATH_BYTES_MAX or sys.platform != "linux":
         yield str(path)
         return
@@ -112,6 +112,9 @@ def ask(state: Path, request: dict[str, Any]) -> dict[str, Any]:
         except (FileNotFoundError, ConnectionError, NotADirectoryError) as error:
             msg = f"nothing runs with the state folder {state}"
             raise NotRunningError(msg) from error
+        except OSError as error:
+            msg = f"the state folder {state} cannot be used: {error.strerror}"
+            raise RefusedError(msg) from error
     if not line:
         msg = f"the system that runs with {state} did not answer"
         raise RefusedError(msg)

@@ -38,8 +38,40 @@ def refuse_unusable_urls(settings: Settings) -> None:
         problems.append(
             Problem("config.yml", "broker.url", "expected auto, postgres or amqp://user:password@host:port")
         )
+    # The URLs may hold passwords, so they are not repeated.
+    what = "cannot be read as an address; is the port a number, are brackets closed, special characters %-escaped?"
+    if not problems:
+        checks = {
+            "database.url": database == AUTO or _is_database_url(database),
+            "broker.url": broker in (AUTO, QUEUE_IN_POSTGRES) or _is_address(broker),
+            "broker.rabbitmq_address": _is_address(_rabbitmq_url(settings.broker.rabbitmq_address)),
+        }
+        problems += [Problem("config.yml", key, what) for key, good in checks.items() if not good]
     if problems:
         raise SettingsError(problems)
+
+
+def _is_database_url(url: str) -> bool:
+    """Asked of the one who will read it; imported only here, for nobody else in the supervisor needs it."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):
+        return False
+    return True
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
+def _rabbitmq_url(address: str) -> str:
+    return address if "://" in address else f"amqp://guest:guest@{address}"
 
 
 def external_database(settings: Settings) -> str | None:
@@ -57,7 +89,7 @@ async def choose_broker(settings: Settings, addresses: Addresses) -> Broker:
     if wanted != AUTO:
         return Broker(wanted, None, "configured")
     if address:
-        url = address if "://" in address else f"amqp://guest:guest@{address}"
+        url = _rabbitmq_url(address)
         place = urlsplit(url)
         if await amqp_ready(place.port or AMQP_PORT, place.hostname or HOST):
             return Broker(url, None, "it answers at broker.rabbitmq_address")

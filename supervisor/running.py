@@ -143,9 +143,12 @@ class System:
     async def _keep_house(self) -> None:
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
-            for child in self.supervisor.children.values():
-                child.log.bound()
-            self._follow_config()
+            try:
+                for child in self.supervisor.children.values():
+                    child.log.bound()
+                self._follow_config()
+            except OSError as error:  # a full disk: it is worth trying again
+                _log.error("action=keep_house failed: %s", error)
 
     def _follow_config(self) -> None:
         """Apply a change of customers.simulated in the file; other keys need a new start."""

@@ -121,6 +121,10 @@ class Supervisor:
         if self.stop_requested.is_set():
             msg = "the system is stopping"
             raise LookupError(msg)
+        idle = [self.children[name] for name in wanted if self.children[name].pid is None]
+        if idle and fault != "restart":
+            msg = ", ".join(f"{child.spec.name} is not running (state {child.state.value})" for child in idle)
+            raise LookupError(msg)
         for name in wanted:
             if fault == "restart":
                 task = asyncio.create_task(self.children[name].restart())

@@ -1,6 +1,7 @@
 """Starting, restarting and stopping real child processes (V1 to V3, C1 to C3, R1 to R3 of the supervisor)."""
 
 import asyncio
+import dataclasses
 import os
 import signal
 import time
@@ -191,6 +192,36 @@ def test_a_slow_process_stutters_until_it_is_resumed(tmp_path: Path) -> None:
         world.supervisor.fault("resume", ["one"])
         await world.wait_until(lambda: process.status() == psutil.STATUS_SLEEPING, "it goes on")
         assert world.supervisor.rows()[0]["fault"] is None
+
+    running(world, body)
+
+
+def test_a_slow_process_that_is_paused_stands(tmp_path: Path) -> None:
+    """The end of the stutter must not wake what was paused after it."""
+    world = World(tmp_path, stand_in("one", free_port()))
+
+    async def body() -> None:
+        process = psutil.Process(world.pid("one"))
+        world.supervisor.fault("slow", ["one"])
+        await world.wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "it stands")
+        await world.wait_until(lambda: process.status() == psutil.STATUS_SLEEPING, "it goes on")
+        world.supervisor.fault("pause", ["one"])
+        for _ in range(10):
+            await asyncio.sleep(0.02)
+            assert process.status() == psutil.STATUS_STOPPED
+        assert world.supervisor.rows()[0]["fault"] == "paused"
+
+    running(world, body)
+
+
+def test_a_fault_that_one_process_cannot_have_is_done_to_none(tmp_path: Path) -> None:
+    waiting = dataclasses.replace(stand_in("guest", free_port()), on_demand=True, awaited=False)
+    world = World(tmp_path, stand_in("one", free_port()), waiting)
+
+    async def body() -> None:
+        with pytest.raises(LookupError, match="guest is not running"):
+            world.supervisor.fault("pause", ["one", "guest"])
+        assert psutil.Process(world.pid("one")).status() != psutil.STATUS_STOPPED
 
     running(world, body)
 

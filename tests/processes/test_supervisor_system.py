@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import socket
 import stat
@@ -16,6 +17,7 @@ import pytest
 from settings import Runtime
 from supervisor import control, lock
 from supervisor.errors import StartError
+from supervisor.logs import BYTES_MAX
 from supervisor.ports import refuse_taken
 from tests.conftest import ROOT, wait_until
 
@@ -25,11 +27,11 @@ BASES = iter(range(21_000, 22_000, 10))
 class StandInSystem:
     """The program of supervisor_stand_in_system.py, running."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, output: int = subprocess.PIPE) -> None:
         self.state = state
         self.base = next(BASES)
         argv = [sys.executable, "-m", "tests.processes.supervisor_stand_in_system", str(state), str(self.base)]
-        self.process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(argv, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True)
 
     def until_ready(self) -> "StandInSystem":
         wait_until(lambda: self.process.poll() is not None or self.is_ready(), 20, "the system is ready")
@@ -224,6 +226,43 @@ def test_a_closed_output_does_not_end_the_system(state: Path) -> None:
     system.until_ready()
     system.process.terminate()
     assert system.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("output", ["full disk", "closed terminal"])
+def test_output_that_fails_keeps_nothing_from_being_started_again(state: Path, output: str) -> None:
+    """P5: a terminal may close without a hangup signal (disown), the disk of a redirected output may be full."""
+    if output == "full disk":
+        master, slave = -1, os.open("/dev/full", os.O_WRONLY)
+    else:
+        master, slave = pty.openpty()
+    system = StandInSystem(state, output=slave)
+    os.close(slave)
+    if master >= 0:
+        os.read(master, 1)
+        os.close(master)
+    system.until_ready()
+    killed = system.rows()["middle-1"]["pid"]
+    control.ask(state, {"command": "fault", "fault": "kill", "names": ["middle-1"]})
+
+    def is_back() -> bool:
+        row = system.rows()["middle-1"]
+        return row["state"] == "ready" and row["pid"] != killed
+
+    wait_until(is_back, 10, "it runs again")
+    system.process.terminate()
+    assert system.process.wait(20) == 0
+
+
+def test_a_log_that_cannot_be_cut_does_not_end_the_housekeeping(system: StandInSystem) -> None:
+    """A full disk hits the copy of a log first; the config file is followed all the same."""
+    logs = system.state / "logs"
+    (logs / "top-1.log.1").mkdir()
+    with (logs / "top-1.log").open("ab") as log:
+        log.truncate(BYTES_MAX)
+    wait_until(lambda: "action=keep_house failed" in (logs / "supervisor.log").read_text(), 10, "it is reported")
+    (logs / "top-1.log.1").rmdir()
+    (system.state / "config.yml").write_text("customers:\n  simulated: 7\n")
+    wait_until(lambda: Runtime.read(system.state).settings.customers.simulated == 7, 10, "the file is followed")
 
 
 def test_a_changed_config_file_changes_the_number_of_simulated_customers(system: StandInSystem) -> None:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import itertools
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings import Settings, SettingsError
+from settings import Runtime, Secrets, Settings, SettingsError
 from settings.addresses import HIGHEST_OFFSET
 from supervisor import environment, rabbitmq
 from supervisor.logs import BYTES_MAX, LogFile
@@ -132,6 +133,31 @@ def test_unusable_urls_are_named_with_what_is_expected() -> None:
     assert [problem.key for problem in caught.value.problems] == ["database.url", "broker.url"]
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("database", "url", "postgresql://u@db:port/x"),
+        ("broker", "url", "amqp://u@rabbit:99999/"),
+        ("broker", "rabbitmq_address", "rabbit:port"),
+        ("broker", "rabbitmq_address", "amqp://[rabbit"),
+    ],
+)
+def test_an_address_that_cannot_be_read_is_named_and_not_repeated(section: str, key: str, value: str) -> None:
+    """P7; an address may hold a password, so it is not shown."""
+    with pytest.raises(SettingsError) as caught:
+        refuse_unusable_urls(Settings.model_validate({section: {key: value}}))
+    assert [problem.key for problem in caught.value.problems] == [f"{section}.{key}"]
+    assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:p@[::1]:5433/x", "postgresql://u:p@db/x", "postgresql:///x?host=/run/pg"]
+)
+def test_usable_urls_are_let_through(url: str) -> None:
+    refuse_unusable_urls(Settings.model_validate({"database": {"url": url}, "broker": {"url": "amqp://u:p@h:5672/v"}}))
+    refuse_unusable_urls(Settings.model_validate({"broker": {"rabbitmq_address": "127.0.0.1:5672"}}))
+
+
 def test_a_plain_postgresql_url_is_taken_too() -> None:
     settings = Settings.model_validate({"database": {"url": "postgresql://u:p@db/x"}})
     assert external_database(settings) == "postgresql+psycopg://u:p@db/x"
@@ -245,3 +271,40 @@ def test_a_set_up_that_was_cut_off_is_begun_anew(tmp_path: Path, monkeypatch: py
     environment._fill(folder, lock_file)
     assert asked == ["uv venv --quiet", "uv pip install"]
     assert not environment.marker(folder).exists()
+
+
+@pytest.mark.parametrize("command", [["status"], ["stop"], ["fault", "kill", "web-1"], ["month", "close"], ["up"]])
+def test_a_state_folder_that_leads_nowhere_is_no_fault_of_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    """P7: a symbolic link to itself, and a name beyond the file system's limit."""
+    from main import run
+
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for state in (tmp_path / "loop", tmp_path / ("x" * 300)):
+        code = run([*command, "--state", str(state)])
+        assert code in ((70,) if command == ["up"] else (0, 1, 64)), state
+        said = capsys.readouterr()
+        assert str(state) in said.out + said.err
+
+
+@pytest.mark.parametrize("file", ["supervisor.lock", "secrets.json", "runtime.json", "logs/supervisor.log"])
+def test_a_file_of_the_state_folder_that_cannot_be_used_is_named(tmp_path: Path, file: str) -> None:
+    """As after one start with sudo and the next without it; a folder in its place stops root as well."""
+    state = tmp_path / "state"
+    (state / "logs").mkdir(parents=True)
+    (state / "supervisor.lock").touch()
+    (state / file).unlink(missing_ok=True)
+    (state / file).mkdir(mode=0o700)
+    argv = [sys.executable, str(ROOT / "main.py"), "up", "--state", str(state), "--set", "broker.url=postgres"]
+    done = subprocess.run([*argv, "--port-base", "21090"], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (70, False), done.stderr
+    assert str(state / file) in done.stderr
+
+
+def test_a_damaged_runtime_file_is_a_mistake_of_the_state_folder(tmp_path: Path) -> None:
+    Secrets.read_or_make(tmp_path, [])
+    for text in ("", "{", "[]", "{}", '{"settings": {"months": 1}}', "\xff"):
+        (tmp_path / "runtime.json").write_text(text, encoding="latin-1")
+        with pytest.raises(SettingsError, match="damaged"):
+            Runtime.read(tmp_path)
