@@ -52,7 +52,7 @@ class Task:
     unsettled: tuple[Unsettled, ...]
     ask: bool
     was_absent: bool
-    """It gave no usable answer in the month before."""
+    """It gave no usable answer in the last month before in which it had its turn."""
 
 
 _TASKS = text(
@@ -62,11 +62,11 @@ _TASKS = text(
            CAST(:month AS integer) IS NOT NULL AND NOT EXISTS (
                SELECT FROM supply AS booked WHERE booked.manufacturer_id = manufacturer.id AND booked.month = :month
            ) AS ask,
-           EXISTS (
-               SELECT FROM gather_attempt AS earlier
-               WHERE earlier.manufacturer_id = manufacturer.id AND earlier.month = :month - 1
-                 AND earlier.outcome IN ('unavailable', 'timeout')
-           ) AS was_absent
+           coalesce((
+               SELECT earlier.outcome IN ('unavailable', 'timeout') FROM gather_attempt AS earlier
+               WHERE earlier.manufacturer_id = manufacturer.id AND earlier.month < :month
+               ORDER BY earlier.month DESC LIMIT 1
+           ), false) AS was_absent
     FROM manufacturer LEFT JOIN supply
       ON supply.manufacturer_id = manufacturer.id AND supply.accepted_at IS NULL AND supply.refused_at IS NULL
     WHERE manufacturer.code = ANY(:codes)
@@ -76,13 +76,14 @@ _TASKS = text(
 
 
 def tasks(connection: Connection, codes: Sequence[str], month: int | None) -> list[Task]:
-    """What is left to do, for ``month`` or, where it is None, only for earlier supplies."""
+    """What is left to do, for ``month`` or, where it is None, only for earlier supplies; who was absent comes last."""
     found: dict[str, Task] = {}
     for row in connection.execute(_TASKS, {"codes": list(codes), "month": month}):
         before = found.get(row.code, Task(row.code, (), row.ask, row.was_absent))
         new = () if row.supply_id is None else (Unsettled(row.supply_id, row.month, row.content_sha256, row.empty),)
         found[row.code] = replace(before, unsettled=before.unsettled + new)
-    return [task for task in found.values() if task.ask or task.unsettled]
+    left = [task for task in found.values() if task.ask or task.unsettled]
+    return sorted(left, key=lambda task: task.was_absent)
 
 
 _MONTH = text("SELECT state FROM month WHERE number = :month FOR SHARE")

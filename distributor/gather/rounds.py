@@ -5,6 +5,8 @@ R2  Nobody is asked for a month before every earlier supply of its was settled, 
 R3  A month's opening waits for those who are expected to answer: not for one that has answered, though it be nonsense,
     and not for one that was away in the month before already. So who stays away delays one opening, not each.
 R4  A supply counts as accepted or refused only when the manufacturer said so; anything else is asked again (H5).
+R5  Who was away in the month before has its turn after all others: many silent ones must not use up all turns until the
+    month is over, month after month.
 
 Called by gatherer.py, in a thread of its own.
 """

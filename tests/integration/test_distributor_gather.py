@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
 from distributor.database import transaction
-from distributor.gather.booking import MonthOver, OfferChanged, book, tasks, withdraw
+from distributor.gather.booking import MonthOver, OfferChanged, book, record_attempt, tasks, withdraw
 from distributor.gather.feed import Offer, OfferItem
 from distributor.gather.gatherer import Gatherer
 from distributor.gather.rounds import Round
@@ -359,6 +360,34 @@ def test_one_that_was_away_last_month_is_not_waited_for(engine: Engine, fakes: F
     wait_until(lambda: gatherer.asked(2), 5, "nobody is waited for")
     wait_until(lambda: attempts(engine, 2).get("m1") == ("empty", None), 5, "it was asked")
     gatherer.stop(5)
+
+
+def test_those_that_were_away_take_the_turns_of_nobody(engine: Engine, fakes: FakePartners) -> None:
+    """R5: with months so short that a round ends before all had a turn, the silent ones would keep out all the others.
+
+    Month 1 ends before m3 had a turn; in month 2 m3 is asked first, and the month ends before the silent ones had one;
+    so they had no turn in month 2, but that does not make them good again in month 3.
+    """
+    silent = [fakes.add("m1", fault=never), fakes.add("m2", fault=never)]
+    good = fakes.add("m3", item("BIKE"))
+    begin_month(engine, fakes)
+    with transaction(engine) as connection:
+        for task in tasks(connection, ["m1", "m2"], 1):
+            record_attempt(connection, task.code, 1, "timeout", "no complete answer")
+
+    def booked(number: int) -> bool:
+        return attempts(engine, number).get("m3") == ("booked", None)
+
+    for number in (2, 3):
+        set_month(engine, "closed", number - 1)
+        begin_month(engine, fakes, number)
+        gatherer = Gatherer(engine, fakes.plan(concurrency=1, deadline_seconds=60), retry_seconds=5)
+        gatherer.tend(number)
+        wait_until(partial(booked, number), 5, "m3 is booked")
+        assert gatherer.asked(number)
+        wait_until(lambda: sum(sum(each.asked.values()) for each in silent), 5, "the silent ones are asked, too")
+        gatherer.stop(5)
+    assert good.asked["offer 1"] == 0
 
 
 def test_a_new_month_does_not_wait_for_a_manufacturer_of_the_old_one(engine: Engine, fakes: FakePartners) -> None:
