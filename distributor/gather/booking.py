@@ -153,12 +153,15 @@ _LINES = text(
 )
 
 
-def book(connection: Connection, offer: Offer) -> Unsettled:
-    """Add the offer to stock, once (S2), within the caller's transaction; raises MonthOver, OfferChanged, NameTaken."""
+def book(connection: Connection, offer: Offer, *, rename: bool = True) -> Unsettled:
+    """Add the offer to stock, once (S2), within the caller's transaction; raises MonthOver, OfferChanged, NameTaken.
+
+    ``rename`` False: the manufacturer keeps the name by which it is known.
+    """
     if connection.scalar(_MONTH, {"month": offer.month}) not in ("gathering", "open"):
         raise MonthOver
     manufacturer = connection.execute(_MANUFACTURER, {"code": offer.manufacturer_code}).one()
-    if manufacturer.name != offer.manufacturer_name:
+    if rename and manufacturer.name != offer.manufacturer_name:
         _rename(connection, offer.manufacturer_code, offer.manufacturer_name)
     key = {"manufacturer_id": manufacturer.id, "month": offer.month}
     supply_id = connection.scalar(_SUPPLY, {**key, "content_sha256": offer.content_sha256})
@@ -204,7 +207,7 @@ def _rename(connection: Connection, code: str, name: str) -> None:
     wanted = canonical_name(name)
     for other in others:
         if wanted in (canonical_name(other.name), canonical_name(other.code)):
-            message = f"the name cannot be told apart from that of {other.code}"
+            message = f"it cannot be told apart from that of {other.code}"
             raise NameTaken(message)
     connection.execute(text("UPDATE manufacturer SET name = :name WHERE code = :code"), {"code": code, "name": name})
 

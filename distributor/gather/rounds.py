@@ -37,7 +37,7 @@ from distributor.gather.booking import (
     withdraw,
 )
 from distributor.gather.client import Client, ManufacturerError, Partner, Refused, TimedOut
-from distributor.gather.feed import FeedRefused, read_offer
+from distributor.gather.feed import FeedRefused, Offer, read_offer
 
 logger = logging.getLogger(__name__)
 
@@ -137,18 +137,29 @@ class Round:
         try:
             answer = await client.offer(code, month)
             offer = read_offer(answer.body, answer.content_type, code=code, month=month, currency=self._plan.currency)
-            supply = await self._write(partial(book, offer=offer))
+            supply, note = await self._book(offer)
         except TimedOut as error:
             return await self._record(code, month, Outcome.TIMEOUT, str(error))
-        except (Refused, FeedRefused, NameTaken) as error:
+        except (Refused, FeedRefused) as error:
             return await self._record(code, month, Outcome.REFUSED, str(error))
         except OfferChanged as error:
             return await self._record(code, month, Outcome.CONFLICT, str(error))
         except (ManufacturerError, MonthOver) as error:
             return await self._record(code, month, Outcome.UNAVAILABLE, str(error))
-        return await self._settle(client, code, supply)
+        return await self._settle(client, code, supply, note)
 
-    async def _settle(self, client: Client, code: str, supply: Unsettled) -> Progress:
+    async def _book(self, offer: Offer) -> tuple[Unsettled, str | None]:
+        """The supply, and what people should know of it.
+
+        Another one's name is not taken over, but the goods are: who came second may well be the honest one (R1).
+        """
+        try:
+            return await self._write(partial(book, offer=offer)), None
+        except NameTaken as error:
+            supply = await self._write(partial(book, offer=offer, rename=False))
+            return supply, f"its name was not taken over: {error}"
+
+    async def _settle(self, client: Client, code: str, supply: Unsettled, note: str | None = None) -> Progress:
         """Tell the manufacturer that we took the supply; DONE when that is decided either way (R4)."""
         booked = Outcome.EMPTY if supply.empty else Outcome.BOOKED
         try:
@@ -161,7 +172,7 @@ class Round:
             return Progress.DONE
         except ManufacturerError as error:
             return await self._record(code, supply.month, booked, f"not accepted yet: {error}")
-        await self._record(code, supply.month, booked, None, partial(mark_accepted, supply_id=supply.supply_id))
+        await self._record(code, supply.month, booked, note, partial(mark_accepted, supply_id=supply.supply_id))
         return Progress.DONE
 
     async def _record(

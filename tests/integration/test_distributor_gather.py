@@ -278,8 +278,25 @@ def test_a_manufacturer_cannot_take_the_name_of_another(engine: Engine, fakes: F
     fakes.partners["m2"].name = name
     fakes.partners["m2"].frozen.clear()
     rows(engine, "DELETE FROM supply WHERE manufacturer_id = 2 RETURNING id")
-    assert not gather(engine, fakes)
-    assert attempts(engine)["m2"] == ("refused", "the name cannot be told apart from that of m1")
+    assert gather(engine, fakes)
+    reason = "its name was not taken over: it cannot be told apart from that of m1"
+    assert attempts(engine)["m2"] == ("empty", reason)
+    assert rows(engine, "SELECT name FROM manufacturer ORDER BY id") == [("Works m1",), ("Works m2",)]
+
+
+def test_who_takes_anothers_name_does_not_keep_its_goods_out(engine: Engine, fakes: FakePartners) -> None:
+    """R1: which of the two is the liar nobody can tell, so the later one's goods are sold under its former name."""
+    fakes.add("m1", item("BIKE")).name = "Works m2"
+    begin_month(engine, fakes)
+    gather(engine, fakes)
+    set_month(engine, "closed")
+    honest = fakes.add("m2", item("CAR"))
+    begin_month(engine, fakes, 2)
+    assert gather(engine, fakes, 2)
+    assert attempts(engine, 2)["m2"][0] == "booked"
+    assert stock(engine)["m2", "CAR"] == (5, 0, 250)
+    assert list(honest.accepted) == [2]
+    assert rows(engine, "SELECT code, name FROM manufacturer ORDER BY id") == [("m1", "Works m2"), ("m2", "m2")]
 
 
 def test_ten_thousand_products_are_booked_in_a_few_seconds(engine: Engine, fakes: FakePartners) -> None:
