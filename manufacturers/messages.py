@@ -15,7 +15,8 @@ from broker.contract import MONTH_CLOSED, SALE_RECORDED, STOCK_DEPLETED, Message
 from manufacturers.ledger import Event, MonthClosed, Sale, SaleLine, StockDepleted, Total
 
 MONTH_MAX = 999_999  # as the API's path: six digits
-UNITS_MAX = 100_000_000  # chosen: ten times the largest capacity; sums stay far inside 64 bits
+UNITS_MAX = 100_000_000  # of one sale; chosen: ten times the largest capacity; sums stay far inside 64 bits
+TOTAL_UNITS_MAX = 1_000_000_000_000  # what is unsold is carried over: the largest capacity for 100,000 months
 PRICE_MINOR_MAX = 1_000_000_000_000
 ORDER_ID_MAX = 2**63 - 1
 LINES_MAX = 100_000
@@ -75,7 +76,7 @@ def _closed(body: dict[str, Any], skus: Collection[str]) -> MonthClosed:
         msg = f"reason: must be one of {', '.join(REASONS)}"
         raise InvalidMessage(msg)
     totals = [
-        Total(row["sku"], *(_integer(row, name, 0, UNITS_MAX, field) for name in ("supplied", "sold", "unsold")))
+        Total(row["sku"], *(_integer(row, name, 0, TOTAL_UNITS_MAX, field) for name in ("supplied", "sold", "unsold")))
         for field, row in _rows(body, "totals", skus)
     ]
     return MonthClosed(_month(body), body["reason"], tuple(totals))

@@ -31,6 +31,13 @@ def message(kind: str, body: Any, recipient: str = "m1") -> Message:
     return Message(ID, kind, recipient, body)
 
 
+def test_what_years_of_full_capacity_left_unsold_is_understood() -> None:
+    """Units left are carried over, month after month: their sum may be far more than one month's supply."""
+    total = {"sku": "A", "supplied": 10_000_000, "sold": 0, "unsold": 10_000_000 * 1_200}
+    event = check(message(MONTH_CLOSED, BODIES[MONTH_CLOSED] | {"totals": [total]}), "m1", SKUS)
+    assert event.content == MonthClosed(2, "time_over", (Total(**total),))
+
+
 def test_good_messages_are_understood() -> None:
     contents = {kind: check(message(kind, body), "m1", SKUS).content for kind, body in BODIES.items()}
     assert contents == {
