@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 
 from supervisor.errors import StartError
-from supervisor.spawn import Account, unprivileged_account
+from supervisor.spawn import Account, before_exec, unprivileged_account
 
 ROLE = "cds"
 SUPERUSER = "postgres"
@@ -78,7 +78,7 @@ class Cluster:
         """Make the cluster with role and database where there is none yet (G1)."""
         if self.data.exists():
             return
-        beside = self.data.with_name("data.new")
+        beside = self._beside
         shutil.rmtree(beside, ignore_errors=True)
         password_file = self.data.with_name("password.new")
         try:
@@ -104,6 +104,7 @@ class Cluster:
         return [*options, "--locale=C.UTF-8"]
 
     def _run(self, argv: Sequence[str], text: str = "") -> None:
+        """Nothing of it outlives us, else it would go on writing where the next start begins anew (G1)."""
         account = self.account
         done = subprocess.run(
             argv,
@@ -117,6 +118,7 @@ class Cluster:
             extra_groups=None if account is None else [],
             cwd="/",
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            preexec_fn=before_exec(signal.SIGKILL),
         )
         if done.returncode != 0:
             lines = (done.stdout + done.stderr).splitlines()[-20:]
@@ -124,8 +126,14 @@ class Cluster:
             raise StartError(what, f"look at the lines above; is the disk below {self.data.parent} full?", lines)
 
     def workers(self) -> list[psutil.Process]:
-        """Every process that works in the data folder: a postmaster that was left over, or its orphaned backends."""
-        return [process for process in psutil.process_iter() if _is_postgres_in(process, self.data)]
+        """Every process that works in the data folder, or where it is made: a postmaster that was left over, orphans."""
+        folders = {str(self.data), str(self._beside)}
+        return [process for process in psutil.process_iter() if _is_postgres_in(process, folders)]
+
+    @property
+    def _beside(self) -> Path:
+        """Where the data folder is made (G1)."""
+        return self.data.with_name("data.new")
 
     def end_leftovers(self) -> list[int]:
         """End an earlier run's server (G4); returns the pids that were found."""
@@ -263,9 +271,9 @@ def _postmaster_pid(data: Path) -> int | None:
         return None
 
 
-def _is_postgres_in(process: psutil.Process, data: Path) -> bool:
+def _is_postgres_in(process: psutil.Process, folders: set[str]) -> bool:
     try:
-        return "postgres" in process.name() and process.cwd() == str(data)
+        return "postgres" in process.name() and process.cwd() in folders
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 

@@ -1,7 +1,8 @@
 """Starting one child program so that it cannot outlive us.
 
 Awkward facts that decide what stands here:
-S1  Linux sends PR_SET_PDEATHSIG when the *thread* that forked ends, so children are started from the main thread only.
+S1  Linux sends PR_SET_PDEATHSIG when the *thread* that forked ends, so children are started from the main thread only,
+    or from one that waits for their end.
 S2  The kernel forgets the death signal when the user changes, so it is set after subprocess changed the user; CPython
     runs preexec_fn after setuid.
 S3  The parent may die between fork and prctl; the child looks at its parent after prctl and ends if it was orphaned.
@@ -47,7 +48,8 @@ def unprivileged_account() -> Account | None:
     return Account("nobody", 65_534, 65_534)
 
 
-def _before_exec(death_signal: signal.Signals) -> Callable[[], None] | None:
+def before_exec(death_signal: signal.Signals) -> Callable[[], None] | None:
+    """What a child does to itself before its program begins, so that it gets ``death_signal`` when we die (S2, S3)."""
     if _LIBC is None:
         return None
     prctl, parent = _LIBC.prctl, os.getpid()
@@ -81,5 +83,5 @@ def start_child(
         user=None if account is None else account.uid,
         group=None if account is None else account.gid,
         extra_groups=None if account is None else [],
-        preexec_fn=_before_exec(death_signal),  # noqa: PLW1509 - loads and allocates nothing after the fork (S2)
+        preexec_fn=before_exec(death_signal),  # noqa: PLW1509 - loads and allocates nothing after the fork (S2)
     )

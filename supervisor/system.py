@@ -59,7 +59,7 @@ def _postgres(runtime: Runtime, cluster: Cluster) -> Spec:
     port = runtime.addresses.postgres
 
     async def initialise() -> None:
-        """In a thread, for initdb takes its time; nothing is forked with a death signal there (S1 of spawn.py)."""
+        """In a thread, for initdb takes its time; the thread waits for what it starts (S1 of spawn.py)."""
         await asyncio.to_thread(cluster.end_leftovers)
         await asyncio.to_thread(cluster.initialise, runtime.secrets.postgres_password)
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import pytest
 
 from supervisor import postgres
 from supervisor.spawn import Account, start_child
-from tests.conftest import Server, answers, free_port, plain, wait_until
+from tests.conftest import ROOT, Server, answers, free_port, plain, wait_until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL under another account; run as root")
 PASSWORD = "a-password"
@@ -79,6 +80,34 @@ def test_a_cluster_that_was_half_made_is_made_anew(state: Path) -> None:
     made.initialise(PASSWORD)
     assert (made.data / "postgresql.conf").exists()
     assert sorted(path.name for path in made.data.parent.iterdir()) == ["data"]
+
+
+def test_the_making_of_a_cluster_ends_with_a_killed_supervisor(state: Path) -> None:
+    """G1: it would write into the folder in which the next start begins anew."""
+    program = (
+        "import pathlib, sys, uuid; from supervisor import postgres;"
+        "postgres.locate(pathlib.Path(sys.argv[1]), uuid.uuid4().hex).initialise('a-password')"
+    )
+    maker = subprocess.Popen([sys.executable, "-c", program, str(state)], cwd=ROOT)
+    found: list[psutil.Process] = []
+
+    def begun() -> bool:
+        found[:] = [one for one in psutil.Process(maker.pid).children(recursive=True) if one.name() == "initdb"]
+        return bool(found)
+
+    wait_until(begun, 20, "initdb runs")
+    found[0].suspend()
+    try:
+        maker.kill()
+        maker.wait(5)
+        wait_until(lambda: not found[0].is_running(), 5, "initdb is gone")
+    finally:
+        if found[0].is_running():
+            found[0].kill()
+    made = postgres.locate(state, uuid.uuid4().hex)
+    made.end_leftovers()
+    made.initialise(PASSWORD)
+    assert (made.data / "postgresql.conf").exists()
 
 
 def test_a_server_that_a_killed_supervisor_left_is_ended_before_the_next_start(cluster: postgres.Cluster) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import make_url
 
 from settings import Runtime, Secrets, Settings, SettingsError
 from settings.addresses import HIGHEST_OFFSET
@@ -137,6 +138,8 @@ def test_unusable_urls_are_named_with_what_is_expected() -> None:
     ("section", "key", "value"),
     [
         ("database", "url", "postgresql://u@db:port/x"),
+        ("database", "url", "postgresql://u@[db/x"),
+        ("database", "url", "postgresql://u@db:70000/x"),
         ("broker", "url", "amqp://u@rabbit:99999/"),
         ("broker", "rabbitmq_address", "rabbit:port"),
         ("broker", "rabbitmq_address", "amqp://[rabbit"),
@@ -151,11 +154,22 @@ def test_an_address_that_cannot_be_read_is_named_and_not_repeated(section: str, 
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://u:p@[::1]:5433/x", "postgresql://u:p@db/x", "postgresql:///x?host=/run/pg"]
+    ("url", "host"),
+    [
+        ("postgresql://u:p@[::1]:5433/x", "::1"),
+        ("postgresql://u:a#b/c?d@db/x", "db"),
+        ("postgresql://u@server:p@db:5432/x", "db"),
+        ("postgresql:///x?host=/run/postgresql", None),
+    ],
 )
-def test_usable_urls_are_let_through(url: str) -> None:
-    refuse_unusable_urls(Settings.model_validate({"database": {"url": url}, "broker": {"url": "amqp://u:p@h:5672/v"}}))
-    refuse_unusable_urls(Settings.model_validate({"broker": {"rabbitmq_address": "127.0.0.1:5672"}}))
+def test_a_usable_url_is_let_through(url: str, host: str | None) -> None:
+    settings = Settings.model_validate(
+        {"database": {"url": url}, "broker": {"url": "amqp://u:p@h:5672/v", "rabbitmq_address": "127.0.0.1:5672"}}
+    )
+    refuse_unusable_urls(settings)
+    used = external_database(settings)
+    assert used is not None
+    assert make_url(used).host == host
 
 
 def test_a_plain_postgresql_url_is_taken_too() -> None:
