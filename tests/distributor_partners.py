@@ -7,14 +7,21 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
+from sqlalchemy import Engine
 
+from distributor.database import transaction
 from distributor.gather.client import Partner
-from distributor.gather.rounds import Plan
+from distributor.gather.rounds import Plan, Round
+from distributor.months import transitions
+from distributor.months.decisions import Begin
+from tests.distributor_world import rows
 
 KEY = "a key of the tests"
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -172,3 +179,25 @@ async def cut_off(request: web.Request) -> web.StreamResponse:
 
 async def redirect(request: web.Request) -> web.StreamResponse:
     raise web.HTTPFound(request.path_qs + "?again")
+
+
+def begin_month(engine: Engine, fakes: FakePartners, number: int = 1) -> None:
+    with transaction(engine) as connection:
+        transitions.prepare(connection, list(fakes.partners), timedelta(hours=1))
+        facts = transitions.look(connection)
+        assert transitions.begin(connection, Begin(number, facts.calendar.end(number)))
+
+
+def attempts(engine: Engine, month: int = 1) -> dict[str, tuple[str, str | None]]:
+    found = rows(
+        engine,
+        "SELECT code, outcome, reason FROM gather_attempt JOIN manufacturer ON manufacturer.id = manufacturer_id"
+        " WHERE month = :month",
+        month=month,
+    )
+    return {code: (outcome, reason) for code, outcome, reason in found}
+
+
+def gather(engine: Engine, fakes: FakePartners, month: int | None = 1, **changes: Any) -> bool:
+    with ThreadPoolExecutor(2) as executor:
+        return asyncio.run(Round(engine, executor, fakes.plan(**changes)).run(month))
