@@ -51,6 +51,7 @@ class System:
         self._runtime = runtime
         self._console = console
         self._config_seen = _modified(options.config)
+        self._simulated_seen = runtime.settings.customers.simulated
         self.supervisor = Supervisor(
             specs,
             runtime.state / "logs",
@@ -151,7 +152,10 @@ class System:
                 _log.error("action=keep_house failed: %s", error)
 
     def _follow_config(self) -> None:
-        """Apply a change of customers.simulated in the file; other keys need a new start."""
+        """Apply a change of customers.simulated in the file; other keys need a new start.
+
+        Compared with what the file said before, not with what is: that may have been set by hand meanwhile.
+        """
         modified = _modified(self._options.config)
         if modified == self._config_seen:
             return
@@ -163,7 +167,9 @@ class System:
             self._console.note(f"the changed {self._options.config} is not used:\n{error}", "red")
             return
         wanted = settings.customers.simulated
-        if wanted != self._runtime.settings.customers.simulated:
+        _log.info("action=config followed: %s is %s", SIMULATED, wanted)
+        if wanted != self._simulated_seen:
+            self._simulated_seen = wanted
             self._set_simulated(wanted)
             self._console.note(f"{SIMULATED} is now {wanted}")
 

@@ -275,6 +275,16 @@ def test_a_changed_config_file_changes_the_number_of_simulated_customers(system:
     wait_until(lambda: Runtime.read(system.state).settings.customers.simulated == 9, 10, "the file is followed")
 
 
+def test_another_change_of_the_config_file_keeps_what_was_set_by_hand(system: StandInSystem) -> None:
+    control.ask(system.state, {"command": "set", "key": "customers.simulated", "value": 11})
+    config, log = system.state / "config.yml", system.state / "logs" / "supervisor.log"
+    config.write_text("customers:\n  threads: 9\n")
+    wait_until(lambda: "action=config followed" in log.read_text(), 10, "the file is looked at")
+    assert Runtime.read(system.state).settings.customers.simulated == 11
+    config.write_text("customers:\n  simulated: 3\n")
+    wait_until(lambda: Runtime.read(system.state).settings.customers.simulated == 3, 10, "the file is followed")
+
+
 def test_a_folder_with_other_files_is_no_state_folder(tmp_path: Path) -> None:
     (tmp_path / "thesis.odt").touch()
     with pytest.raises(StartError, match="holds other files"):
