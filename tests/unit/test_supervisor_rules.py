@@ -310,8 +310,9 @@ def test_a_file_of_the_state_folder_that_cannot_be_used_is_named(tmp_path: Path,
     (state / "supervisor.lock").touch()
     (state / file).unlink(missing_ok=True)
     (state / file).mkdir(mode=0o700)
-    argv = [sys.executable, str(ROOT / "main.py"), "up", "--state", str(state), "--set", "broker.url=postgres"]
-    done = subprocess.run([*argv, "--port-base", "21090"], capture_output=True, text=True, check=False, timeout=60)
+    elsewhere = ["--set", "broker.url=postgres", "--set", "database.url=postgresql://nobody@127.0.0.1:1/none"]
+    argv = [sys.executable, str(ROOT / "main.py"), "up", "--state", str(state), "--port-base", "21090", *elsewhere]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, "Traceback" in done.stderr) == (70, False), done.stderr
     assert str(state / file) in done.stderr
 
