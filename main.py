@@ -113,7 +113,7 @@ def up(context: typer.Context) -> None:
 @app.command("test", context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
 def run_tests(arguments: Annotated[list[str] | None, typer.Argument(metavar="[PYTEST ARGUMENTS]")] = None) -> None:
     """Run the tests: all of them side by side on every core, or what the pytest arguments say."""
-    chosen = arguments or ["-n", "auto", "--dist", "loadgroup"]
+    chosen = arguments or ["-n", "auto", "--dist", "loadscope"]
     raise typer.Exit(subprocess.run([sys.executable, "-m", "pytest", *chosen], cwd=ROOT, check=False).returncode)
 
 
