@@ -15,13 +15,12 @@ Anomaly     None. A basket with a short line has taken its other lines already: 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Connection, any_, select, update
 
 from distributor.errors import ShortLine
-from distributor.strategies.contract import DEADLOCK_DETECTED, IsolationLevel, Line, Short, Taken, TakenLine
-from distributor.strategies.stock_rows import AVAILABLE, FACTS, IDS, WANTED, columns_of, ids_of
+from distributor.strategies.contract import DEADLOCK_DETECTED, IsolationLevel, Line, Short, Taken
+from distributor.strategies.stock_rows import AVAILABLE, FACTS, IDS, WANTED, columns_of, ids_of, taken_line
 from distributor.tables import Manufacturer, Product, Stock
 
 TAKE = (
@@ -68,22 +67,9 @@ class ConditionalUpdate:
         missing = [line for line in lines if line.stock_id not in taken]
         if missing:
             return Short(_shortages(connection, missing))
-        return Taken(tuple(_taken_line(line, taken[line.stock_id]) for line in lines))
-
-
-def _taken_line(line: Line, row: Any) -> TakenLine:
-    """``row`` as the UPDATE left it."""
-    return TakenLine(
-        stock_id=line.stock_id,
-        quantity=line.quantity,
-        price_minor=row.price_minor,
-        currency=row.currency,
-        manufacturer=row.code,
-        manufacturer_name=row.manufacturer_name,
-        sku=row.sku,
-        name=row.name,
-        left=row.available,
-    )
+        return Taken(
+            tuple(taken_line(line, taken[line.stock_id], left=taken[line.stock_id].available) for line in lines)
+        )
 
 
 def _shortages(connection: Connection, missing: Sequence[Line]) -> tuple[ShortLine, ...]:

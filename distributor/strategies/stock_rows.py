@@ -62,11 +62,16 @@ def judge(lines: Sequence[Line], rows: Sequence[Any]) -> Taken | Short:
     short = short_lines(lines, by_id)
     if short:
         return Short(short)
-    return Taken(tuple(taken_line(line, by_id[line.stock_id]) for line in lines))
+    return Taken(
+        tuple(
+            taken_line(line, by_id[line.stock_id], left=by_id[line.stock_id].available - line.quantity)
+            for line in lines
+        )
+    )
 
 
-def taken_line(line: Line, row: Any) -> TakenLine:
-    """``row`` as it was before the purchase."""
+def taken_line(line: Line, row: Any, *, left: int) -> TakenLine:
+    """The facts of one line at this moment; ``left``: units available after the purchase."""
     return TakenLine(
         stock_id=line.stock_id,
         quantity=line.quantity,
@@ -76,5 +81,5 @@ def taken_line(line: Line, row: Any) -> TakenLine:
         manufacturer_name=row.manufacturer_name,
         sku=row.sku,
         name=row.name,
-        left=row.available - line.quantity,
+        left=left,
     )

@@ -64,13 +64,13 @@ class FakeCarrier:
         self.away = True
 
     def consumer(self, recipients: Sequence[str]) -> Consumer:
-        raise NotImplementedError
+        raise AssertionError("a relay only publishes")
 
     def depth(self, recipients: Sequence[str]) -> dict[str, int]:
-        raise NotImplementedError
+        raise AssertionError("a relay only publishes")
 
     def dead_letters(self, recipients: Sequence[str]) -> list[DeadLetter]:
-        raise NotImplementedError
+        raise AssertionError("a relay only publishes")
 
 
 def write(engine: Engine, count: int, manufacturer: str = "m1") -> list[uuid.UUID]:
