@@ -196,8 +196,9 @@ class Exchange:
             return
         heard = upstream is not None and upstream.heard
         if upstream is not None and upstream.requests > 1 and not heard:
-            # An idle connection that the server had closed meanwhile says nothing about its health: it may be asked
-            # again, on a new connection, and keeps its turn.
+            # An idle connection that the server had closed meanwhile says nothing about its health. But it may also be
+            # dying: it still accepts a connection and then resets that too, and there is no third try. So another
+            # server comes first, and this one, on a new connection, only if it is alone.
             self._after_failure(Progress.SENT, again=backend)
             return
         self._note_failure(backend, "no answer", reason)
@@ -208,8 +209,11 @@ class Exchange:
 
     # How it goes on.
 
-    def _dispatch(self) -> None:
+    def _dispatch(self, again: Backend | None = None) -> None:
+        """To the server whose turn it is; ``again``, which was tried already, only where there is no other."""
         backend = self._balancer.choose(self._tried)
+        if backend is None and again is not None and again.health.eligible:
+            backend = again
         if backend is None:
             self._give_up(Step.BAD_GATEWAY if self._resends else Step.UNAVAILABLE)
             return
@@ -344,10 +348,7 @@ class Exchange:
             self._resends += 1
             self._balancer.own.resends += 1
             self._balancer.budget.withdraw()
-        if again is not None and again.health.eligible:
-            self._send_to(again)
-        else:
-            self._dispatch()
+        self._dispatch(again)
 
     def _give_up(self, step: Step) -> None:
         status, reason = _FAILURES[step]
