@@ -301,6 +301,18 @@ def test_an_idle_connection_that_the_server_closes_costs_no_request(request_byte
                 running.until(lambda: len(running.balancer.backends["s1"].pool) == 0, "its end was seen")
 
 
+def test_a_dying_server_is_not_asked_again_while_another_is_there() -> None:
+    """Y2: killed, it still accepts a connection and resets that too; there is one repeat only."""
+    with world(2) as running, running.connect() as client:
+        for _ in range(2):
+            client.send(GET)
+            client.answer()
+        running.servers[0].script = lambda _: [Close()]
+        for _ in range(2):
+            client.send(GET)
+            assert client.answer().status == 200
+
+
 def test_bytes_on_an_idle_connection_are_nobodys_answer() -> None:
     """U3, U15."""
     with world(1) as running, running.connect() as client:
