@@ -77,13 +77,14 @@ class PostgresConsumer:
             except psycopg.Error as error:
                 failures += 1
                 if failures == 1:
-                    log.warning("no queue to consume from, trying again: %s", error)
+                    log.warning("no queue to consume from, trying again: %s", str(error).partition("\n")[0])
                 stop.wait(reconnect_seconds(failures, random.random()))  # noqa: S311 - spread
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = connect(self._database_url, "consumer", self._settings.confirm_timeout_seconds, durable=False)
         for recipient in self._recipients:
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(f"broker.{recipient}")))
+        connection.execute("SELECT FROM broker.message LIMIT 0")  # before the distributor's first start there is none
         return connection
 
     def _work(self, connection: psycopg.Connection[Any], handler: Handler, stop: threading.Event) -> None:
