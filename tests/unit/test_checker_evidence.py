@@ -17,7 +17,11 @@ def test_an_empty_run_folder_is_unknown(tmp_path: Path) -> None:
     assert "run.json" in judgement.checks[0].summary
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"\x1f\x8b broken", gzip.compress(b"[1,")])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"{", b"\x1f\x8b broken", gzip.compress(b"[1,", mtime=0)],
+    ids=["empty", "cut off", "no gzip", "cut off inside gzip"],
+)
 def test_damaged_books_are_unknown(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "run.json").write_text("{}")
     (tmp_path / "history.jsonl").write_text("")
