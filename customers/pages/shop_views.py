@@ -1,62 +1,34 @@
-"""Catalogue, product, cart, buying, orders: read the form, call one function, choose the page."""
+"""Cart, buying, orders: read the form, call one function, choose the page."""
 
-import re
 import secrets
 
-from flask import jsonify, redirect, render_template, request
+from flask import redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from customers import purchase
 from customers.errors import InvalidInput, NotFound, refusal_rule
 from customers.instance import customer, instance
-from customers.pages import cart_shown, forms
-from customers.query_input import PageWanted, read_page, read_products
+from customers.pages import cart_shown, catalogue_views, forms
+from customers.query_input import PageWanted, read_page
 from distributor.errors import InvalidBasket, NotEnoughStock
-from distributor.queries import CartLine, Product
+from distributor.queries import CartLine
 from distributor.sales import Answer
 
 Page = str | tuple[str, int] | Response
 
-PRODUCTS_PER_PAGE = 24  # fills rows of 2, 3, 4 and 6
 ORDERS_PER_PAGE = 20
-STOCK_IDS_MAX = 100  # products on one page, and a few
 KEY_BYTES = 18
-
-_STOCK_ID = "[1-9][0-9]{0,17}"
-_STOCK_IDS = re.compile(f"{_STOCK_ID}(?:,{_STOCK_ID}){{0,{STOCK_IDS_MAX - 1}}}")
-
-
-def show_catalogue() -> Page:
-    wanted = read_products(request.args, PRODUCTS_PER_PAGE)
-    page, makers = instance().shop.products_and_makers(wanted)
-    return render_template("catalogue.html", here="catalogue", wanted=wanted, page=page, makers=makers)
-
-
-def show_product(stock_id: int) -> Page:
-    return _product_page(stock_id)
-
-
-def show_stock() -> Page:
-    """The quantities of the products on an open page; an unchanged answer has no body."""
-    ids = request.args.get("ids", "")
-    if not _STOCK_IDS.fullmatch(ids):
-        raise InvalidInput.of("ids", f"is 1 to {STOCK_IDS_MAX} numbers with commas between them")
-    found = instance().shop.available([int(number) for number in ids.split(",")])
-    response = jsonify(available={str(stock_id): available for stock_id, available in found.items()})
-    response.headers["Cache-Control"] = "no-cache"
-    response.add_etag()
-    return response.make_conditional(request)
 
 
 def add_to_cart(stock_id: int) -> Page:
     try:
         instance().shop.add_to_cart(customer().id, stock_id, forms.quantity())
     except InvalidInput as error:
-        return _product_page(stock_id, forms.by_field(error)), 422
+        return catalogue_views.product_page(stock_id, forms.by_field(error)), 422
     except InvalidBasket as error:
-        return _product_page(stock_id, {error.field: error.reason}), 422
+        return catalogue_views.product_page(stock_id, {error.field: error.reason}), 422
     except NotEnoughStock as error:
-        return _product_page(stock_id, general=_too_many(error)), 409
+        return catalogue_views.product_page(stock_id, general=_too_many(error)), 409
     return redirect("/cart?done=added", 303)
 
 
@@ -129,22 +101,6 @@ def _too_many(error: NotEnoughStock) -> str:
     if line.available == 0:
         return "This has just been sold out. Your cart is as it was."
     return f"There are only {line.available:,} left, so {line.wanted:,} cannot be put in the cart. It is as it was."
-
-
-def _product_page(stock_id: int, errors: dict[str, str] | None = None, general: str = "") -> str:
-    product: Product | None = instance().shop.product(stock_id)
-    if product is None:
-        raise NotFound
-    typed = request.form.get("quantity", "1")[: forms.QUANTITY_LENGTH_MAX]
-    return render_template(
-        "product.html",
-        here="catalogue",
-        product=product.item,
-        others=product.others,
-        errors=errors or {},
-        general=general,
-        quantity=typed,
-    )
 
 
 def _cart_page(general: str = "", lost: list[CartLine] | None = None) -> str:

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from customers.accounts import Customer
 from customers.accounts.cards import shown_expiry
 from customers.instance import customer, instance
-from customers.pages import account_views, assets, csrf, forms, shop_views, shown
+from customers.pages import account_views, assets, catalogue_views, csrf, forms, shop_views, shown, stock_views
 from customers.shop import Surroundings
 from distributor.errors import DistributorError
 
@@ -20,9 +20,9 @@ blueprint = Blueprint("pages", __name__, template_folder="templates")
 
 # Path, method, view. Those after the line need a signed-in customer.
 GUEST_VIEWS: tuple[tuple[str, str, Any], ...] = (
-    ("/", "GET", shop_views.show_catalogue),
-    ("/product/<id:stock_id>", "GET", shop_views.show_product),
-    ("/stock", "GET", shop_views.show_stock),
+    ("/", "GET", catalogue_views.show_catalogue),
+    ("/product/<id:stock_id>", "GET", catalogue_views.show_product),
+    ("/stock", "GET", stock_views.show_stock),
     ("/sign-up", "GET", account_views.show_sign_up),
     ("/sign-up", "POST", account_views.sign_up),
     ("/log-in", "GET", account_views.show_log_in),

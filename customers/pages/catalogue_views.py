@@ -1,0 +1,41 @@
+"""Catalogue and product: read the address, call one function, choose the page."""
+
+from flask import render_template, request
+from werkzeug.wrappers import Response
+
+from customers.errors import NotFound
+from customers.instance import instance
+from customers.pages import forms
+from customers.query_input import read_products
+from distributor.queries import Product
+
+Page = str | tuple[str, int] | Response
+
+PRODUCTS_PER_PAGE = 24  # fills rows of 2, 3, 4 and 6
+
+
+def show_catalogue() -> Page:
+    wanted = read_products(request.args, PRODUCTS_PER_PAGE)
+    page, makers = instance().shop.products_and_makers(wanted)
+    return render_template("catalogue.html", here="catalogue", wanted=wanted, page=page, makers=makers)
+
+
+def show_product(stock_id: int) -> Page:
+    return product_page(stock_id)
+
+
+def product_page(stock_id: int, errors: dict[str, str] | None = None, general: str = "") -> str:
+    """The product, also as the answer to a form on it: with what was typed and what is wrong about it."""
+    product: Product | None = instance().shop.product(stock_id)
+    if product is None:
+        raise NotFound
+    typed = request.form.get("quantity", "1")[: forms.QUANTITY_LENGTH_MAX]
+    return render_template(
+        "product.html",
+        here="catalogue",
+        product=product.item,
+        others=product.others,
+        errors=errors or {},
+        general=general,
+        quantity=typed,
+    )

@@ -1,0 +1,26 @@
+"""Fresh quantities for open pages."""
+
+import re
+
+from flask import jsonify, request
+from werkzeug.wrappers import Response
+
+from customers.errors import InvalidInput
+from customers.instance import instance
+
+STOCK_IDS_MAX = 100  # products on one page, and a few
+
+_STOCK_ID = "[1-9][0-9]{0,17}"
+_STOCK_IDS = re.compile(f"{_STOCK_ID}(?:,{_STOCK_ID}){{0,{STOCK_IDS_MAX - 1}}}")
+
+
+def show_stock() -> Response:
+    """The quantities of the products on an open page; an unchanged answer has no body."""
+    ids = request.args.get("ids", "")
+    if not _STOCK_IDS.fullmatch(ids):
+        raise InvalidInput.of("ids", f"is 1 to {STOCK_IDS_MAX} numbers with commas between them")
+    found = instance().shop.available([int(number) for number in ids.split(",")])
+    response = jsonify(available={str(stock_id): available for stock_id, available in found.items()})
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    return response.make_conditional(request)
