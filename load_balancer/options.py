@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from load_balancer.grammar import PORT_MAX
-from load_balancer.servers import Rules
+from load_balancer.balancing.servers import Rules
+from load_balancer.http1.grammar import PORT_MAX
 from settings import Runtime
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

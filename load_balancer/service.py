@@ -16,11 +16,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from load_balancer.admin import AdminConnection
-from load_balancer.balancer import Balancer
-from load_balancer.checks import watch
-from load_balancer.frontend import Client
+from load_balancer.admin.connection import AdminConnection
 from load_balancer.options import Address, Options
+from load_balancer.proxy.balancer import Balancer
+from load_balancer.proxy.checks import watch
+from load_balancer.proxy.frontend import Client
 
 log = logging.getLogger(__name__)
 

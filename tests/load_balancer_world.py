@@ -14,8 +14,8 @@ from typing import Any, TypeVar, cast
 
 import uvloop
 
-from load_balancer.balancer import Balancer
 from load_balancer.options import Address, Check, Options, ServerAddress, Timeouts
+from load_balancer.proxy.balancer import Balancer
 from load_balancer.service import Service, serving
 
 Result = TypeVar("Result")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from load_balancer import frontend, retries
-from load_balancer.upstream import Upstream
+from load_balancer.balancing import retries
+from load_balancer.proxy import frontend
+from load_balancer.proxy.upstream import Upstream
 from tests.load_balancer_world import Reset, Send, ok, world
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"

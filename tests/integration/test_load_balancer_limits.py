@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from load_balancer import frontend
+from load_balancer.balancing.servers import Rules
 from load_balancer.options import Check, Timeouts
-from load_balancer.servers import Rules
+from load_balancer.proxy import frontend
 from tests.load_balancer_world import Answer, Incomplete, RawClient, Silence, ok, world
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -212,7 +212,7 @@ def test_a_connection_ends_after_its_last_request(monkeypatch: pytest.MonkeyPatc
 
 def test_bodies_that_together_take_too_much_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """F2: one large body does not stop small requests of others."""
-    monkeypatch.setattr("load_balancer.bodies.BODY_BUFFERS_BYTES_MAX", 100_000)
+    monkeypatch.setattr("load_balancer.proxy.bodies.BODY_BUFFERS_BYTES_MAX", 100_000)
     with world(1) as running, running.connect() as first, running.connect() as second:
         head = b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 90000\r\n\r\n"
         first.send(head + b"a" * 80_000)

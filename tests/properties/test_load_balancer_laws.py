@@ -8,13 +8,23 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from load_balancer.algorithms import RoundRobin
-from load_balancer.events import Body, Broken, End, Framing, Rejected, Request, RequestEvent, Response, ResponseEvent
-from load_balancer.grammar import FIELD_LINES_MAX
-from load_balancer.headers import LAST_CHUNK, chunk, request_fields, request_head
-from load_balancer.heads import lines_of_block
-from load_balancer.requests import METHODS, RequestParser
-from load_balancer.responses import ResponseParser
+from load_balancer.balancing.algorithms import RoundRobin
+from load_balancer.http1.events import (
+    Body,
+    Broken,
+    End,
+    Framing,
+    Rejected,
+    Request,
+    RequestEvent,
+    Response,
+    ResponseEvent,
+)
+from load_balancer.http1.grammar import FIELD_LINES_MAX
+from load_balancer.http1.headers import LAST_CHUNK, chunk, request_fields, request_head
+from load_balancer.http1.heads import lines_of_block
+from load_balancer.http1.requests import METHODS, RequestParser
+from load_balancer.http1.responses import ResponseParser
 from tests.unit.test_load_balancer_requests import BODY_MAX, GOOD, ROWS, drain
 from tests.unit.test_load_balancer_responses import ROWS as ANSWERS
 

@@ -24,6 +24,9 @@ MAY_IMPORT: dict[str, set[str] | None] = {
     "bench": ANYTHING,
 }
 NEVER = {"distributor": {"flask"}, "checker": {"sqlalchemy"}, "supervisor": {"flask", "sqlalchemy"}}
+# The load balancer's core decides, its asyncio side moves bytes: neither sockets nor a clock in the core.
+CORE = ("load_balancer/http1", "load_balancer/balancing")
+CORE_NEVER_IMPORTS = {"asyncio", "logging", "os", "select", "socket", "ssl", "threading", "time", "uvloop"}
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shared", "lib"}
@@ -43,12 +46,16 @@ def python_files() -> list[Path]:
 FILES = python_files()
 
 
-def imported(path: Path) -> Iterator[str]:
+def imported(path: Path, *, whole: bool = False) -> Iterator[str]:
+    """Top-level packages that a file imports, or ``whole`` the modules' full names."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
+            names = [node.module]
+        else:
+            continue
+        yield from names if whole else (name.partition(".")[0] for name in names)
 
 
 @pytest.mark.parametrize("package", [package for package, allowed in MAY_IMPORT.items() if allowed is not ANYTHING])
@@ -61,6 +68,21 @@ def test_a_package_imports_only_what_it_may(package: str) -> None:
         if path.relative_to(ROOT).parts[0] == package
         for name in imported(path)
         if name in forbidden
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("core", CORE)
+def test_the_load_balancers_core_does_no_io_and_imports_no_other_part(core: str) -> None:
+    files = [path for path in FILES if path.relative_to(ROOT).as_posix().startswith(f"{core}/")]
+    assert files
+    package = core.replace("/", ".")
+    found = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files
+        for name in imported(path, whole=True)
+        if name.partition(".")[0] in CORE_NEVER_IMPORTS
+        or (name.startswith("load_balancer.") and not name.startswith(package))
     ]
     assert found == []
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from load_balancer.algorithms import RoundRobin
-from load_balancer.retries import CONNECT_ATTEMPTS_MAX, Progress, RetryBudget, Step, next_step
-from load_balancer.servers import Admin, Health, Operation, Rules, Sign, administer, initial, observe
+from load_balancer.balancing.algorithms import RoundRobin
+from load_balancer.balancing.retries import CONNECT_ATTEMPTS_MAX, Progress, RetryBudget, Step, next_step
+from load_balancer.balancing.servers import Admin, Health, Operation, Rules, Sign, administer, initial, observe
 
 RULES = Rules(fall=3, rise=2)
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from load_balancer.events import Body, End, Rejected, Request, RequestEvent
-from load_balancer.grammar import FIELD_LINES_MAX, HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX
-from load_balancer.requests import RequestParser
+from load_balancer.http1.events import Body, End, Rejected, Request, RequestEvent
+from load_balancer.http1.grammar import FIELD_LINES_MAX, HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX
+from load_balancer.http1.requests import RequestParser
 
 BODY_MAX = 1_000
 HOST = b"Host: shop\r\n"

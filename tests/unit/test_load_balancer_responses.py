@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from load_balancer.events import Body, Broken, End, Response, ResponseEvent
-from load_balancer.responses import INFORMATIONAL_MAX, ResponseParser
+from load_balancer.http1.events import Body, Broken, End, Response, ResponseEvent
+from load_balancer.http1.responses import INFORMATIONAL_MAX, ResponseParser
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from load_balancer.http1.targets import is_hidden
 from load_balancer.options import Address, OptionsError, read_address, read_servers
-from load_balancer.targets import is_hidden
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ W4  A name with an underscore is dropped: CGI and WSGI cannot tell it from the s
 
 from typing import Final, NamedTuple
 
-from load_balancer.events import Framing, Lines, Request, RequestFields, Response, ResponseFields
+from load_balancer.http1.events import Framing, Lines, Request, RequestFields, Response, ResponseFields
 
 PSEUDONYM: Final = b"cds-load-balancer"  # how Via names us (RFC 9110 7.6.3)
 NOT_DISPATCHED: Final = b"X-Not-Dispatched"

@@ -9,8 +9,8 @@ import unicodedata
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from load_balancer.events import Reserved
-from load_balancer.grammar import MalformedError, valid_host
+from load_balancer.http1.events import Reserved
+from load_balancer.http1.grammar import MalformedError, valid_host
 
 _ABSOLUTE: Final = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]*)(/[^?]*)?(\?.*)?")
 # Paths that mean what they say: no escapes, no empty or dotted segments, no parameters. Almost all are.

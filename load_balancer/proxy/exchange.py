@@ -15,12 +15,19 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from load_balancer.balancer import Backend, Balancer
-from load_balancer.events import Body, Broken, End, Framing, Request, Response, ResponseEvent
-from load_balancer.headers import LAST_CHUNK, chunk, connection_line, request_head, response_framing, response_head
-from load_balancer.retries import REPEATABLE, Progress, Step, next_step
-from load_balancer.servers import Sign
-from load_balancer.upstream import Upstream
+from load_balancer.balancing.retries import REPEATABLE, Progress, Step, next_step
+from load_balancer.balancing.servers import Sign
+from load_balancer.http1.events import Body, Broken, End, Framing, Request, Response, ResponseEvent
+from load_balancer.http1.headers import (
+    LAST_CHUNK,
+    chunk,
+    connection_line,
+    request_head,
+    response_framing,
+    response_head,
+)
+from load_balancer.proxy.balancer import Backend, Balancer
+from load_balancer.proxy.upstream import Upstream
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import json
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from load_balancer.events import Request, RequestFields, Reserved
-from load_balancer.headers import NOT_DISPATCHED
-from load_balancer.requests import METHODS
+from load_balancer.http1.events import Request, RequestFields, Reserved
+from load_balancer.http1.headers import NOT_DISPATCHED
+from load_balancer.http1.requests import METHODS
 
 RETRY_AFTER_SECONDS: Final = 1
 

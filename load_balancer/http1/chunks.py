@@ -6,15 +6,15 @@ K2  The decoded size is counted by the sizes that the chunks announce, before th
 
 from enum import Enum
 
-from load_balancer.events import END, Body, End
-from load_balancer.grammar import (
+from load_balancer.http1.events import END, Body, End
+from load_balancer.http1.grammar import (
     CHUNK_LINE,
     CHUNK_LINE_BYTES_MAX,
     FIELD_LINES_MAX,
     TRAILER_BYTES_MAX,
     MalformedError,
 )
-from load_balancer.lines import next_line, parse_field_line
+from load_balancer.http1.lines import next_line, parse_field_line
 
 _LINE_TOO_LONG = MalformedError(400, "chunk line too long")
 _TRAILER_TOO_LONG = MalformedError(431, "trailer too long")

@@ -13,15 +13,15 @@ import asyncio
 import logging
 from typing import Final, cast
 
-from load_balancer.balancer import Balancer
-from load_balancer.bodies import CollectedBody
-from load_balancer.endings import ReaderPace, own_authority, reset
-from load_balancer.events import Body, End, Framing, Rejected, Request, RequestEvent, RequestFields
-from load_balancer.exchange import Exchange
-from load_balancer.headers import connection_line, request_fields
-from load_balancer.phases import WANTS_EVENTS, Phase
-from load_balancer.replies import Reply, own_reply, problem, reply_bytes, wants_html
-from load_balancer.requests import RequestParser
+from load_balancer.http1.events import Body, End, Framing, Rejected, Request, RequestEvent, RequestFields
+from load_balancer.http1.headers import connection_line, request_fields
+from load_balancer.http1.requests import RequestParser
+from load_balancer.proxy.balancer import Balancer
+from load_balancer.proxy.bodies import CollectedBody
+from load_balancer.proxy.endings import ReaderPace, own_authority, reset
+from load_balancer.proxy.exchange import Exchange
+from load_balancer.proxy.phases import WANTS_EVENTS, Phase
+from load_balancer.proxy.replies import Reply, own_reply, problem, reply_bytes, wants_html
 
 log = logging.getLogger(__name__)
 

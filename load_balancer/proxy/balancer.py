@@ -13,13 +13,14 @@ from collections.abc import Collection
 from email.utils import formatdate
 from typing import Protocol
 
-from load_balancer.algorithms import ALGORITHMS
-from load_balancer.bodies import BodyMemory
-from load_balancer.metrics import Line, Own, Traffic, render
+from load_balancer.balancing.algorithms import ALGORITHMS
+from load_balancer.balancing.retries import RetryBudget
+from load_balancer.balancing.servers import Admin, Operation, Sign, administer, initial, observe
 from load_balancer.options import Options, ServerAddress
-from load_balancer.retries import RetryBudget
-from load_balancer.servers import Admin, Operation, Sign, administer, initial, observe
-from load_balancer.upstream import Pool
+from load_balancer.proxy.bodies import BodyMemory
+from load_balancer.proxy.upstream import Pool
+from load_balancer.stats.counters import Own, Traffic
+from load_balancer.stats.prometheus import Line, render
 
 log = logging.getLogger(__name__)
 

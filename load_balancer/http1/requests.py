@@ -15,8 +15,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from load_balancer.chunks import ChunkedDecoder
-from load_balancer.events import (
+from load_balancer.http1.chunks import ChunkedDecoder
+from load_balancer.http1.events import (
     END,
     Body,
     Field,
@@ -28,7 +28,7 @@ from load_balancer.events import (
     RequestFields,
     Reserved,
 )
-from load_balancer.grammar import (
+from load_balancer.http1.grammar import (
     FIELD_LINES_MAX,
     HEAD_BYTES_MAX,
     LEADING_EMPTY_LINES_MAX,
@@ -38,9 +38,9 @@ from load_balancer.grammar import (
     MalformedError,
     valid_host,
 )
-from load_balancer.heads import body_length, connection_options, is_chunked, lines_of_block, values
-from load_balancer.lines import next_line, parse_field_line
-from load_balancer.targets import read_target, reserved, same_authority
+from load_balancer.http1.heads import body_length, connection_options, is_chunked, lines_of_block, values
+from load_balancer.http1.lines import next_line, parse_field_line
+from load_balancer.http1.targets import read_target, reserved, same_authority
 
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 _KNOWN_METHODS = frozenset(METHODS)

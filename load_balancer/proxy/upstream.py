@@ -13,9 +13,9 @@ import time
 from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
-from load_balancer.events import Broken, ResponseEvent, ResponseFields
-from load_balancer.headers import PassedOn, response_fields
-from load_balancer.responses import ResponseParser
+from load_balancer.http1.events import Broken, ResponseEvent, ResponseFields
+from load_balancer.http1.headers import PassedOn, response_fields
+from load_balancer.http1.responses import ResponseParser
 
 IDLE_PER_SERVER_MAX: Final = 128  # nginx calls it `keepalive`; more than a busy classroom has requests in flight
 IDLE_SECONDS_MAX: Final = 20.0

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from load_balancer.events import Field, Lines
-from load_balancer.grammar import CONTENT_LENGTH, FIELD_LINE, FIELD_LINES_MAX, OWS, TOKEN, MalformedError
+from load_balancer.http1.events import Field, Lines
+from load_balancer.http1.grammar import CONTENT_LENGTH, FIELD_LINE, FIELD_LINES_MAX, OWS, TOKEN, MalformedError
 
 
 def lines_of_block(block: bytes) -> Lines | None:

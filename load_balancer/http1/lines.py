@@ -6,8 +6,8 @@ The verdict depends on the bytes only, never on how they were split: the earlies
 import re
 from typing import Final
 
-from load_balancer.events import Field
-from load_balancer.grammar import FIELD_LINE, OWS, MalformedError
+from load_balancer.http1.events import Field
+from load_balancer.http1.grammar import FIELD_LINE, OWS, MalformedError
 
 _LINE_END: Final = re.compile(rb"\n|\r(?=[^\n])")
 

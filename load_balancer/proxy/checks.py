@@ -8,11 +8,11 @@ import logging
 import time
 from typing import Final
 
-from load_balancer.balancer import Backend, Balancer
-from load_balancer.events import Broken, End, Response
+from load_balancer.balancing.servers import Admin, Operation, Sign
+from load_balancer.http1.events import Broken, End, Response
+from load_balancer.http1.responses import ResponseParser
 from load_balancer.options import Check
-from load_balancer.responses import ResponseParser
-from load_balancer.servers import Admin, Operation, Sign
+from load_balancer.proxy.balancer import Backend, Balancer
 
 log = logging.getLogger(__name__)
 

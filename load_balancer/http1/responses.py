@@ -8,11 +8,11 @@ A4  Bytes behind a complete answer belong to nobody: ``surplus`` says so, and th
 
 from enum import Enum
 
-from load_balancer.chunks import ChunkedDecoder
-from load_balancer.events import END, Body, Broken, Framing, Lines, Response, ResponseEvent, ResponseFields
-from load_balancer.grammar import HEAD_BYTES_MAX, STATUS_LINE, MalformedError
-from load_balancer.heads import body_length, connection_options, is_chunked, lines_of_block, values
-from load_balancer.lines import next_line
+from load_balancer.http1.chunks import ChunkedDecoder
+from load_balancer.http1.events import END, Body, Broken, Framing, Lines, Response, ResponseEvent, ResponseFields
+from load_balancer.http1.grammar import HEAD_BYTES_MAX, STATUS_LINE, MalformedError
+from load_balancer.http1.heads import body_length, connection_options, is_chunked, lines_of_block, values
+from load_balancer.http1.lines import next_line
 
 INFORMATIONAL_MAX = 10  # more interim answers than that are an attack or a loop (as nginx and HAProxy limit them)
 _HEAD_TOO_LONG = MalformedError(502, "head too long")

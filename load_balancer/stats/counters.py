@@ -1,0 +1,39 @@
+"""Counters as plain integers: the loop adds, the pages format when they are asked."""
+
+from bisect import bisect_left
+from collections import Counter
+from typing import Final
+
+LATENCY_BOUNDS_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Traffic:
+    """What one server was asked and answered. ``classes``: answers by hundreds of their status."""
+
+    __slots__ = ("buckets", "classes", "connections", "failures", "requests", "seconds")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.connections = 0
+        self.seconds = 0.0
+        self.classes = [0, 0, 0, 0, 0, 0]
+        self.buckets = [0] * (len(LATENCY_BOUNDS_SECONDS) + 1)
+        self.failures: Counter[str] = Counter()
+
+    def answered(self, status: int, seconds: float) -> None:
+        self.classes[status // 100] += 1
+        self.seconds += seconds
+        self.buckets[bisect_left(LATENCY_BOUNDS_SECONDS, seconds)] += 1
+
+
+class Own:
+    """What we answered or refused ourselves."""
+
+    __slots__ = ("connections", "connections_refused", "replies", "resends", "truncated")
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.connections_refused = 0
+        self.resends = 0
+        self.truncated = 0
+        self.replies: Counter[int] = Counter()
