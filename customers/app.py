@@ -17,7 +17,7 @@ from flask_login import LoginManager
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
-from customers import api, error_pages, health, identity, metrics, pages
+from customers import api, error_pages, health, identity, languages, metrics, pages, reader_language
 from customers.accounts import Accounts, Guest
 from customers.draining import Draining, DrainLimits
 from customers.instance import EXTENSION, Instance, instance
@@ -92,10 +92,12 @@ def create_app(runtime: Runtime, instance_name: str) -> Flask:
     app.extensions[EXTENSION] = _instance(runtime, settings, instance_name)
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     _add_login(app)
+    languages.install(app, reader_language.choose)
     for blueprint in (api.blueprint, pages.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     app.register_error_handler(Exception, error_pages.answer)
     app.before_request(_begin)
+    app.after_request(reader_language.announce)
     app.after_request(_finish)
     return app
 

@@ -1,0 +1,54 @@
+"""Which language a reader gets.
+
+G1  Pages: what the account says, else what this browser chose (a cookie), else Accept-Language, else English.
+    API: Accept-Language alone, for programs keep no cookies and say with every call what they want.
+G2  While the account cannot be read (no database), the page that says so is in the browser's language.
+G3  Every text says its language and what that depended on; data and files do not.
+"""
+
+from flask import Response, request
+from flask_login import current_user
+
+from customers.identity import cookie_name, is_api
+from customers.languages import DEFAULT, LANGUAGES, accepted, language
+from distributor.errors import DistributorError
+
+COOKIE = "language"
+
+_OFFERED = tuple(LANGUAGES)
+_TEXTS = frozenset({"text/html", "application/problem+json"})
+
+
+def choose() -> str:
+    """The language for this request (G1)."""
+    if is_api(request):
+        return _accepted()
+    return _of_account() or _of_cookie() or _accepted()
+
+
+def _of_account() -> str | None:
+    try:
+        code = getattr(current_user, "language", None)
+    except DistributorError:  # G2
+        return None
+    return code if code in LANGUAGES else None
+
+
+def _of_cookie() -> str | None:
+    code = request.cookies.get(cookie_name(COOKIE))
+    return code if code in LANGUAGES else None
+
+
+def _accepted() -> str:
+    header = request.headers.get("Accept-Language", "")
+    return accepted.best(header[: accepted.LENGTH_MAX], _OFFERED, DEFAULT)
+
+
+def announce(response: Response) -> Response:
+    """Content-Language and Vary (G3)."""
+    if response.mimetype in _TEXTS:
+        response.headers["Content-Language"] = language()
+        response.vary.add("Accept-Language")
+        if not is_api(request):
+            response.vary.add("Cookie")
+    return response
