@@ -284,6 +284,9 @@ class Charge(Base):
     amount_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(String(3))
     card_token: Mapped[str] = mapped_column(String(64))
+    card_brand: Mapped[str | None] = mapped_column(String(20))
+    card_last4: Mapped[str | None] = mapped_column(String(4))
+    """The card of that moment, as a receipt names it; empty for orders from before, and of deleted accounts."""
     at: Mapped[dt.datetime] = mapped_column(server_default=Now)
 
 
@@ -303,7 +306,15 @@ class OutboxEvent(Base):
     """An event on its way to a manufacturer (T5). ``published_at`` only after the broker confirmed it."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("outbox_unpublished", "id", postgresql_where=text("published_at IS NULL")),)
+    __table_args__ = (
+        Index("outbox_unpublished", "id", postgresql_where=text("published_at IS NULL")),
+        # for the page of an order: which makers were told about it, and when
+        Index(
+            "outbox_order",
+            text("((body ->> 'order_id')::bigint)"),
+            postgresql_where=text("type = 'sale.recorded'"),
+        ),
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     event_id: Mapped[uuid.UUID] = mapped_column(unique=True)
     type: Mapped[str] = mapped_column(String(40))

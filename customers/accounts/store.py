@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
-from distributor.tables import CartLine, Customer
+from distributor.tables import CartLine, Charge, Customer, Order
 
 DELETED_NAME = "(deleted)"
 
@@ -67,3 +67,5 @@ def anonymise(connection: Connection, customer_id: int) -> None:
         },
     )
     connection.execute(delete(CartLine).where(CartLine.customer_id == customer_id))
+    of_theirs = Charge.order_id.in_(select(Order.id).where(Order.customer_id == customer_id))
+    connection.execute(update(Charge).where(of_theirs).values(card_brand=None, card_last4=None))

@@ -8,7 +8,7 @@ WITH document AS (
 ), sale AS (
     SELECT given.* FROM document, jsonb_to_recordset(document.rows -> 'sales') AS given (
         order_id bigint, customer_id bigint, key text, month integer, total_minor bigint, currency text,
-        card_token text, created_at timestamptz, answer jsonb)
+        card_token text, card_brand text, card_last4 text, created_at timestamptz, answer jsonb)
 ), ordered AS (
     INSERT INTO orders (id, customer_id, idempotency_key, month, total_minor, currency, strategy, created_at)
     SELECT order_id, customer_id, key, month, total_minor, currency, :strategy, created_at FROM sale
@@ -17,8 +17,8 @@ WITH document AS (
     SELECT given.* FROM document, jsonb_to_recordset(document.rows -> 'lines') AS given (
         order_id bigint, stock_id bigint, quantity bigint, price_minor bigint)
 ), charged AS (
-    INSERT INTO charge (order_id, amount_minor, currency, card_token)
-    SELECT order_id, total_minor, currency, card_token FROM sale
+    INSERT INTO charge (order_id, amount_minor, currency, card_token, card_brand, card_last4)
+    SELECT order_id, total_minor, currency, card_token, card_brand, card_last4 FROM sale
 ), told AS (
     INSERT INTO outbox (event_id, type, manufacturer, body)
     SELECT given.* FROM document, jsonb_to_recordset(document.rows -> 'events') AS given (

@@ -39,7 +39,8 @@ _STORED = text("""
 
 _BUYERS = text("""
     SELECT nextval(pg_get_serial_sequence('orders', 'id')) AS order_id, clock_timestamp() AS now,
-           (SELECT number FROM month WHERE state IN ('gathering', 'open')) AS month, customer.card_token, customer.card_expiry
+           (SELECT number FROM month WHERE state IN ('gathering', 'open')) AS month, customer.card_token, customer.card_expiry,
+           customer.card_brand, customer.card_last4
     FROM unnest(:customer_ids) WITH ORDINALITY AS buyer (customer_id, position)
     JOIN customer ON customer.id = buyer.customer_id
     ORDER BY buyer.position
@@ -89,7 +90,10 @@ def stored(connection: Connection, purchases: Sequence[Purchase]) -> dict[Identi
 def buyers(connection: Connection, purchases: Sequence[Purchase]) -> list[Buyer]:
     """Card, open month, the database's clock and a number for the order; one per purchase, in order."""
     rows = connection.execute(_BUYERS, {"customer_ids": [purchase.customer_id for purchase in purchases]})
-    return [Buyer(row.order_id, row.month, row.now, row.card_token, row.card_expiry) for row in rows]
+    return [
+        Buyer(row.order_id, row.month, row.now, row.card_token, row.card_expiry, row.card_brand, row.card_last4)
+        for row in rows
+    ]
 
 
 def hold_month(connection: Connection) -> None:
@@ -126,6 +130,8 @@ def record_sales(connection: Connection, sales: Sequence[Sale], strategy: str) -
                 "total_minor": sale.total_minor,
                 "currency": sale.currency,
                 "card_token": sale.card_token,
+                "card_brand": sale.card_brand,
+                "card_last4": sale.card_last4,
                 "created_at": rfc3339(sale.created_at),
                 "answer": sale.answer,
             }

@@ -79,6 +79,8 @@ class Buyer:
     now: dt.datetime
     card_token: str | None
     card_expiry: str | None
+    card_brand: str | None = None
+    card_last4: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ class Sale:
     from_cart: bool
     events: tuple[Event, ...]
     answer: Document
+    card_brand: str | None = None
+    card_last4: str | None = None
 
 
 def basket_of(purchase: Purchase, cart: Sequence[CartLine]) -> Basket:
@@ -214,6 +218,8 @@ def sale_of(
         from_cart=basket.from_cart,
         events=tuple(events_of(buyer.order_id, buyer.month, buyer.now, taken, new_id)),
         answer=answer,
+        card_brand=buyer.card_brand,
+        card_last4=buyer.card_last4,
     )
 
 
