@@ -103,6 +103,7 @@ RULES: dict[type[Exception], Rule] = {
     NotFound: Rule(404, "not-found", "Not found"),
     EmailTaken: Rule(409, "email-taken", "The e-mail address is taken"),
     distributor_errors.NotEnoughStock: Rule(409, "not-enough-stock", "Not enough in stock"),
+    distributor_errors.HoldRefused: Rule(409, "hold-refused", "These goods cannot be held again"),
     distributor_errors.PriceChanged: Rule(409, "price-changed", "A price changed"),
     UnsupportedContentType: Rule(415, "unsupported-content-type", "Unsupported content type"),
     InvalidInput: Rule(422, "invalid-input", "Some fields are not right"),
@@ -141,8 +142,9 @@ def details(error: Exception) -> dict[str, Any]:
     if isinstance(error, distributor_errors.InvalidBasket):
         return {"errors": [{"field": error.field, "message": error.reason}]}
     if isinstance(error, distributor_errors.NotEnoughStock):
-        lines = [{"stock_id": n.stock_id, "wanted": n.wanted, "available": n.available} for n in error.lines]
-        return {"lines": lines}
+        return {"lines": [line.document() for line in error.lines]}
+    if isinstance(error, distributor_errors.HoldRefused):
+        return {"reason": error.reason}
     if isinstance(error, distributor_errors.PriceChanged):
         return {"prices": [{"stock_id": line[0], "seen_minor": line[1], "now_minor": line[2]} for line in error.lines]}
     return {}

@@ -15,6 +15,14 @@ class ShortLine:
     stock_id: int
     wanted: int
     available: int
+    """For this customer: what other customers hold is not among them."""
+    in_other_carts: int | None = None
+    """Units that other customers hold at the moment; None where carts hold nothing back (``cart.hold_seconds`` 0)."""
+
+    def document(self) -> dict[str, int]:
+        """As answers tell it."""
+        shown = {"stock_id": self.stock_id, "wanted": self.wanted, "available": self.available}
+        return shown if self.in_other_carts is None else shown | {"in_other_carts": self.in_other_carts}
 
 
 class DistributorError(Exception):
@@ -32,6 +40,15 @@ class NotEnoughStock(DistributorError):
     def __init__(self, lines: Sequence[ShortLine]) -> None:
         super().__init__()
         self.lines = tuple(lines)
+
+
+class HoldRefused(DistributorError):
+    """These goods cannot be held any longer; they stay in the cart."""
+
+    def __init__(self, reason: str) -> None:
+        """``reason``: ``off``, ``extensions``, ``lines`` or ``units``: which rule of the section ``cart`` says so."""
+        super().__init__()
+        self.reason = reason
 
 
 class NoCard(DistributorError):

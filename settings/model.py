@@ -88,6 +88,9 @@ class Cart(Section):
     """Limits on one cart. ``hold_seconds`` 0 means that a cart holds nothing back from others."""
 
     hold_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
+    hold_extensions_max: Annotated[int, Field(ge=0, le=100)] = 1
+    hold_lines_max: Annotated[int, Field(ge=1, le=5_000)] = 20
+    hold_units_max: Annotated[int, Field(ge=1, le=999_999)] = 100
     lines_max: Annotated[int, Field(ge=1, le=5_000)] = 1_000
     quantity_max: Annotated[int, Field(ge=1, le=999_999)] = 99_999
 

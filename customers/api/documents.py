@@ -20,6 +20,7 @@ def product(item: Item) -> Document:
         "manufacturer": _maker(item.manufacturer),
         "price": _money(item.price_minor, item.currency),
         "available": item.available,
+        "in_other_carts": item.in_other_carts,
     }
 
 
@@ -62,6 +63,10 @@ def _cart_line(line: CartLine) -> Document:
         "quantity": line.quantity,
         "price_seen": _money(line.price_seen_minor, line.item.currency),
         "subtotal": _money(line.subtotal_minor, line.item.currency),
+        "held_until": None if line.held_until is None else _moment(line.held_until),
+        "held": line.held,
+        "hold_seconds_left": round(line.hold_seconds_left, 3),
+        "can_hold_again": line.can_hold_again,
     }
 
 

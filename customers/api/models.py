@@ -141,7 +141,8 @@ class Product(Answer):
     name: str
     manufacturer: Maker
     price: Money
-    available: int
+    available: int = Field(description="what this reader can buy now")
+    in_other_carts: int = Field(description="units that others hold in their carts at the moment")
 
 
 class ProductPage(Answer):
@@ -155,6 +156,12 @@ class CartLine(Product):
     quantity: int
     price_seen: Money = Field(description="the price when the line was put in the cart")
     subtotal: Money
+    held_until: dt.datetime | None = Field(
+        description="until when others cannot buy `held` units, by the shop's clock; null if nothing is held"
+    )
+    held: int = Field(description="units that are held; fewer than `quantity` beyond the shop's limits")
+    hold_seconds_left: float = Field(description="by the shop's clock when this was answered")
+    can_hold_again: bool = Field(description="whether the shop would hold it (again) from now on")
 
 
 class Cart(Answer):
@@ -224,6 +231,9 @@ class ShortLine(Answer):
     stock_id: int
     wanted: int
     available: int
+    in_other_carts: int | None = Field(
+        default=None, description="units that others hold; absent where carts hold nothing back"
+    )
 
 
 class RepricedLine(Answer):

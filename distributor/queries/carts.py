@@ -30,6 +30,16 @@ class CartLine:
     quantity: int
     price_seen_minor: int
     added_at: dt.datetime
+    held_until: dt.datetime | None = None
+    """Until when ``held`` units are kept from others, by the database's clock; None if nothing is held now."""
+    held: int = 0
+    """Fewer than ``quantity`` where a limit on holds (section ``cart``) was reached."""
+    hold_seconds_left: float = 0.0
+    """By the database's clock when the cart was read: what a countdown begins at, for browsers' clocks differ."""
+    hold_ended: bool = False
+    """It was held once, and its time is over: the goods can still be bought while they are there."""
+    can_hold_again: bool = False
+    """Whether the customer may ask to hold it (again) from now on: see `hold_again`."""
 
     @property
     def is_short(self) -> bool:
@@ -53,6 +63,8 @@ class Cart:
     """Lines in the order in which they were put in."""
 
     lines: tuple[CartLine, ...]
+    hold_seconds: int = 0
+    """For how long goods are held; 0: carts hold nothing back from others."""
 
     @property
     def units(self) -> int:

@@ -31,7 +31,7 @@ class Maker:
 
 @dataclass(frozen=True)
 class Item:
-    """One manufacturer's stock of one good, at this moment."""
+    """One manufacturer's stock of one good, at this moment, as one reader sees it: ``available`` is what they can buy."""
 
     stock_id: int
     sku: str
@@ -40,6 +40,8 @@ class Item:
     price_minor: int
     currency: str
     available: int
+    in_other_carts: int = 0
+    """Units that others hold in their carts; with none available they are not sold out, but in others' carts."""
 
 
 @dataclass(frozen=True)

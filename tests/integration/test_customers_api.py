@@ -60,6 +60,7 @@ def test_products_in_stock_are_listed_in_pages(ada: Program, world: World) -> No
         "manufacturer": {"code": "m1", "name": "First Works"},
         "price": {"amount": 250, "currency": "GBP"},
         "available": 5,
+        "in_other_carts": 0,
     }
     again = ada.call("GET", "/products?per_page=2&page=1", If_None_Match=answer.headers["ETag"])
     assert (again.status_code, again.data) == (304, b"")
@@ -80,6 +81,7 @@ def test_guests_see_products_and_the_month(app: Flask, world: World) -> None:
         "manufacturer": {"code": "m1", "name": "First Works"},
         "price": {"amount": 250, "currency": "GBP"},
         "available": 0,
+        "in_other_carts": 0,
     }
 
 
