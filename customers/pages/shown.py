@@ -1,56 +1,58 @@
-"""How values look on pages: money, dates, card brands. Used as template filters."""
+"""How values look on pages: numbers, money, dates, an order's steps. Used as template filters, in the reader's language."""
 
 import datetime as dt
 import zlib
 from dataclasses import dataclass
-from decimal import Decimal
 
-# Currencies whose minor unit is not a hundredth (ISO 4217).
-_EXPONENTS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "TND": 3, "JOD": 3, "OMR": 3}
-_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$", "JPY": "¥"}
+from customers.languages import Lazy, formats, gettext, language
+from customers.languages import lazy_gettext as _
 
 HUES = 12  # classes hue-0 … hue-11 of the style sheet
 
-STATUS_STEPS = ("confirmed", "packed", "shipped", "delivered")
-STATUS_WORDS = {"confirmed": "Received", "packed": "Packed", "shipped": "On its way", "delivered": "Delivered"}
+STATUS_WORDS = {
+    "confirmed": _("Received"),
+    "packed": _("Packed"),
+    "shipped": _("On its way"),
+    "delivered": _("Delivered"),
+}
+STATUS_STEPS = tuple(STATUS_WORDS)
+
+
+def number(value: int) -> str:
+    return formats.number(value, language())
 
 
 def money(amount_minor: int, currency: str) -> str:
-    """Minor units as people write them: 123456 GBP is £1,234.56."""
-    exponent = _EXPONENTS.get(currency, 2)
-    value = Decimal(amount_minor).scaleb(-exponent)
-    sign = _SIGNS.get(currency)
-    digits = f"{value:,.{exponent}f}"
-    return f"{sign}{digits}" if sign else f"{digits} {currency}"
+    return formats.money(amount_minor, currency, language())
 
 
 def moment(value: dt.datetime) -> str:
     """A time for people, in UTC, for servers do not know where the reader is."""
-    utc = value.astimezone(dt.UTC)
-    return f"{utc.day} {utc:%B %Y, %H:%M} UTC"
+    return formats.moment(value, language())
 
 
 def time_left(seconds: float) -> str:
+    """The two largest units that say something; the script counts on in the same words."""
     whole = max(0, int(seconds))
     if whole < 60:
-        return f"{whole} s"
+        return gettext("%(seconds)s s", seconds=whole)
     minutes, rest = divmod(whole, 60)
     if minutes < 60:
-        return f"{minutes} min {rest:02} s"
+        return gettext("%(minutes)s min %(seconds)s s", minutes=minutes, seconds=f"{rest:02}")
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min"
+    return gettext("%(hours)s h %(minutes)s min", hours=hours, minutes=f"{minutes:02}")
 
 
 @dataclass(frozen=True)
 class Step:
     """One step of an order's way; ``state`` is done, now or later."""
 
-    words: str
+    words: Lazy
     state: str
 
 
 def status(name: str) -> str:
-    return STATUS_WORDS.get(name, name)
+    return str(STATUS_WORDS.get(name, name))
 
 
 def steps(name: str) -> list[Step]:

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from customers.accounts import Customer
 from customers.accounts.cards import shown_expiry
 from customers.instance import customer, instance
+from customers.languages import lazy_gettext as _
 from customers.pages import account_views, assets, catalogue_views, csrf, forms, shop_views, shown, stock_views
 from customers.shop import Surroundings
 from distributor.errors import DistributorError
@@ -49,16 +50,16 @@ CUSTOMER_VIEWS: tuple[tuple[str, str, Any], ...] = (
 _CUSTOMERS_ONLY = frozenset(view.__name__ for _, _, view in CUSTOMER_VIEWS)
 
 NOTICES = {
-    "added": "It is in your cart.",
-    "removed": "Taken out of your cart.",
-    "bought": "Thank you. Your order is in, and your card was charged once.",
-    "card-saved": "Your card is saved.",
-    "card-removed": "Your card is removed.",
-    "details-saved": "Your details are saved.",
-    "password-changed": "Your password is changed. You are logged out everywhere else.",
-    "logged-out": "You are logged out, everywhere that you used this login.",
-    "account-deleted": "Your account is deleted.",
-    "finished": "You are done for this month. Thank you.",
+    "added": _("It is in your cart."),
+    "removed": _("Taken out of your cart."),
+    "bought": _("Thank you. Your order is in, and your card was charged once."),
+    "card-saved": _("Your card is saved."),
+    "card-removed": _("Your card is removed."),
+    "details-saved": _("Your details are saved."),
+    "password-changed": _("Your password is changed. You are logged out everywhere else."),
+    "logged-out": _("You are logged out, everywhere that you used this login."),
+    "account-deleted": _("Your account is deleted."),
+    "finished": _("You are done for this month. Thank you."),
 }
 """What a page says after a redirect: the address names one of these, never a text."""
 
@@ -140,6 +141,7 @@ def _address_of_page(number: int) -> str:
 def _add_views() -> None:
     for path, method, view in GUEST_VIEWS + CUSTOMER_VIEWS:
         blueprint.add_url_rule(path, view.__name__, view, methods=[method])
+    blueprint.add_app_template_filter(shown.number, "number")
     blueprint.add_app_template_filter(shown.money, "money")
     blueprint.add_app_template_filter(shown.moment, "moment")
     blueprint.add_app_template_filter(shown.time_left, "time_left")

@@ -58,9 +58,9 @@ def test_signing_in_leads_back(target: str) -> None:
     [
         (123_456, "GBP", "£1,234.56"),
         (5, "EUR", "€0.05"),
-        (100, "JPY", "¥100"),
-        (1_234, "KWD", "1.234 KWD"),
-        (10**17 + 1, "USD", "$1,000,000,000,000,000.01"),
+        (100, "JPY", "JP¥100"),
+        (1_234, "KWD", "KWD1.234"),
+        (10**17 + 1, "USD", "US$1,000,000,000,000,000.01"),
     ],
 )
 def test_money_is_exact(amount: int, currency: str, text: str) -> None:
