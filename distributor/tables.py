@@ -204,6 +204,21 @@ class CustomerSession(Base):
     customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
     expires_at: Mapped[dt.datetime]
+    seen_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
+    """When it was last used, give or take a minute; in no index, so that noting it is a HOT update."""
+    browser: Mapped[str | None] = mapped_column(String(20))
+    system: Mapped[str | None] = mapped_column(String(20))
+    """Roughly what signed in, by names from a closed list; empty for programs."""
+
+
+class RateLimit(Base):
+    """How much of a quota is used up: ``whole_at`` is when nothing of it will be (generic cell rate algorithm).
+    ``subject`` is a hash of the policy's name and of whom it limits. A row whose moment is past says nothing."""
+
+    __tablename__ = "rate_limit"
+    __table_args__ = (Index("rate_limit_whole", "whole_at"),)
+    subject: Mapped[str] = mapped_column(String(64), primary_key=True)
+    whole_at: Mapped[dt.datetime]
 
 
 class LoginFailure(Base):
