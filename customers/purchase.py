@@ -17,17 +17,23 @@ _KEY = re.compile(KEY_PATTERN)
 
 @dataclass(frozen=True)
 class Wanted:
-    """``lines`` None is the cart; ``expected`` and ``seen_prices`` are what a page showed of it."""
+    """``lines`` None is the cart; ``expected`` and ``seen_prices`` are what a page showed of it.
+
+    ``left_out``: lines that stay in the cart; they are not among the expected ones.
+    """
 
     customer_id: int
     key: str
     lines: Sequence[Line] | None
     expected: Sequence[Line] | None = None
     seen_prices: Mapping[int, int] | None = None
+    left_out: frozenset[int] = frozenset()
 
     def fingerprint(self) -> str:
         """The same for every spelling of the same request: spaces and the order of keys do not make another one."""
-        parts = [_pairs(self.lines), _pairs(self.expected), sorted((self.seen_prices or {}).items())]
+        parts: list[object] = [_pairs(self.lines), _pairs(self.expected), sorted((self.seen_prices or {}).items())]
+        if self.left_out:
+            parts.append(sorted(self.left_out))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -52,6 +58,7 @@ def place(sales: Sales, wanted: Wanted) -> Answer:
             wanted.fingerprint(),
             wanted.seen_prices,
             expected=wanted.expected,
+            left_out=wanted.left_out,
         )
     except DistributorError as error:
         metrics.order_asked(type(error).__name__)

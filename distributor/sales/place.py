@@ -46,17 +46,19 @@ class Sales:
         seen_prices: Mapping[int, int] | None = None,
         *,
         expected: Sequence[Line] | None = None,
+        left_out: frozenset[int] = frozenset(),
     ) -> Answer:
         """Buy ``lines``, or the cart if None; the same key and request get the same answer again, refusals included.
 
         ``request_sha256`` tells requests apart. ``seen_prices``: minor units by stock id, as shown to the customer.
         ``expected``: the cart as shown to the customer; if it is another by now, the purchase is refused.
+        ``left_out``: stock ids whose lines stay in the cart, so ``expected`` is without them.
         Raises, with nothing stored: InvalidBasket, KeyReused, ShopClosed, UnknownCustomer, Busy, DatabaseUnavailable;
         and OutcomeUnknown, after which only the same key tells whether it happened.
         """
         purchase = self._purchase(customer_id, key, lines, request_sha256, seen_prices)
-        if expected is not None:
-            purchase = replace(purchase, expected=tuple(sorted(expected, key=lambda line: line.stock_id)))
+        shown = None if expected is None else tuple(sorted(expected, key=lambda line: line.stock_id))
+        purchase = replace(purchase, expected=shown, left_out=left_out)
         began = time.monotonic()
         try:
             answer = self._answer(purchase)

@@ -64,6 +64,8 @@ class Purchase:
     """Minor units by stock id, as shown to the customer; rows that are not named were not looked at."""
     expected: tuple[Line, ...] | None = None
     """The cart as it was shown, sorted by stock id: it is bought only if it is still the same (another window)."""
+    left_out: frozenset[int] = frozenset()
+    """Stock ids of cart lines that stay in the cart: what was lost to others, while the rest is bought."""
 
     @property
     def identity(self) -> tuple[int, str]:
@@ -139,7 +141,7 @@ def basket_of(purchase: Purchase, cart: Sequence[CartLine]) -> Basket:
     seen = dict(purchase.seen_prices or {})
     if purchase.lines is not None:
         return Basket(purchase.lines, seen, from_cart=False)
-    lines = tuple(Line(line.stock_id, line.quantity) for line in cart)
+    lines = tuple(Line(line.stock_id, line.quantity) for line in cart if line.stock_id not in purchase.left_out)
     prices = {line.stock_id: line.price_minor_seen for line in cart} | seen
     return Basket(lines, prices, from_cart=True, expected=purchase.expected)
 

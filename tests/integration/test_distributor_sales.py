@@ -283,6 +283,25 @@ def test_a_cart_that_cannot_be_bought_stays(engine: Engine, world: World, sales:
     assert cart(engine, world.customers[0]) == [(first, 2), (second, 9)]
 
 
+def test_the_rest_of_a_cart_is_bought_and_what_was_left_out_stays(engine: Engine, world: World, sales: Sales) -> None:
+    """C18: and it is refused if the rest is not what was shown; lines that were left out may change meanwhile."""
+    first, second, gone, fourth = world.stock
+    customer = world.customers[0]
+    for stock_id, quantity in ((first, 2), (second, 9), (gone, 1), (fourth, 1)):
+        put(engine, customer, stock_id, quantity)
+    lost = frozenset({second, gone})
+    other = sales.place(customer, "k1", None, sha(1), expected=[Line(first, 1), Line(fourth, 1)], left_out=lost)
+    assert other.body["reason"] == "cart_changed"
+    shown = [Line(fourth, 1), Line(first, 2)]
+    answer = sales.place(customer, "k2", None, sha(2), expected=shown, left_out=lost)
+    assert [(line["stock_id"], line["quantity"]) for line in answer.body["lines"]] == [(first, 2), (fourth, 1)]
+    assert cart(engine, customer) == [(second, 9), (gone, 1)]
+    assert sales.place(customer, "k2", None, sha(2), expected=shown, left_out=lost).body == answer.body
+    nothing = sales.place(customer, "k3", None, sha(3), expected=[], left_out=lost)
+    assert nothing.body["reason"] == "cart_empty"
+    assert not discrepancies(engine)
+
+
 def test_a_cart_whose_price_changed_is_shown_again_before_it_is_bought(
     engine: Engine, world: World, sales: Sales
 ) -> None:
