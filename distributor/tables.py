@@ -191,6 +191,8 @@ class Customer(Base):
     card_last4: Mapped[str | None] = mapped_column(String(4))
     card_expiry: Mapped[str | None] = mapped_column(String(7))
     """``YYYY-MM``; usable until the end of that month."""
+    language: Mapped[str | None] = mapped_column(String(8))
+    """What was chosen, as a tag of BCP 47; empty: each browser says for itself."""
     created_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
     deleted_at: Mapped[dt.datetime | None]
 
