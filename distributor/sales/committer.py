@@ -1,10 +1,11 @@
 """Commits purchases: opens the transaction, repeats it after a conflict, settles what had to leave it.
 
-A committer of batches (``group_commit``) needs only another way to collect purchases: ``commit_all`` takes any number.
+``commit_all`` takes any number of purchases; grouping.py collects them where a strategy can sell several at once.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from sqlalchemy import Engine
 
@@ -24,6 +25,12 @@ class Committer:
         self._engine = engine
         self._strategy = strategy
         self._retries = retries
+        self._around: Callable[[], AbstractContextManager[None]] = getattr(strategy, "whole_transaction", nullcontext)
+
+    def commit(self, purchase: Purchase) -> Outcome:
+        """One purchase; raises Busy, DatabaseUnavailable or OutcomeUnknown."""
+        (outcome,) = self.commit_all([purchase])
+        return outcome
 
     def commit_all(self, purchases: Sequence[Purchase]) -> list[Outcome]:
         """Outcomes in order; ``purchases`` have different keys and are no more than the strategy's ``groups_max``.
@@ -45,7 +52,7 @@ class Committer:
         return [outcomes[index] for index in range(len(purchases))]
 
     def _sell(self, purchases: Sequence[Purchase]) -> list[Outcome]:
-        with transaction(self._engine, self._strategy.isolation) as connection:
+        with self._around(), transaction(self._engine, self._strategy.isolation) as connection:
             return sell(connection, self._strategy, purchases)
 
     def _settle(self, purchase: Purchase, settled: Refusal | DistributorError) -> Outcome:

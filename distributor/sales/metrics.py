@@ -11,6 +11,11 @@ SECONDS = Histogram(
     ["outcome"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
 )
+GROUP = Histogram(
+    "cds_purchase_group_size",
+    "Purchases committed in one transaction (strategies that sell in groups)",
+    buckets=(1, 2, 4, 8, 16, 32, 64),
+)
 
 
 def count_repeat(cause: str) -> None:
@@ -24,3 +29,7 @@ def observe_answer(answer: Answer, seconds: float) -> None:
 
 def observe_error(error: Exception, seconds: float) -> None:
     SECONDS.labels(type(error).__name__).observe(seconds)
+
+
+def observe_group(purchases: int) -> None:
+    GROUP.observe(purchases)

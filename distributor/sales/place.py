@@ -15,6 +15,7 @@ from distributor.database import Retries
 from distributor.errors import Busy, DatabaseUnavailable, DistributorError, InvalidBasket, OutcomeUnknown
 from distributor.sales import metrics
 from distributor.sales.committer import Committer
+from distributor.sales.grouping import GroupCommitter
 from distributor.sales.rules import Answer, Purchase
 from distributor.strategies.baskets import merge
 from distributor.strategies.contract import Line, Strategy
@@ -30,11 +31,12 @@ class Sales:
 
     def __init__(self, engine: Engine, strategy: Strategy, settings: Settings, retries: Retries | None = None) -> None:
         self._cart = settings.cart
-        self._committer = Committer(
+        self._committer = _committer(
             engine,
             strategy,
             retries
             or Retries(settings.database.transaction_attempts_max, strategy.retry_on, on_retry=metrics.count_repeat),
+            group_wait_seconds=settings.database.lock_timeout_ms / 1000,
         )
 
     def place(
@@ -94,7 +96,7 @@ class Sales:
             return self._ask_again(purchase, unknown)
 
     def _ask(self, purchase: Purchase) -> Answer:
-        (outcome,) = self._committer.commit_all([purchase])
+        outcome = self._committer.commit(purchase)
         if isinstance(outcome, DistributorError):
             raise outcome
         return outcome
@@ -109,3 +111,13 @@ class Sales:
             except (Busy, DatabaseUnavailable) as error:
                 raise unknown from error
         raise unknown
+
+
+def _committer(
+    engine: Engine, strategy: Strategy, retries: Retries, *, group_wait_seconds: float
+) -> Committer | GroupCommitter:
+    """A group is waited for like a lock, for as long."""
+    committer = Committer(engine, strategy, retries)
+    if strategy.groups_max == 1:
+        return committer
+    return GroupCommitter(committer, strategy.groups_max, group_wait_seconds)

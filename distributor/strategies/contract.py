@@ -60,7 +60,11 @@ class Short:
 
 
 class Strategy(Protocol):
-    """One way to take goods from stock. Instances are shared by all threads of a process and keep no state per purchase."""
+    """One way to take goods from stock. Instances are shared by all threads of a process and keep no state per purchase.
+
+    Optional: ``whole_transaction()``, a context manager that the caller keeps open around each attempt, commit included,
+    before it takes a connection (see process_mutex). It may raise Busy.
+    """
 
     name: str
     isolation: IsolationLevel

@@ -14,8 +14,17 @@ from distributor.strategies.contract import IsolationLevel, Strategy
 NAMES = {
     "naive": "distributor.strategies.naive.Naive",
     "row_lock": "distributor.strategies.row_lock.RowLock",
+    "nowait": "distributor.strategies.nowait.Nowait",
     "conditional_update": "distributor.strategies.conditional_update.ConditionalUpdate",
+    "optimistic": "distributor.strategies.optimistic.Optimistic",
+    "serializable": "distributor.strategies.serializable.Serializable",
+    "advisory_lock": "distributor.strategies.advisory_lock.AdvisoryLock",
+    "group_commit": "distributor.strategies.group_commit.GroupCommit",
+    "process_mutex": "distributor.strategies.process_mutex.ProcessMutex",
+    "row_lock_unordered": "distributor.strategies.row_lock_unordered.RowLockUnordered",
 }
+CONTROLS = ("naive", "process_mutex", "row_lock_unordered")
+"""Wrong on purpose, each in its own way: a test or a scenario that finds nothing wrong with them proves nothing."""
 NAME_LENGTH_MAX = 40  # the column orders.strategy
 
 

@@ -35,13 +35,15 @@ class Naive:
     groups_max = 1
 
     def take(self, connection: Connection, baskets: Sequence[Sequence[Line]]) -> list[Taken | Short]:
-        return [self._take(connection, lines) for lines in baskets]
+        return [read_then_write(connection, lines) for lines in baskets]
 
-    def _take(self, connection: Connection, lines: Sequence[Line]) -> Taken | Short:
-        rows = connection.execute(FACTS, ids_of(lines)).all()
-        result = judge(lines, rows)
-        if isinstance(result, Taken):
-            sold = {row.id: row.sold for row in rows}
-            values = [sold[line.stock_id] + line.quantity for line in lines]
-            connection.execute(_WRITE_BACK, {**ids_of(lines), "values": values})
-        return result
+
+def read_then_write(connection: Connection, lines: Sequence[Line]) -> Taken | Short:
+    """What is wrong about it depends on what surrounds it: see serializable and process_mutex."""
+    rows = connection.execute(FACTS, ids_of(lines)).all()
+    result = judge(lines, rows)
+    if isinstance(result, Taken):
+        sold = {row.id: row.sold for row in rows}
+        values = [sold[line.stock_id] + line.quantity for line in lines]
+        connection.execute(_WRITE_BACK, {**ids_of(lines), "values": values})
+    return result

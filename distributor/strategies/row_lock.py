@@ -20,7 +20,7 @@ from distributor.strategies.contract import DEADLOCK_DETECTED, IsolationLevel, L
 from distributor.strategies.stock_rows import ADD_TO_SOLD, FACTS, columns_of, ids_of, judge
 from distributor.tables import Stock
 
-_LOCK = FACTS.with_for_update(of=Stock, key_share=True)
+LOCK = FACTS.with_for_update(of=Stock, key_share=True)
 
 
 class RowLock:
@@ -35,7 +35,7 @@ class RowLock:
         return [self._take(connection, lines) for lines in baskets]
 
     def _take(self, connection: Connection, lines: Sequence[Line]) -> Taken | Short:
-        result = judge(lines, connection.execute(_LOCK, ids_of(lines)).all())
+        result = judge(lines, connection.execute(LOCK, ids_of(lines)).all())
         if isinstance(result, Taken):
             connection.execute(ADD_TO_SOLD, columns_of(lines))
         return result
