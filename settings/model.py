@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
 Count = Annotated[int, Field(ge=1, le=1_000)]
+PerMinute = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class Section(BaseModel):
@@ -75,6 +76,7 @@ class Customers(Section):
     simulated: Annotated[int, Field(ge=0, le=500)] = 4
     simulated_pause_seconds: Annotated[float, Field(ge=0, le=3_600)] = 2.0
     session_hours: Annotated[int, Field(ge=1, le=8_760)] = 12
+    session_idle_minutes: Annotated[int, Field(ge=2, le=525_600)] = 120
     password_memory_kib: Annotated[int, Field(ge=8, le=1_048_576)] = 19_456
     password_iterations: Annotated[int, Field(ge=1, le=20)] = 2
     password_concurrency: Annotated[int, Field(ge=1, le=16)] = 2
@@ -82,6 +84,18 @@ class Customers(Section):
     login_window_seconds: Seconds = 60.0
     secure_cookies: bool = False
     stock_refresh_seconds: Seconds = 4.0
+
+
+class RateLimits(Section):
+    """How often one customer, or one network address, may ask for what is costly or can be abused (429 beyond it)."""
+
+    customer_orders_per_minute: PerMinute = 6_000
+    customer_card_changes_per_minute: PerMinute = 60
+    customer_account_changes_per_minute: PerMinute = 60
+    customer_exports_per_minute: PerMinute = 10
+    address_log_ins_per_minute: PerMinute = 10_000
+    address_sign_ups_per_minute: PerMinute = 10_000
+    address_taken_sign_ups_per_minute: PerMinute = 600
 
 
 class Cart(Section):
@@ -175,6 +189,7 @@ class Settings(Section):
     manufacturers: Manufacturers = Manufacturers()
     distributor: Distributor = Distributor()
     customers: Customers = Customers()
+    rate_limits: RateLimits = RateLimits()
     cart: Cart = Cart()
     database: Database = Database()
     broker: Broker = Broker()
