@@ -11,12 +11,14 @@ Money: integer minor units and ISO 4217 currency. Times: timestamptz, the databa
 """
 
 import datetime as dt
+import string
 import uuid
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnClause,
     DateTime,
     Double,
     ForeignKey,
@@ -28,12 +30,22 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Now = func.clock_timestamp()
+
+SEPARATORS = string.punctuation
+
+
+def words_in(column: str) -> "ColumnClause[str]":
+    """The words of a name as full text, the expression that the indexes and `queries.search` share letter by letter."""
+    quoted = SEPARATORS.replace("'", "''")
+    cleaned = f"translate({column}, '{quoted}', repeat(' ', {len(SEPARATORS)}))"
+    return literal_column(f"to_tsvector('simple'::regconfig, {cleaned})")
 
 
 class Base(DeclarativeBase):
@@ -61,6 +73,7 @@ class Product(Base):
     """A good, whoever makes it: the same sku from two manufacturers is one product with two stock rows."""
 
     __tablename__ = "product"
+    __table_args__ = (Index("product_words", words_in("sku"), postgresql_using="gin"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     sku: Mapped[str] = mapped_column(String(64), unique=True)
 
@@ -76,9 +89,12 @@ class Stock(Base):
         CheckConstraint("sold >= 0", name="stock_sold_not_negative"),
         CheckConstraint("supplied - withdrawn - sold >= 0", name="stock_available_not_negative"),
         CheckConstraint("price_minor > 0", name="stock_price_positive"),
-        # the catalogue, by name; not partial on what is in stock, for then no sale could be a HOT update
+        # The catalogue in each of its orders, and its search. None is on a counter or partial on what is in stock, for then
+        # no sale could be a HOT update.
         Index("stock_name", "name", "id"),
-        Index("stock_manufacturer", "manufacturer_id"),
+        Index("stock_price", "price_minor", "name", "id"),
+        Index("stock_manufacturer_name", "manufacturer_id", "name", "id"),
+        Index("stock_words", words_in("name"), postgresql_using="gin"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
