@@ -8,11 +8,22 @@ from flask import Response, g, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
-from customers.errors import PROBLEM_PREFIX, Rule, details, retry_after_seconds, rule_of
+from customers.errors import PROBLEM_PREFIX, Rule, detail, details, retry_after_seconds, rule_of
 from customers.identity import is_api
+from customers.languages import lazy_gettext as _
 
 PROBLEM_TYPE = "application/problem+json"
-FAULT = Rule(500, "fault", "Something went wrong on our side")
+FAULT = Rule(500, "fault", _("Something went wrong on our side"))
+FAULT_DETAIL = _("The request was not understood by our own code; it is noted under the request's number.")
+
+# What Flask itself refuses, in our words: status -> title and detail.
+HTTP_TEXTS = {
+    400: (_("Bad request"), _("The browser or program sent something that cannot be read.")),
+    404: (_("Not found"), _("There is nothing at this address.")),
+    405: (_("Method not allowed"), _("This address cannot be asked in this way.")),
+    413: (_("Request entity too large"), _("That is more than this shop takes at once.")),
+}
+OTHER_HTTP_TEXTS = (_("Refused"), _("The request was refused."))
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +34,7 @@ def answer(error: Exception) -> Response:
         return make_response(error.get_response())
     rule = rule_of(error)
     if rule is not None:
-        response = _render(rule, str(error), details(error))
+        response = _render(rule, detail(error), details(error))
         seconds = retry_after_seconds(error, rule)
         if seconds is not None:
             response.headers["Retry-After"] = str(seconds)
@@ -31,12 +42,12 @@ def answer(error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
         return _render_http(error)
     logger.error("request %s %s %s failed", g.request_id, request.method, request.path, exc_info=error)
-    return _render(FAULT, "The request was not understood by our own code; it is noted under the request's number.", {})
+    return _render(FAULT, str(FAULT_DETAIL), {})
 
 
-def problem(rule: Rule, detail: str, members: dict[str, Any]) -> Response:
+def problem(rule: Rule, text: str, members: dict[str, Any]) -> Response:
     """RFC 9457; ``members`` are its extension members."""
-    body = {"type": PROBLEM_PREFIX + rule.type, "title": rule.title, "status": rule.status, "detail": detail}
+    body = {"type": PROBLEM_PREFIX + rule.type, "title": str(rule.title), "status": rule.status, "detail": text}
     body |= {"request_id": g.request_id} | members
     response = Response(json.dumps(body, separators=(",", ":")), status=rule.status, content_type=PROBLEM_TYPE)
     if rule.status == 401:
@@ -46,18 +57,16 @@ def problem(rule: Rule, detail: str, members: dict[str, Any]) -> Response:
 
 def _render_http(error: HTTPException) -> Response:
     """What Flask itself refuses: no such path, method not allowed, body too large, form unreadable."""
-    rule = Rule(error.code or 400, error.name.lower().replace(" ", "-"), error.name.capitalize())
-    detail = error.description or error.name
-    if error.code == 404:
-        detail = "There is nothing at this address."
-    response = _render(rule, detail, {})
+    title, text = HTTP_TEXTS.get(error.code or 0, OTHER_HTTP_TEXTS)
+    rule = Rule(error.code or 400, error.name.lower().replace(" ", "-"), title)
+    response = _render(rule, str(text), {})
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
 
 
-def _render(rule: Rule, detail: str, members: dict[str, Any]) -> Response:
+def _render(rule: Rule, text: str, members: dict[str, Any]) -> Response:
     if is_api(request):
-        return problem(rule, detail, members)
-    page = render_template("error.html", rule=rule, detail=detail, members=members)
+        return problem(rule, text, members)
+    page = render_template("error.html", rule=rule, detail=text, members=members)
     return make_response(page, rule.status)

@@ -5,9 +5,14 @@ The table serves the API (application/problem+json, RFC 9457) and the pages alik
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from customers.languages import Lazy, ngettext
+from customers.languages import lazy_gettext as _
 from distributor import errors as distributor_errors
+
+if TYPE_CHECKING:
+    from customers.rate_limits.quota import Standing
 
 PROBLEM_PREFIX = "urn:cds:problem:"
 
@@ -21,22 +26,24 @@ class FieldError:
 
 
 class CustomersError(Exception):
-    """Base of all; the docstring of each class is its default message."""
+    """Base of all; ``says`` is what people read where the raiser has no better sentence."""
+
+    says = _("The request was refused.")
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or (self.__doc__ or "").partition("\n")[0].strip())
+        super().__init__(message or self.says)
 
 
 class MalformedRequest(CustomersError):
-    """The request cannot be read."""
+    says = _("The request cannot be read.")
 
 
 class UnsupportedContentType(CustomersError):
-    """Send the body as application/json in UTF-8."""
+    says = _("Send the body as application/json in UTF-8.")
 
 
 class InvalidInput(CustomersError):
-    """Some fields are not right."""
+    says = _("Some fields are not right.")
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__()
@@ -48,39 +55,49 @@ class InvalidInput(CustomersError):
 
 
 class WrongPassword(InvalidInput):
-    """The current password is wrong."""
+    says = _("The current password is wrong.")
 
 
 class NotSignedIn(CustomersError):
-    """Sign in first."""
+    says = _("Sign in first.")
 
 
 class WrongCredentials(CustomersError):
-    """This e-mail address and password do not belong together."""
+    says = _("This e-mail address and password do not belong together.")
 
 
 class ForgedForm(CustomersError):
-    """This form is out of date or was not made by this shop."""
+    says = _("This form is out of date or was not made by this shop.")
 
 
 class NotFound(CustomersError):
-    """There is nothing at this address."""
+    says = _("There is nothing at this address.")
 
 
 class EmailTaken(CustomersError):
-    """There is an account with this e-mail address already."""
+    says = _("There is an account with this e-mail address already.")
 
 
 class TooManyAttempts(CustomersError):
-    """Too many wrong passwords, to sign in or to change the account."""
+    """``standing``: where the sender stands with the quota that is used up, for the answer's headers."""
 
-    def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(f"Too many wrong passwords; try again in {retry_after_seconds} seconds.")
+    says = _("That was too often in a short time.")
+
+    def __init__(self, retry_after_seconds: int, standing: "Standing | None" = None) -> None:
+        super().__init__()
         self.retry_after_seconds = retry_after_seconds
+        self.standing = standing
+
+    def __str__(self) -> str:
+        return ngettext(
+            "That was too often in a short time. Wait %(num)s second, then try again.",
+            "That was too often in a short time. Wait %(num)s seconds, then try again.",
+            self.retry_after_seconds,
+        )
 
 
 class Overloaded(CustomersError):
-    """Too many people sign in at this moment; try again in a second."""
+    says = _("Too many people sign in at this moment; try again in a second.")
 
 
 @dataclass(frozen=True)
@@ -89,35 +106,55 @@ class Rule:
 
     status: int
     type: str
-    title: str
+    title: Lazy
     retry_after_seconds: int | None = None
 
 
 RULES: dict[type[Exception], Rule] = {
-    MalformedRequest: Rule(400, "malformed-request", "The request cannot be read"),
-    NotSignedIn: Rule(401, "not-signed-in", "Sign in first"),
-    WrongCredentials: Rule(401, "wrong-credentials", "Wrong e-mail address or password"),
-    distributor_errors.NoCard: Rule(402, "no-card", "A payment card is needed"),
-    ForgedForm: Rule(403, "forged-form", "The form is out of date"),
-    WrongPassword: Rule(403, "wrong-password", "Wrong password"),
-    NotFound: Rule(404, "not-found", "Not found"),
-    EmailTaken: Rule(409, "email-taken", "The e-mail address is taken"),
-    distributor_errors.NotEnoughStock: Rule(409, "not-enough-stock", "Not enough in stock"),
-    distributor_errors.HoldRefused: Rule(409, "hold-refused", "These goods cannot be held again"),
-    distributor_errors.PriceChanged: Rule(409, "price-changed", "A price changed"),
-    UnsupportedContentType: Rule(415, "unsupported-content-type", "Unsupported content type"),
-    InvalidInput: Rule(422, "invalid-input", "Some fields are not right"),
-    distributor_errors.UnknownStock: Rule(404, "not-found", "Not found"),
-    distributor_errors.UnknownCustomer: Rule(401, "not-signed-in", "Sign in first"),
-    distributor_errors.InvalidBasket: Rule(422, "invalid-input", "Some fields are not right"),
-    distributor_errors.KeyReused: Rule(422, "key-reused", "The idempotency key was used before"),
-    TooManyAttempts: Rule(429, "too-many-attempts", "Too many attempts"),
-    Overloaded: Rule(503, "busy", "Busy", retry_after_seconds=1),
-    distributor_errors.Busy: Rule(503, "busy", "Busy", retry_after_seconds=1),
-    distributor_errors.TransactionConflict: Rule(503, "busy", "Busy", retry_after_seconds=1),
-    distributor_errors.ShopClosed: Rule(503, "shop-closed", "Between two months", retry_after_seconds=1),
-    distributor_errors.DatabaseUnavailable: Rule(503, "unavailable", "Not available", retry_after_seconds=2),
-    distributor_errors.OutcomeUnknown: Rule(503, "outcome-unknown", "The outcome is not known", retry_after_seconds=1),
+    MalformedRequest: Rule(400, "malformed-request", _("The request cannot be read")),
+    NotSignedIn: Rule(401, "not-signed-in", _("Sign in first")),
+    WrongCredentials: Rule(401, "wrong-credentials", _("Wrong e-mail address or password")),
+    distributor_errors.NoCard: Rule(402, "no-card", _("A payment card is needed")),
+    ForgedForm: Rule(403, "forged-form", _("The form is out of date")),
+    WrongPassword: Rule(403, "wrong-password", _("Wrong password")),
+    NotFound: Rule(404, "not-found", _("Not found")),
+    EmailTaken: Rule(409, "email-taken", _("The e-mail address is taken")),
+    distributor_errors.NotEnoughStock: Rule(409, "not-enough-stock", _("Not enough in stock")),
+    distributor_errors.HoldRefused: Rule(409, "hold-refused", _("These goods cannot be held again")),
+    distributor_errors.PriceChanged: Rule(409, "price-changed", _("A price changed")),
+    UnsupportedContentType: Rule(415, "unsupported-content-type", _("Unsupported content type")),
+    InvalidInput: Rule(422, "invalid-input", _("Some fields are not right")),
+    distributor_errors.UnknownStock: Rule(404, "not-found", _("Not found")),
+    distributor_errors.UnknownCustomer: Rule(401, "not-signed-in", _("Sign in first")),
+    distributor_errors.InvalidBasket: Rule(422, "invalid-input", _("Some fields are not right")),
+    distributor_errors.KeyReused: Rule(422, "key-reused", _("The idempotency key was used before")),
+    TooManyAttempts: Rule(429, "too-many-attempts", _("Too many attempts")),
+    Overloaded: Rule(503, "busy", _("Busy"), retry_after_seconds=1),
+    distributor_errors.Busy: Rule(503, "busy", _("Busy"), retry_after_seconds=1),
+    distributor_errors.TransactionConflict: Rule(503, "busy", _("Busy"), retry_after_seconds=1),
+    distributor_errors.ShopClosed: Rule(503, "shop-closed", _("Between two months"), retry_after_seconds=1),
+    distributor_errors.DatabaseUnavailable: Rule(503, "unavailable", _("Not available"), retry_after_seconds=2),
+    distributor_errors.OutcomeUnknown: Rule(
+        503, "outcome-unknown", _("The outcome is not known"), retry_after_seconds=1
+    ),
+}
+
+
+# What people read of errors that are raised below the shop, where nobody knows the reader's language.
+_DETAILS: dict[type[Exception], Lazy] = {
+    distributor_errors.NotEnoughStock: _("There is not enough in stock for some lines."),
+    distributor_errors.NoCard: _("The account has no valid payment card."),
+    distributor_errors.ShopClosed: _("No month is open at the moment; the next one opens soon."),
+    distributor_errors.Busy: _("The goods are locked by other purchases; try again in a moment."),
+    distributor_errors.KeyReused: _("The idempotency key was used before with another request."),
+    distributor_errors.HoldRefused: _("These goods cannot be held any longer; they stay in the cart."),
+    distributor_errors.PriceChanged: _("A price changed since the goods were put in the cart."),
+    distributor_errors.InvalidBasket: _("The lines of a purchase or of a cart cannot be meant like this."),
+    distributor_errors.UnknownCustomer: _("There is no such account, or it was deleted."),
+    distributor_errors.UnknownStock: _("There is no such product."),
+    distributor_errors.DatabaseUnavailable: _("The shop cannot reach its books at the moment; nothing was done."),
+    distributor_errors.TransactionConflict: _("Another purchase came in between; nothing was done, try again."),
+    distributor_errors.OutcomeUnknown: _("The connection was lost while the purchase was being written down."),
 }
 
 
@@ -127,6 +164,11 @@ def rule_of(error: Exception) -> Rule | None:
         if kind in RULES:
             return RULES[kind]
     return None
+
+
+def detail(error: Exception) -> str:
+    """The sentence for people, in their language."""
+    return str(next((_DETAILS[kind] for kind in type(error).__mro__ if kind in _DETAILS), error))
 
 
 def retry_after_seconds(error: Exception, rule: Rule) -> int | None:
@@ -150,22 +192,29 @@ def details(error: Exception) -> dict[str, Any]:
     return {}
 
 
-_REFUSALS: dict[str, tuple[str, str]] = {
-    "no_card": ("A payment card is needed", "The account has no card that is valid; add one and buy then."),
-    "cart_empty": ("The cart is empty", "There is nothing in the cart to buy."),
+_REFUSALS: dict[str, tuple[Lazy, Lazy]] = {
+    "no_card": (_("A payment card is needed"), _("The account has no card that is valid; add one and buy then.")),
+    "cart_empty": (_("The cart is empty"), _("There is nothing in the cart to buy.")),
     "cart_changed": (
-        "The cart was changed",
-        "The cart was changed meanwhile, perhaps in another window; check it again.",
+        _("The cart was changed"),
+        _("The cart was changed meanwhile, perhaps in another window; check it again."),
     ),
-    "not_enough_stock": ("Not enough in stock", "Other customers were faster: `lines` says what is left."),
-    "price_changed": ("A price changed", "`lines` names the prices that are new since the customer saw them."),
-    "currencies_differ": ("Several currencies", "Goods in different currencies cannot be bought in one order."),
-    "total_too_large": ("The total is too large", "Buy the goods in several orders."),
+    "not_enough_stock": (_("Not enough in stock"), _("Other customers were faster: `lines` says what is left.")),
+    "price_changed": (
+        _("A price changed"),
+        _("`lines` names the prices that are new since the customer saw them."),
+    ),
+    "currencies_differ": (
+        _("Several currencies"),
+        _("Goods in different currencies cannot be bought in one order."),
+    ),
+    "total_too_large": (_("The total is too large"), _("Buy the goods in several orders.")),
 }
+_OTHER_REFUSAL = (_("Refused"), _("The purchase was refused."))
 
 
 def refusal_rule(status: int, body: dict[str, Any]) -> tuple[Rule, str]:
     """How the distributor's refusal of a purchase is told: rule and detail."""
     reason = str(body.get("reason", ""))
-    title, detail = _REFUSALS.get(reason, ("Refused", "The purchase was refused."))
-    return Rule(status, reason.replace("_", "-") or "refused", title), detail
+    title, text = _REFUSALS.get(reason, _OTHER_REFUSAL)
+    return Rule(status, reason.replace("_", "-") or "refused", title), str(text)
