@@ -6,7 +6,7 @@ L2  Who is short in the cart is told from the database at the moment of asking.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -15,7 +15,18 @@ from sqlalchemy import Connection, Engine
 from customers.query_input import PageWanted, ProductsWanted
 from distributor import queries
 from distributor.database import transaction
-from distributor.queries import Cart, CartLine, CustomerStatus, Item, Maker, MonthStatus, Order, Page, Product
+from distributor.queries import (
+    Cart,
+    CartLine,
+    CustomerStatus,
+    Facts,
+    Item,
+    Maker,
+    MonthStatus,
+    Order,
+    Page,
+    Product,
+)
 from settings.model import Cart as CartLimits
 
 SHOWN_SECONDS = 1.0  # chosen: below what a person notices, above what a busy instance asks for
@@ -49,6 +60,15 @@ class Surroundings:
 
     month: MonthStatus | None
     status: CustomerStatus | None
+
+
+@dataclass(frozen=True)
+class CartAndOffers:
+    """A cart, and who else has the goods of its short lines, by stock id; ``newest_order`` is 0 before the first one."""
+
+    cart: Cart
+    others: Mapping[int, tuple[Item, ...]]
+    newest_order: int
 
 
 class Shop:
@@ -85,6 +105,13 @@ class Shop:
         with transaction(self._engine) as connection:
             return queries.cart(connection, customer_id)
 
+    def cart_and_offers(self, customer_id: int) -> CartAndOffers:
+        with transaction(self._engine) as connection:
+            cart = queries.cart(connection, customer_id)
+            short = [line.item.stock_id for line in cart.lines if line.is_short]
+            others = queries.alternatives(connection, short) if short else {}
+            return CartAndOffers(cart, others, queries.newest_order(connection, customer_id))
+
     def put_in_cart(self, customer_id: int, stock_id: int, quantity: int) -> Cart:
         """Set the line's quantity; raises NotEnoughStock, UnknownStock or InvalidBasket and changes nothing then."""
         with transaction(self._engine) as connection:
@@ -100,6 +127,15 @@ class Shop:
         with transaction(self._engine) as connection:
             queries.take_out_of_cart(connection, customer_id, stock_id)
             return queries.cart(connection, customer_id)
+
+    def swap_in_cart(self, customer_id: int, stock_id: int, other_id: int, quantity: int) -> None:
+        """Another manufacturer's goods in place of a line; raises like `put_in_cart` and changes nothing then.
+
+        Sent twice it is done once: the line is gone by then.
+        """
+        with transaction(self._engine) as connection:
+            if queries.take_out_of_cart(connection, customer_id, stock_id):
+                queries.add_to_cart(connection, customer_id, other_id, quantity, self._limits)
 
     def fit_cart(self, customer_id: int) -> list[CartLine]:
         """Lower every line to what is left, take out what is gone; returns those lines as they were (L2)."""
@@ -119,6 +155,16 @@ class Shop:
     def order(self, customer_id: int, order_id: int) -> Order | None:
         with transaction(self._engine) as connection:
             return queries.order(connection, customer_id, order_id)
+
+    def orders_and_facts(self, customer_id: int, wanted: PageWanted) -> tuple[Page[Order], dict[int, Facts]]:
+        with transaction(self._engine) as connection:
+            page = queries.orders(connection, customer_id, wanted.page, wanted.per_page)
+            return page, queries.facts_of(connection, [order.id for order in page.items])
+
+    def order_and_facts(self, customer_id: int, order_id: int) -> tuple[Order, Facts] | None:
+        with transaction(self._engine) as connection:
+            order = queries.order(connection, customer_id, order_id)
+            return None if order is None else (order, queries.facts_of(connection, [order_id])[order_id])
 
     def finish(self, customer_id: int) -> int:
         with transaction(self._engine) as connection:

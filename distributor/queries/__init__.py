@@ -3,16 +3,28 @@
 The caller opens the transaction (`distributor.database.transaction`). Reading takes no lock that a purchase waits for.
 """
 
+from distributor.queries.alternatives import alternatives
 from distributor.queries.carts import Cart, CartLine, add_to_cart, cart, put_in_cart, take_out_of_cart
-from distributor.queries.catalogue import Item, Maker, Product, catalogue, items, manufacturers, product
+from distributor.queries.catalogue import (
+    Item,
+    Maker,
+    Product,
+    catalogue,
+    catalogue_total,
+    items,
+    manufacturers,
+    product,
+)
 from distributor.queries.months import CustomerStatus, MonthStatus, current_month, customer_status, finish, unfinish
-from distributor.queries.orders import Order, OrderLine, order, orders
+from distributor.queries.orders import Order, OrderLine, newest_order, order, orders
 from distributor.queries.pages import Page
+from distributor.queries.progress import Facts, Step, StepName, facts_of, reached, steps
 
 __all__ = [
     "Cart",
     "CartLine",
     "CustomerStatus",
+    "Facts",
     "Item",
     "Maker",
     "MonthStatus",
@@ -20,18 +32,26 @@ __all__ = [
     "OrderLine",
     "Page",
     "Product",
+    "Step",
+    "StepName",
     "add_to_cart",
+    "alternatives",
     "cart",
     "catalogue",
+    "catalogue_total",
     "current_month",
     "customer_status",
+    "facts_of",
     "finish",
     "items",
     "manufacturers",
+    "newest_order",
     "order",
     "orders",
     "product",
     "put_in_cart",
+    "reached",
+    "steps",
     "take_out_of_cart",
     "unfinish",
 ]

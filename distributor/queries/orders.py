@@ -68,6 +68,12 @@ def order(connection: Connection, customer_id: int, order_id: int) -> Order | No
     return None if found is None else _order(found, _lines(connection, [order_id])[order_id])
 
 
+def newest_order(connection: Connection, customer_id: int) -> int:
+    """The highest of the customer's order numbers, 0 before the first: what a page was made after."""
+    newest = select(func.max(tables.Order.id)).where(tables.Order.customer_id == customer_id)
+    return connection.scalar(newest) or 0
+
+
 def _order(row: Any, lines: Sequence[OrderLine]) -> Order:
     return Order(row.id, row.status, row.month, tuple(lines), row.total_minor, row.currency, row.created_at)
 

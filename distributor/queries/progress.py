@@ -1,0 +1,86 @@
+"""How far an order has come, by facts that are written down anyway: nobody moves an order on, so none can be forgotten.
+
+F1  Every step is a fact with the time of that fact, or it has not happened; none is assumed from another one.
+F2  ``received``: the sale's own transaction. ``makers_told``: the broker has confirmed the sale's message to every
+    manufacturer concerned (the outbox). ``month_closed``: the order's month is closed and its totals are settled.
+F3  The goods are simulated: no step claims that something was packed or posted.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, text
+
+StepName = Literal["received", "makers_told", "month_closed"]
+StepState = Literal["done", "now", "later"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of one order. ``told``: manufacturer's code to the time when the broker took its message, None before that."""
+
+    received_at: dt.datetime
+    told: dict[str, dt.datetime | None]
+    month_closed_at: dt.datetime | None
+    card_brand: str | None = None
+    card_last4: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """``at``: when it happened; ``state`` is ``now`` for the first one that is still to come."""
+
+    name: StepName
+    state: StepState
+    at: dt.datetime | None
+
+
+def steps(facts: Facts) -> tuple[Step, ...]:
+    """The way of an order, in the order in which it usually goes (F1, F2)."""
+    told = [at for at in facts.told.values() if at is not None]
+    all_told = max(told) if told and len(told) == len(facts.told) else None
+    times: list[tuple[StepName, dt.datetime | None]] = [
+        ("received", facts.received_at),
+        ("makers_told", all_told),
+        ("month_closed", facts.month_closed_at),
+    ]
+    first_open = next((name for name, at in times if at is None), None)
+    return tuple(
+        Step(name, "done" if at is not None else "now" if name == first_open else "later", at) for name, at in times
+    )
+
+
+def reached(facts: Facts) -> StepName:
+    """The one word for a list: the last step that has happened, as far as everything before it has, too."""
+    name: StepName = "received"
+    for step in steps(facts):
+        if step.state != "done":
+            break
+        name = step.name
+    return name
+
+
+_FACTS = text(
+    """
+    SELECT orders.id, orders.created_at, month.closed_at, charge.card_brand, charge.card_last4,
+           told.manufacturer, told.published_at
+    FROM orders
+    JOIN month ON month.number = orders.month
+    LEFT JOIN charge ON charge.order_id = orders.id
+    LEFT JOIN outbox AS told
+           ON told.type = 'sale.recorded' AND (told.body ->> 'order_id')::bigint = orders.id
+    WHERE orders.id = ANY(:order_ids)
+    """
+)
+
+
+def facts_of(connection: Connection, order_ids: Sequence[int]) -> dict[int, Facts]:
+    """By order; one statement for a whole page of orders. The caller has made sure whose orders these are."""
+    found: dict[int, Facts] = {}
+    for row in connection.execute(_FACTS, {"order_ids": list(order_ids)}):
+        facts = found.setdefault(row.id, Facts(row.created_at, {}, row.closed_at, row.card_brand, row.card_last4))
+        if row.manufacturer is not None:
+            facts.told[row.manufacturer] = row.published_at
+    return found
