@@ -18,11 +18,14 @@ class ShortLine:
     """For this customer: what other customers hold is not among them."""
     in_other_carts: int | None = None
     """Units that other customers hold at the moment; None where carts hold nothing back (``cart.hold_seconds`` 0)."""
+    held: int | None = None
+    """Units that this customer held: a judge can see from it that nobody was refused what was held. None as above."""
 
     def document(self) -> dict[str, int]:
         """As answers tell it."""
         shown = {"stock_id": self.stock_id, "wanted": self.wanted, "available": self.available}
-        return shown if self.in_other_carts is None else shown | {"in_other_carts": self.in_other_carts}
+        held = {"in_other_carts": self.in_other_carts, "held": self.held}
+        return shown | {name: units for name, units in held.items() if units is not None}
 
 
 class DistributorError(Exception):
@@ -79,11 +82,19 @@ class PriceChanged(DistributorError):
 class InvalidBasket(DistributorError):
     """The lines of a purchase or of a cart cannot be meant like this."""
 
-    def __init__(self, field: str, reason: str) -> None:
-        """``field``: which part of the request, such as ``lines[2].quantity``; ``reason``: what is allowed there."""
-        super().__init__(f"{field}: {reason}")
+    def __init__(self, field: str, rule: str, **values: int) -> None:
+        """``field``: which part of the request, such as ``lines[2].quantity``; ``rule``: what is allowed there.
+
+        The values stay apart from the rule's text, so that another language can say it.
+        """
         self.field = field
-        self.reason = reason
+        self.rule = rule
+        self.values = values
+        super().__init__(f"{field}: {self.reason}")
+
+    @property
+    def reason(self) -> str:
+        return self.rule % self.values
 
 
 class UnknownCustomer(DistributorError):

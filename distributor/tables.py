@@ -105,6 +105,9 @@ class Stock(Base):
     supplied: Mapped[int] = mapped_column(server_default=text("0"))
     withdrawn: Mapped[int] = mapped_column(server_default=text("0"))
     sold: Mapped[int] = mapped_column(server_default=text("0"))
+    holds_made: Mapped[int] = mapped_column(server_default=text("0"))
+    """How often units were held, or held for longer. Counting makes each of them a write of this row, which purchases
+    under any isolation level notice (distributor/holds)."""
 
 
 class Calendar(Base):
@@ -259,16 +262,26 @@ class FinishedCustomer(Base):
 
 
 class CartLine(Base):
-    """What a customer means to buy; holds nothing back from others."""
+    """What a customer means to buy. ``held`` units of it are kept from others until ``held_until`` (distributor/holds)."""
 
     __tablename__ = "cart_line"
-    __table_args__ = (CheckConstraint("quantity > 0", name="cart_line_quantity_positive"),)
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="cart_line_quantity_positive"),
+        CheckConstraint("held BETWEEN 0 AND quantity", name="cart_line_held_bounded"),
+        CheckConstraint("(held > 0) = (held_until IS NOT NULL)", name="cart_line_held_until_a_time"),
+        # the holds of a stock row; where carts hold nothing, no cart line is in it
+        Index("cart_line_held", "stock_id", postgresql_where=text("held > 0")),
+    )
     customer_id: Mapped[int] = mapped_column(ForeignKey("customer.id"), primary_key=True)
     stock_id: Mapped[int] = mapped_column(ForeignKey("stock.id"), primary_key=True)
     quantity: Mapped[int]
     price_minor_seen: Mapped[int]
     """The price when the line was put in the cart: a change must be shown before buying."""
     added_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
+    held: Mapped[int] = mapped_column(server_default=text("0"))
+    held_until: Mapped[dt.datetime | None]
+    holds_begun: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    """How often the time of a hold on this line was begun: the first time and every "hold again"."""
 
 
 class Order(Base):
