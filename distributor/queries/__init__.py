@@ -5,7 +5,16 @@ The caller opens the transaction (`distributor.database.transaction`). Reading t
 
 from distributor.queries.alternatives import alternatives
 from distributor.queries.carts import Cart, CartLine, add_to_cart, cart, put_in_cart, take_out_of_cart
-from distributor.queries.catalogue import Item, Maker, Product, catalogue, items, manufacturers, product
+from distributor.queries.catalogue import (
+    Item,
+    Maker,
+    Product,
+    catalogue,
+    catalogue_total,
+    items,
+    manufacturers,
+    product,
+)
 from distributor.queries.months import CustomerStatus, MonthStatus, current_month, customer_status, finish, unfinish
 from distributor.queries.orders import Order, OrderLine, newest_order, order, orders
 from distributor.queries.pages import Page
@@ -29,6 +38,7 @@ __all__ = [
     "alternatives",
     "cart",
     "catalogue",
+    "catalogue_total",
     "current_month",
     "customer_status",
     "facts_of",

@@ -1,0 +1,120 @@
+"""The catalogue's lists and its search on a real database: what they mean, and by which index they are read."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, event, text
+
+from distributor import queries
+from distributor.database import transaction
+from tests.distributor_world import World, engine_for, make_world, rows
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = engine_for(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def world(engine: Engine) -> World:
+    """Rows 1..5 hold 5, 3, 0, 40 and 1 units; the odd ones are m1's."""
+    return make_world(engine, [5, 3, 0, 40, 1])
+
+
+def change(engine: Engine, statement: str, **parameters: object) -> None:
+    with transaction(engine) as connection:
+        connection.execute(text(statement), parameters)
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("tea", ["Black TEA 100% pure", "Tea_pot"]),
+        ("pure black", ["Black TEA 100% pure"]),
+        ("100%", ["Black TEA 100% pure"]),
+        ("tea-100", ["Black TEA 100% pure"]),
+        ("te BL", ["Black TEA 100% pure"]),
+        ("pot", ["Tea_pot"]),
+        ("eapot", []),
+        ("%", []),
+        ("_ \\ ☃", []),
+        ("tea ☃", ["Black TEA 100% pure", "Tea_pot"]),
+        ("back\\slash", ["Back\\slash"]),
+        ("éclair", ["ÉCLAIR"]),
+        ("p004", ["ÉCLAIR"]),
+        ("p004 écl", ["ÉCLAIR"]),
+        ("a b c d e f g h i", []),
+        ("'; DROP TABLE stock; --", []),
+    ],
+)
+def test_a_search_means_the_beginnings_of_words_and_nothing_else(
+    engine: Engine, world: World, q: str, found: list[str]
+) -> None:
+    named = ["Black TEA 100% pure", "Tea_pot", "Tea for nobody", "ÉCLAIR", "Back\\slash"]
+    for stock_id, name in zip(world.stock, named, strict=True):
+        change(engine, "UPDATE stock SET name = :name WHERE id = :id", name=name, id=stock_id)
+    with transaction(engine) as connection:
+        page = queries.catalogue(connection, q=q)
+        assert sorted(item.name for item in page.items) == found
+        assert (page.total, queries.catalogue_total(connection, q=q)) == (len(found), len(found))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=100))
+def test_any_text_can_be_searched_for(engine: Engine, world: World, q: str) -> None:
+    """P7"""
+    with transaction(engine) as connection:
+        assert queries.catalogue(connection, q=q, sort="price").total <= 4
+
+
+def test_a_total_that_was_counted_before_is_taken_unless_the_page_knows_better(engine: Engine, world: World) -> None:
+    with transaction(engine) as connection:
+        totals = [
+            queries.catalogue(connection, page=page, per_page=3, total=total).total
+            for page, total in ((1, 9), (1, 2), (2, 9), (3, 9))
+        ]
+        assert totals == [9, 3, 4, 9]
+        assert queries.catalogue_total(connection) == 4
+
+
+def test_the_catalogue_and_its_search_are_read_by_index(engine: Engine, world: World) -> None:
+    """Expressions of index and query must stay the same letter by letter, or PostgreSQL silently reads everything."""
+    change(
+        engine,
+        """WITH good AS (INSERT INTO product (sku) SELECT 'S-' || n FROM generate_series(1, 3000) n RETURNING id)
+           INSERT INTO stock (product_id, manufacturer_id, name, price_minor, currency, supplied)
+           SELECT good.id, m.id, 'Thing ' || good.id, good.id, 'GBP', 1 FROM good, manufacturer m WHERE m.code = 'm1'""",
+    )
+    change(engine, "ANALYZE")
+    for options, index in (
+        ({}, "stock_name"),
+        ({"sort": "price"}, "stock_price"),
+        ({"sort": "-price"}, "stock_price"),
+        ({"manufacturer": "m2"}, "stock_manufacturer_name"),
+        ({"q": "thing 2999"}, "stock_words"),
+        ({"q": "thing 2999"}, "product_words"),
+    ):
+        assert index in plan_of_the_catalogue(engine, options), options
+
+
+def plan_of_the_catalogue(engine: Engine, options: dict[str, str]) -> str:
+    statements: list[tuple[str, object]] = []
+    note = lambda _connection, _cursor, statement, parameters, *_more: statements.append((statement, parameters))  # noqa: E731
+    with transaction(engine) as connection:
+        event.listen(engine, "before_cursor_execute", note)
+        queries.catalogue(connection, **options)  # type: ignore[arg-type]
+        event.remove(engine, "before_cursor_execute", note)
+        plan = connection.exec_driver_sql("EXPLAIN " + statements[0][0], statements[0][1])  # type: ignore[arg-type]
+        return "\n".join(row[0] for row in plan)
+
+
+def test_no_sale_touches_an_index_of_the_catalogue(engine: Engine, world: World) -> None:
+    """Otherwise every sale would write all of them: PostgreSQL's HOT updates need that no indexed column changes."""
+    change(engine, "UPDATE stock SET sold = sold + 1 WHERE id = :id", id=world.stock[0])
+    change(engine, "SELECT pg_stat_force_next_flush()")
+    written = rows(engine, "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'stock'")
+    assert [tuple(row) for row in written] == [(1, 1)]
