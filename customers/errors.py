@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from customers.languages import Lazy, ngettext
+from customers.languages import Lazy, gettext, ngettext
 from customers.languages import lazy_gettext as _
 from distributor import errors as distributor_errors
 
@@ -182,7 +182,7 @@ def details(error: Exception) -> dict[str, Any]:
     if isinstance(error, InvalidInput):
         return {"errors": [{"field": one.field, "message": one.message} for one in error.errors]}
     if isinstance(error, distributor_errors.InvalidBasket):
-        return {"errors": [{"field": error.field, "message": error.reason}]}
+        return {"errors": [{"field": error.field, "message": gettext(error.rule, **error.values)}]}
     if isinstance(error, distributor_errors.NotEnoughStock):
         return {"lines": [line.document() for line in error.lines]}
     if isinstance(error, distributor_errors.HoldRefused):

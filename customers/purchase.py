@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from customers import metrics
 from customers.errors import MalformedRequest
+from customers.languages import gettext as _
 from distributor.errors import DistributorError
 from distributor.sales import Answer, Line, Sales
 
@@ -40,10 +41,10 @@ class Wanted:
 def checked_key(key: str | None) -> str:
     """The idempotency key, verbatim; raises MalformedRequest."""
     if key is None:
-        message = "The header Idempotency-Key is missing: choose a new one for every purchase that you mean."
+        message = _("The header Idempotency-Key is missing: choose a new one for every purchase that you mean.")
         raise MalformedRequest(message)
     if not _KEY.fullmatch(key):
-        message = "The header Idempotency-Key has 1 to 200 visible ASCII characters."
+        message = _("The header Idempotency-Key has 1 to 200 visible ASCII characters.")
         raise MalformedRequest(message)
     return key
 

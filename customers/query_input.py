@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from werkzeug.datastructures import MultiDict
 
 from customers.errors import FieldError, InvalidInput
+from customers.languages import gettext as _
 
 PAGE_MAX = 100_000
 PER_PAGE_MAX = 100
@@ -44,12 +45,12 @@ class _Parameters:
     def text(self, name: str, length_max: int) -> str:
         values = self._given.getlist(name)
         if len(values) > 1:
-            return self._wrong(name, "is given more than once")
+            return self._wrong(name, _("give it only once"))
         value = values[0] if values else ""
         if len(value) > length_max:
-            return self._wrong(name, f"has at most {length_max} characters")
+            return self._wrong(name, _("use at most %(count)s characters", count=length_max))
         if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in value):
-            return self._wrong(name, "must not contain control characters")
+            return self._wrong(name, _("must not contain control characters"))
         return unicodedata.normalize("NFC", value).strip(" ")
 
     def number(self, name: str, default: int, number_max: int) -> int:
@@ -57,7 +58,7 @@ class _Parameters:
             return default
         text = self.text(name, NUMBER_LENGTH_MAX)
         if not _NUMBER.fullmatch(text) or int(text) > number_max:
-            self._wrong(name, f"is a whole number from 1 to {number_max}")
+            self._wrong(name, _("use a whole number from 1 to %(maximum)s", maximum=number_max))
             return default
         return int(text)
 
@@ -68,7 +69,7 @@ class _Parameters:
         for choice in SORTS:
             if value == choice:
                 return choice
-        self._wrong(name, f"is one of {', '.join(SORTS)}")
+        self._wrong(name, _("choose one of %(choices)s", choices=", ".join(SORTS)))
         return SORTS[0]
 
     def _wrong(self, name: str, message: str) -> str:

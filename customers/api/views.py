@@ -8,6 +8,7 @@ from customers.api.openapi import CALLS, QUERY_PARAMETERS, document
 from customers.errors import FieldError, InvalidInput
 from customers.instance import customer, instance
 from customers.json_input import FIELD_LENGTH_MAX, MISTAKES_MAX
+from customers.languages import gettext as _
 
 PREFIX = "/api/v1"
 PUBLIC = frozenset({call.name for call in CALLS if call.public} | {"describe"})
@@ -26,7 +27,7 @@ def _guard() -> None:
     unknown = request.args.keys() - _QUERY_PARAMETERS.get(name, frozenset())
     if unknown:
         names = sorted(parameter[:FIELD_LENGTH_MAX] for parameter in unknown)
-        raise InvalidInput([FieldError(parameter, "is not a known parameter") for parameter in names[:MISTAKES_MAX]])
+        raise InvalidInput([FieldError(parameter, _("is not a known parameter")) for parameter in names[:MISTAKES_MAX]])
 
 
 @blueprint.get("/openapi.json")

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from customers.errors import MalformedRequest
+from customers.languages import gettext as _
 from distributor.queries import Cart
 from distributor.sales import Line
 
@@ -28,8 +29,7 @@ def read(text: str) -> CartShown:
     """Raises MalformedRequest for anything that `write` does not write."""
     parts = text.split(",")
     if not all(_LINES.fullmatch(part) for part in parts):
-        message = "The form does not say which cart it was made for; open the cart again."
-        raise MalformedRequest(message)
+        raise MalformedRequest(_("The form does not say which cart it was made for; open the cart again."))
     numbers = [[int(number) for number in part.split(":")] for part in parts]
     return CartShown(
         lines=tuple(sorted((Line(stock_id, quantity) for stock_id, quantity, _ in numbers), key=lambda x: x.stock_id)),

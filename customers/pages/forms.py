@@ -5,6 +5,7 @@ import re
 from flask import request
 
 from customers.errors import InvalidInput
+from customers.languages import gettext as _
 
 QUANTITY = re.compile(r"[1-9][0-9]{0,5}")
 TEXT_MAX = 2_000
@@ -18,17 +19,17 @@ def text(name: str, length_max: int = TEXT_MAX) -> str:
     """A field's text as it was typed, "" if it was not sent; raises InvalidInput when it was sent twice."""
     values = request.form.getlist(name)
     if len(values) > 1:
-        raise InvalidInput.of(name, "is given more than once")
+        raise InvalidInput.of(name, _("give it only once"))
     value = values[0] if values else ""
     if len(value) > length_max:
-        raise InvalidInput.of(name, "is too long")
+        raise InvalidInput.of(name, _("is too long"))
     return value
 
 
 def quantity() -> int:
     typed = text("quantity")
     if not QUANTITY.fullmatch(typed):
-        raise InvalidInput.of("quantity", "is a whole number, 1 or more, in plain digits")
+        raise InvalidInput.of("quantity", _("use a whole number, 1 or more, in plain digits"))
     return int(typed)
 
 

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from customers.errors import InvalidInput
 from customers.instance import instance
+from customers.languages import gettext as _
 
 STOCK_IDS_MAX = 100  # products on one page, and a few
 
@@ -18,7 +19,7 @@ def show_stock() -> Response:
     """The quantities of the products on an open page; an unchanged answer has no body."""
     ids = request.args.get("ids", "")
     if not _STOCK_IDS.fullmatch(ids):
-        raise InvalidInput.of("ids", f"is 1 to {STOCK_IDS_MAX} numbers with commas between them")
+        raise InvalidInput.of("ids", _("give 1 to %(maximum)s numbers with commas between them", maximum=STOCK_IDS_MAX))
     found = instance().shop.available([int(number) for number in ids.split(",")])
     response = jsonify(available={str(stock_id): available for stock_id, available in found.items()})
     response.headers["Cache-Control"] = "no-cache"

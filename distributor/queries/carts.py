@@ -117,11 +117,11 @@ def _put(
 ) -> None:
     line = tables.CartLine
     if not 1 <= quantity <= limits.quantity_max:
-        raise InvalidBasket("quantity", f"a whole number from 1 to {limits.quantity_max}")
+        raise InvalidBasket("quantity", "use a whole number from 1 to %(maximum)s", maximum=limits.quantity_max)
     if not 1 <= stock_id <= STOCK_ID_MAX:
         raise UnknownStock
     if _other_lines(connection, customer_id, stock_id) >= limits.lines_max:
-        raise InvalidBasket("lines", f"at most {limits.lines_max} lines in a cart")
+        raise InvalidBasket("lines", "put at most %(maximum)s lines in a cart", maximum=limits.lines_max)
     there = select(AVAILABLE).where(Stock.id == stock_id).scalar_subquery()
     enough = select(literal(customer_id), Stock.id, literal(quantity), Stock.price_minor).where(
         Stock.id == stock_id, quantity <= AVAILABLE
@@ -153,7 +153,7 @@ def _explain(connection: Connection, stock_id: int, wanted: int, limits: Limits)
     if available is None:
         raise UnknownStock
     if wanted > limits.quantity_max:
-        raise InvalidBasket("quantity", f"at most {limits.quantity_max} units of one product")
+        raise InvalidBasket("quantity", "take at most %(maximum)s units of one product", maximum=limits.quantity_max)
     raise NotEnoughStock([ShortLine(stock_id, wanted, min(available, wanted - 1))])
 
 

@@ -79,9 +79,9 @@ class Sales:
         seen_prices: Mapping[int, int] | None,
     ) -> Purchase:
         if not KEY.fullmatch(key):
-            raise InvalidBasket("Idempotency-Key", "1 to 200 visible ASCII characters")
+            raise InvalidBasket("Idempotency-Key", "use 1 to 200 visible ASCII characters")
         if not SHA256.fullmatch(request_sha256):
-            raise InvalidBasket("request_sha256", "64 hexadecimal digits")
+            raise InvalidBasket("request_sha256", "use 64 hexadecimal digits")
         merged = (
             None
             if lines is None

@@ -14,23 +14,25 @@ def merge(lines: Sequence[Line], *, lines_max: int, quantity_max: int) -> tuple[
     Lines of the same stock row are summed first: two lines of 3 must not pass where only 5 are left or allowed.
     """
     if not lines:
-        raise InvalidBasket("lines", "at least one line is needed")
+        raise InvalidBasket("lines", "give at least one line")
     if len(lines) > lines_max:
-        raise InvalidBasket("lines", f"at most {lines_max} lines")
+        raise InvalidBasket("lines", "give at most %(maximum)s lines", maximum=lines_max)
     total: dict[int, int] = {}
     for position, line in enumerate(lines):
         _check(line, f"lines[{position}]")
         total[line.stock_id] = total.get(line.stock_id, 0) + line.quantity
         if total[line.stock_id] > quantity_max:
-            raise InvalidBasket(f"lines[{position}].quantity", f"at most {quantity_max} units of one product")
+            raise InvalidBasket(
+                f"lines[{position}].quantity", "take at most %(maximum)s units of one product", maximum=quantity_max
+            )
     return tuple(Line(stock_id, total[stock_id]) for stock_id in sorted(total))
 
 
 def _check(line: Line, field: str) -> None:
     if not _is_whole(line.stock_id) or not 1 <= line.stock_id <= STOCK_ID_MAX:
-        raise InvalidBasket(f"{field}.stock_id", "a whole number from 1")
+        raise InvalidBasket(f"{field}.stock_id", "use a whole number, 1 or more")
     if not _is_whole(line.quantity) or line.quantity < 1:
-        raise InvalidBasket(f"{field}.quantity", "a whole number from 1")
+        raise InvalidBasket(f"{field}.quantity", "use a whole number, 1 or more")
 
 
 def _is_whole(value: object) -> bool:
