@@ -1,10 +1,16 @@
-"""Style sheet, script and mark: addressed by their content, so that browsers keep them until they change."""
+"""Style sheet, scripts, pictures: addressed by their content, so that browsers keep them until they change."""
 
 import hashlib
 from pathlib import Path
 
+from flask import Response, send_from_directory
+
+from customers.errors import NotFound
+from customers.pages import pictures
+
 FOLDER = Path(__file__).parent / "static"
 VERSION_DIGITS = 12
+FOR_EVER = "public, max-age=31536000, immutable"
 
 _VERSIONS = {
     path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:VERSION_DIGITS] for path in sorted(FOLDER.iterdir())
@@ -15,6 +21,23 @@ def address(name: str) -> str:
     return f"/static/{_VERSIONS[name]}/{name}"
 
 
-def is_current(version: str, name: str) -> bool:
-    """An instance of another version may be asked for a file of this one: it must not be kept for ever."""
-    return _VERSIONS.get(name) == version
+def picture_address(sku: str, name: str) -> str:
+    return f"/picture/{pictures.VERSION}/{pictures.motif_of(sku, name)}.svg"
+
+
+def static_file(version: str, name: str) -> Response:
+    """The version in the path is the file's content: it may be kept for ever."""
+    response = send_from_directory(FOLDER, name)
+    if _VERSIONS.get(name) == version:
+        response.headers["Cache-Control"] = FOR_EVER
+    return response
+
+
+def picture(version: str, motif: str) -> Response:
+    """Of another version of the shop, beside which this one runs, the picture is shown and not kept."""
+    wanted = pictures.read_motif(motif)
+    if wanted is None:
+        raise NotFound
+    response = Response(pictures.paint(wanted), content_type="image/svg+xml; charset=utf-8")
+    response.headers["Cache-Control"] = FOR_EVER if version == pictures.VERSION else "no-cache"
+    return response

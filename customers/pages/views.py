@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, g, redirect, request, send_from_directory
+from flask import Blueprint, g, redirect, request
 from flask_login import current_user
 from markupsafe import Markup
 from werkzeug.wrappers import Response
@@ -23,6 +23,8 @@ blueprint = Blueprint("pages", __name__, template_folder="templates")
 GUEST_VIEWS: tuple[tuple[str, str, Any], ...] = (
     ("/", "GET", catalogue_views.show_catalogue),
     ("/product/<id:stock_id>", "GET", catalogue_views.show_product),
+    ("/static/<version>/<name>", "GET", assets.static_file),
+    ("/picture/<version>/<motif>.svg", "GET", assets.picture),
     ("/stock", "GET", stock_views.show_stock),
     ("/sign-up", "GET", account_views.show_sign_up),
     ("/sign-up", "POST", account_views.sign_up),
@@ -76,15 +78,6 @@ def _guard() -> Response | None:
     return None
 
 
-@blueprint.get("/static/<version>/<name>")
-def static_file(version: str, name: str) -> Response:
-    """The version in the path is the file's content: it may be kept for ever."""
-    response = send_from_directory(assets.FOLDER, name)
-    if assets.is_current(version, name):
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-    return response
-
-
 @blueprint.after_app_request
 def _keep_visitor(response: Any) -> Any:
     return csrf.keep_visitor(response)
@@ -106,6 +99,7 @@ def _around_every_page() -> dict[str, Any]:
         "notice": NOTICES.get(request.args.get("done", "")),
         "form_token": _form_token,
         "asset": assets.address,
+        "picture_address": assets.picture_address,
         "address_of_page": _address_of_page,
     }
 
