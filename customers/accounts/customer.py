@@ -16,6 +16,8 @@ class Customer:
     card_last4: str | None
     card_expiry: str | None
     token_sha256: str
+    language: str | None = None
+    """What the customer chose to read the shop in, on every device; None: what each browser says."""
 
     is_authenticated = True
     is_active = True
