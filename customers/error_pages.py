@@ -3,6 +3,7 @@
 import json
 import logging
 from typing import Any
+from urllib.parse import quote
 
 from flask import Response, g, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -16,14 +17,20 @@ PROBLEM_TYPE = "application/problem+json"
 FAULT = Rule(500, "fault", _("Something went wrong on our side"))
 FAULT_DETAIL = _("The request was not understood by our own code; it is noted under the request's number.")
 
-# What Flask itself refuses, in our words: status -> title and detail.
-HTTP_TEXTS = {
-    400: (_("Bad request"), _("The browser or program sent something that cannot be read.")),
-    404: (_("Not found"), _("There is nothing at this address.")),
-    405: (_("Method not allowed"), _("This address cannot be asked in this way.")),
-    413: (_("Request entity too large"), _("That is more than this shop takes at once.")),
+# What Flask itself refuses, in our words: status -> rule and detail.
+HTTP_RULES = {
+    400: (
+        Rule(400, "malformed-request", _("Bad request")),
+        _("The browser or program sent something that cannot be read."),
+    ),
+    404: (Rule(404, "not-found", _("Not found")), _("There is nothing at this address.")),
+    405: (Rule(405, "method-not-allowed", _("Method not allowed")), _("This address cannot be asked in this way.")),
+    413: (
+        Rule(413, "body-too-large", _("Request entity too large")),
+        _("That is more than this shop takes at once."),
+    ),
 }
-OTHER_HTTP_TEXTS = (_("Refused"), _("The request was refused."))
+OTHER_HTTP = (_("Refused"), _("The request was refused."))
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +41,8 @@ def answer(error: Exception) -> Response:
         return make_response(error.get_response())
     rule = rule_of(error)
     if rule is not None:
-        response = _render(rule, detail(error), details(error))
         seconds = retry_after_seconds(error, rule)
+        response = _render(rule, detail(error), details(error), seconds)
         if seconds is not None:
             response.headers["Retry-After"] = str(seconds)
         return response
@@ -45,10 +52,10 @@ def answer(error: Exception) -> Response:
     return _render(FAULT, str(FAULT_DETAIL), {})
 
 
-def problem(rule: Rule, text: str, members: dict[str, Any]) -> Response:
-    """RFC 9457; ``members`` are its extension members."""
+def problem(rule: Rule, text: str, members: dict[str, Any], *, is_kept: bool = False) -> Response:
+    """RFC 9457; ``members`` are its extension members. ``is_kept``: by an idempotency key, so it is the same every time."""
     body = {"type": PROBLEM_PREFIX + rule.type, "title": str(rule.title), "status": rule.status, "detail": text}
-    body |= {"request_id": g.request_id} | members
+    body |= {"instance": quote(request.path)} | ({"request_id": g.request_id} if not is_kept else {}) | members
     response = Response(json.dumps(body, separators=(",", ":")), status=rule.status, content_type=PROBLEM_TYPE)
     if rule.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -57,16 +64,16 @@ def problem(rule: Rule, text: str, members: dict[str, Any]) -> Response:
 
 def _render_http(error: HTTPException) -> Response:
     """What Flask itself refuses: no such path, method not allowed, body too large, form unreadable."""
-    title, text = HTTP_TEXTS.get(error.code or 0, OTHER_HTTP_TEXTS)
-    rule = Rule(error.code or 400, error.name.lower().replace(" ", "-"), title)
+    other = Rule(error.code or 400, error.name.lower().replace(" ", "-"), OTHER_HTTP[0])
+    rule, text = HTTP_RULES.get(error.code or 400, (other, OTHER_HTTP[1]))
     response = _render(rule, str(text), {})
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response
 
 
-def _render(rule: Rule, text: str, members: dict[str, Any]) -> Response:
+def _render(rule: Rule, text: str, members: dict[str, Any], retry_after: int | None = None) -> Response:
     if is_api(request):
         return problem(rule, text, members)
-    page = render_template("error.html", rule=rule, detail=text, members=members)
+    page = render_template("error.html", rule=rule, detail=text, members=members, retry_after=retry_after)
     return make_response(page, rule.status)
