@@ -4,21 +4,32 @@ The caller opens the transaction (`distributor.database.transaction`). Reading t
 """
 
 from distributor.queries.alternatives import alternatives
-from distributor.queries.carts import Cart, CartLine, add_to_cart, cart, put_in_cart, take_out_of_cart
+from distributor.queries.carts import (
+    Cart,
+    CartLine,
+    add_to_cart,
+    cart,
+    hold_again,
+    lock_cart,
+    put_in_cart,
+    take_out_of_cart,
+)
 from distributor.queries.catalogue import (
     Item,
     Maker,
     Product,
+    Quantity,
     catalogue,
     catalogue_total,
-    items,
     manufacturers,
     product,
+    quantities,
 )
 from distributor.queries.months import CustomerStatus, MonthStatus, current_month, customer_status, finish, unfinish
 from distributor.queries.orders import Order, OrderLine, newest_order, order, orders
 from distributor.queries.pages import Page
 from distributor.queries.progress import Facts, Step, StepName, facts_of, reached, steps
+from distributor.queries.seen import as_seen_by
 
 __all__ = [
     "Cart",
@@ -32,10 +43,12 @@ __all__ = [
     "OrderLine",
     "Page",
     "Product",
+    "Quantity",
     "Step",
     "StepName",
     "add_to_cart",
     "alternatives",
+    "as_seen_by",
     "cart",
     "catalogue",
     "catalogue_total",
@@ -43,12 +56,14 @@ __all__ = [
     "customer_status",
     "facts_of",
     "finish",
-    "items",
+    "hold_again",
+    "lock_cart",
     "manufacturers",
     "newest_order",
     "order",
     "orders",
     "product",
+    "quantities",
     "put_in_cart",
     "reached",
     "steps",

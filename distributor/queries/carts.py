@@ -1,22 +1,28 @@
-"""Carts: what a customer means to buy. A cart holds nothing back from others, so it is compared with the stock again
-whenever a line is put in, shown, or bought.
+"""Carts: what a customer means to buy, compared with the stock whenever a line is put in, shown, or bought.
 
-N1  A line that is put in is not more than there is at that moment; otherwise NotEnoughStock says how many there are.
+A cart keeps goods from others only for a time, and only where ``cart.hold_seconds`` says so (distributor/holds).
+
+N1  A line that is put in is not more than there is for this customer at that moment; otherwise NotEnoughStock says how
+    many there are.
 N2  Two windows of one customer never lose each other's lines: every change is one statement on one row.
 N3  The price of the moment when the line was put in is kept, so that a change is seen before buying.
+N4  A line that is put in is held as far as the limits allow; what a smaller quantity leaves is free at once.
 """
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Select, SQLColumnExpression, and_, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.dml import ReturningInsert
 
-from distributor import tables
+from distributor import holds, tables
 from distributor.errors import InvalidBasket, NotEnoughStock, ShortLine, UnknownCustomer, UnknownStock
+from distributor.holds.arithmetic import may_begin
 from distributor.queries.catalogue import AVAILABLE, Item, item_of, select_items
+from distributor.queries.seen import as_seen_by
 from distributor.strategies.baskets import STOCK_ID_MAX
 from distributor.tables import Stock
 from settings.model import Cart as Limits
@@ -83,27 +89,53 @@ class Cart:
         return bool(self.lines) and not any(line.is_short or line.price_changed for line in self.lines)
 
 
-def cart(connection: Connection, customer_id: int) -> Cart:
+def cart(connection: Connection, customer_id: int, limits: Limits | None = None) -> Cart:
+    """``limits``: where they say that carts hold goods, lines tell what they hold, and items what others leave."""
+    line = tables.CartLine
     found = connection.execute(
-        select_items(tables.CartLine.quantity, tables.CartLine.price_minor_seen, tables.CartLine.added_at)
-        .join(tables.CartLine, tables.CartLine.stock_id == Stock.id)
-        .where(tables.CartLine.customer_id == customer_id)
-        .order_by(tables.CartLine.added_at, Stock.id)
+        select_items(line.quantity, line.price_minor_seen, line.added_at, line.held, line.held_until, line.holds_begun,
+                     _SECONDS_LEFT.label("seconds_left"))
+        .join(line, line.stock_id == Stock.id)
+        .where(line.customer_id == customer_id)
+        .order_by(line.added_at, Stock.id)
+    ).all()  # fmt: skip
+    if limits is None or not limits.hold_seconds:
+        return Cart(tuple(CartLine(item_of(row), row.quantity, row.price_minor_seen, row.added_at) for row in found))
+    items = as_seen_by(connection, [item_of(row) for row in found], customer_id)
+    lines = tuple(_with_hold(row, item, limits) for row, item in zip(found, items, strict=True))
+    return Cart(lines, limits.hold_seconds)
+
+
+_SECONDS_LEFT = func.extract("epoch", tables.CartLine.held_until - func.statement_timestamp())
+
+
+def _with_hold(row: Any, item: Item, limits: Limits) -> CartLine:
+    live = row.held > 0 and row.seconds_left > 0
+    return CartLine(
+        item,
+        row.quantity,
+        row.price_minor_seen,
+        row.added_at,
+        held_until=row.held_until if live else None,
+        held=row.held if live else 0,
+        hold_seconds_left=float(row.seconds_left) if live else 0.0,
+        hold_ended=row.holds_begun > 0 and not live,
+        can_hold_again=may_begin(row.holds_begun, limits),
     )
-    return Cart(tuple(CartLine(item_of(row), row.quantity, row.price_minor_seen, row.added_at) for row in found))
 
 
 def put_in_cart(connection: Connection, customer_id: int, stock_id: int, quantity: int, limits: Limits) -> None:
     """Set the line to ``quantity`` at the present price (N1, N2, N3).
 
-    Raises InvalidBasket, NotEnoughStock, UnknownStock or UnknownCustomer; then the cart is as before.
+    Raises InvalidBasket, NotEnoughStock, UnknownStock or UnknownCustomer; the cart is as before when the transaction
+    has been given up, as `transaction` does.
     """
-    _put(connection, customer_id, stock_id, quantity, limits, held=literal(0))
+    _put(connection, customer_id, stock_id, quantity, limits, there=literal(0))
 
 
 def add_to_cart(connection: Connection, customer_id: int, stock_id: int, quantity: int, limits: Limits) -> None:
     """As `put_in_cart`, but ``quantity`` more than the line holds: two windows that add at once both count (N2)."""
-    _put(connection, customer_id, stock_id, quantity, limits, held=tables.CartLine.quantity)
+    _put(connection, customer_id, stock_id, quantity, limits, there=tables.CartLine.quantity)
 
 
 def _put(
@@ -113,38 +145,55 @@ def _put(
     quantity: int,
     limits: Limits,
     *,
-    held: SQLColumnExpression[int],
+    there: SQLColumnExpression[int],
 ) -> None:
-    line = tables.CartLine
+    """``there``: the units of the line to which ``quantity`` is added."""
     if not 1 <= quantity <= limits.quantity_max:
         raise InvalidBasket("quantity", "use a whole number from 1 to %(maximum)s", maximum=limits.quantity_max)
     if not 1 <= stock_id <= STOCK_ID_MAX:
         raise UnknownStock
+    if limits.hold_seconds:
+        holds.lock_customer(connection, customer_id)
     if _other_lines(connection, customer_id, stock_id) >= limits.lines_max:
         raise InvalidBasket("lines", "put at most %(maximum)s lines in a cart", maximum=limits.lines_max)
-    there = select(AVAILABLE).where(Stock.id == stock_id).scalar_subquery()
-    enough = select(literal(customer_id), Stock.id, literal(quantity), Stock.price_minor).where(
-        Stock.id == stock_id, quantity <= AVAILABLE
-    )
-    values = insert(line).from_select([line.customer_id, line.stock_id, line.quantity, line.price_minor_seen], enough)
-    new_quantity = held + values.excluded.quantity
-    upsert = values.on_conflict_do_update(
-        index_elements=[line.customer_id, line.stock_id],
-        set_={"quantity": new_quantity, "price_minor_seen": values.excluded.price_minor_seen},
-        where=and_(new_quantity <= there, new_quantity <= limits.quantity_max),
-    ).returning(line.stock_id)
     try:
-        done = connection.execute(upsert).first()
+        done = connection.execute(_upsert(customer_id, stock_id, quantity, limits, there)).first()
     except IntegrityError as error:  # the one foreign key that the statement has not just read
         raise UnknownCustomer from error
     if done is None:
-        wanted = quantity + (connection.scalar(_held(customer_id, stock_id, held)) or 0)
+        wanted = quantity + (connection.scalar(_units(customer_id, stock_id, there)) or 0)
         _explain(connection, stock_id, wanted, limits)
+    if limits.hold_seconds:
+        holds.hold_line(connection, customer_id, stock_id, limits)
 
 
-def _held(customer_id: int, stock_id: int, held: SQLColumnExpression[int]) -> Select[int]:
+def _upsert(
+    customer_id: int, stock_id: int, quantity: int, limits: Limits, there: SQLColumnExpression[int]
+) -> ReturningInsert[tuple[int]]:
+    """One statement (N2). Where carts hold goods, whether there is enough is judged afterwards, behind the stock's lock."""
     line = tables.CartLine
-    return select(held).select_from(line).where(line.customer_id == customer_id, line.stock_id == stock_id)
+    row = select(literal(customer_id), Stock.id, literal(quantity), Stock.price_minor).where(Stock.id == stock_id)
+    if not limits.hold_seconds:
+        row = row.where(quantity <= AVAILABLE)
+    values = insert(line).from_select([line.customer_id, line.stock_id, line.quantity, line.price_minor_seen], row)
+    new_quantity = there + values.excluded.quantity
+    allowed = [new_quantity <= limits.quantity_max]
+    if not limits.hold_seconds:
+        allowed.append(new_quantity <= select(AVAILABLE).where(Stock.id == stock_id).scalar_subquery())
+    return values.on_conflict_do_update(
+        index_elements=[line.customer_id, line.stock_id],
+        set_={
+            "quantity": new_quantity,
+            "price_minor_seen": values.excluded.price_minor_seen,
+            "held": func.least(line.held, new_quantity),
+        },
+        where=and_(*allowed),
+    ).returning(line.stock_id)
+
+
+def _units(customer_id: int, stock_id: int, there: SQLColumnExpression[int]) -> Select[int]:
+    line = tables.CartLine
+    return select(there).select_from(line).where(line.customer_id == customer_id, line.stock_id == stock_id)
 
 
 def _explain(connection: Connection, stock_id: int, wanted: int, limits: Limits) -> NoReturn:
@@ -168,3 +217,26 @@ def take_out_of_cart(connection: Connection, customer_id: int, stock_id: int) ->
     line = tables.CartLine
     gone = delete(line).where(line.customer_id == customer_id, line.stock_id == stock_id).returning(line.stock_id)
     return connection.execute(gone).first() is not None
+
+
+def lock_cart(connection: Connection, customer_id: int, limits: Limits) -> None:
+    """To be called before several changes of one cart in one transaction, which then are made by rising stock id.
+
+    Where carts hold goods, changes lock stock rows, too: so nobody else's changes and purchases can deadlock with these.
+    """
+    if not limits.hold_seconds:
+        return
+    line = tables.CartLine
+    holds.lock_customer(connection, customer_id)
+    lines = select(line.stock_id).where(line.customer_id == customer_id).order_by(line.stock_id).with_for_update()
+    connection.execute(lines)
+
+
+def hold_again(connection: Connection, customer_id: int, stock_id: int, limits: Limits) -> None:
+    """Hold a line's goods from now on for another ``hold_seconds``, whether its time is over or not.
+
+    Raises HoldRefused, NotEnoughStock, UnknownStock (not in the cart) or UnknownCustomer; then nothing has changed.
+    """
+    if not 1 <= stock_id <= STOCK_ID_MAX:
+        raise UnknownStock
+    holds.hold_again(connection, customer_id, stock_id, limits)

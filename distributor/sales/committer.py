@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from distributor.database import READ_COMMITTED, Retries, repeat, transaction
 from distributor.errors import DistributorError
+from distributor.sales.holding import Shortage
 from distributor.sales.rules import Purchase, Refusal
 from distributor.sales.selling import Outcome, TakenOut, refuse, sell
 from distributor.strategies.contract import Strategy
@@ -21,10 +22,11 @@ log = logging.getLogger(__name__)
 class Committer:
     """Shared by all threads of a process; keeps no state per purchase."""
 
-    def __init__(self, engine: Engine, strategy: Strategy, retries: Retries) -> None:
+    def __init__(self, engine: Engine, strategy: Strategy, retries: Retries, *, carts_hold: bool = False) -> None:
         self._engine = engine
         self._strategy = strategy
         self._retries = retries
+        self._carts_hold = carts_hold
         self._around: Callable[[], AbstractContextManager[None]] = getattr(strategy, "whole_transaction", nullcontext)
 
     def commit(self, purchase: Purchase) -> Outcome:
@@ -53,9 +55,9 @@ class Committer:
 
     def _sell(self, purchases: Sequence[Purchase]) -> list[Outcome]:
         with self._around(), transaction(self._engine, self._strategy.isolation) as connection:
-            return sell(connection, self._strategy, purchases)
+            return sell(connection, self._strategy, purchases, carts_hold=self._carts_hold)
 
-    def _settle(self, purchase: Purchase, settled: Refusal | DistributorError) -> Outcome:
+    def _settle(self, purchase: Purchase, settled: Refusal | Shortage | DistributorError) -> Outcome:
         """A refusal's goods were rolled back; its answer is stored in a transaction of its own."""
         if isinstance(settled, DistributorError):
             return settled

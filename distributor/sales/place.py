@@ -37,6 +37,7 @@ class Sales:
             retries
             or Retries(settings.database.transaction_attempts_max, strategy.retry_on, on_retry=metrics.count_repeat),
             group_wait_seconds=settings.database.lock_timeout_ms / 1000,
+            carts_hold=settings.cart.hold_seconds > 0,
         )
 
     def place(
@@ -114,10 +115,10 @@ class Sales:
 
 
 def _committer(
-    engine: Engine, strategy: Strategy, retries: Retries, *, group_wait_seconds: float
+    engine: Engine, strategy: Strategy, retries: Retries, *, group_wait_seconds: float, carts_hold: bool
 ) -> Committer | GroupCommitter:
     """A group is waited for like a lock, for as long."""
-    committer = Committer(engine, strategy, retries)
+    committer = Committer(engine, strategy, retries, carts_hold=carts_hold)
     if strategy.groups_max == 1:
         return committer
     return GroupCommitter(committer, strategy.groups_max, group_wait_seconds)

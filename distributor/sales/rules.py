@@ -96,6 +96,7 @@ class CartLine:
 class Basket:
     """What is to be taken, and the prices under which the customer agreed to it."""
 
+    customer_id: int
     lines: tuple[Line, ...]
     seen_prices: Mapping[int, int]
     from_cart: bool
@@ -140,10 +141,10 @@ def basket_of(purchase: Purchase, cart: Sequence[CartLine]) -> Basket:
     """``cart`` is looked at only by a purchase of the cart; sorted by stock id."""
     seen = dict(purchase.seen_prices or {})
     if purchase.lines is not None:
-        return Basket(purchase.lines, seen, from_cart=False)
+        return Basket(purchase.customer_id, purchase.lines, seen, from_cart=False)
     lines = tuple(Line(line.stock_id, line.quantity) for line in cart if line.stock_id not in purchase.left_out)
     prices = {line.stock_id: line.price_minor_seen for line in cart} | seen
-    return Basket(lines, prices, from_cart=True, expected=purchase.expected)
+    return Basket(purchase.customer_id, lines, prices, from_cart=True, expected=purchase.expected)
 
 
 def refusal_before(buyer: Buyer, basket: Basket) -> Refusal | None:
@@ -163,8 +164,7 @@ def card_is_valid(expiry: str | None, now: dt.datetime) -> bool:
 
 
 def refusal_short(lines: Sequence[ShortLine]) -> Refusal:
-    shown = [{"stock_id": line.stock_id, "wanted": line.wanted, "available": line.available} for line in lines]
-    return Refusal(STATUS_REFUSED, {"reason": "not_enough_stock", "lines": shown})
+    return Refusal(STATUS_REFUSED, {"reason": "not_enough_stock", "lines": [line.document() for line in lines]})
 
 
 def refusal_after(basket: Basket, taken: Sequence[TakenLine]) -> Refusal | None:

@@ -4,18 +4,23 @@ S1  Order: keys, gate, month and cards, carts, stock, everything else. The stock
 S2  A purchase that cannot be answered in this transaction leaves it: ``TakenOut`` makes the caller roll back, settle
     that purchase by itself and sell the others again. So a batch never mixes one's refusal with another's goods.
 S3  When ``sell`` returns, every claimed key has its answer, in the same transaction.
+S4  Where carts hold goods (``holding``), what was taken is compared with what others hold after the strategy has written
+    the stock rows: they are locked then, so no hold can begin behind the comparison (distributor/holds, H4).
 
 Called by committer.py, with one purchase or with several.
 """
 
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from distributor import holds
 from distributor.errors import DistributorError, KeyReused, ShopClosed, UnknownCustomer
 from distributor.months.gate import enter
-from distributor.sales import records, rules
+from distributor.sales import holding, records, rules
+from distributor.sales.holding import Shortage
 from distributor.sales.rules import STATUS_SOLD, Answer, Basket, Buyer, Purchase, Refusal, Sale
 from distributor.strategies.contract import Short, Strategy, TakenLine
 
@@ -26,7 +31,7 @@ Outcome = Answer | DistributorError
 class TakenOut(Exception):
     """These purchases cannot stay in this transaction (S2): what is to become of each, by its position."""
 
-    def __init__(self, settled: dict[int, Refusal | DistributorError]) -> None:
+    def __init__(self, settled: dict[int, Refusal | Shortage | DistributorError]) -> None:
         super().__init__(f"{len(settled)} purchases leave the transaction")
         self.settled = settled
 
@@ -36,13 +41,15 @@ def sell(
     strategy: Strategy,
     purchases: Sequence[Purchase],
     new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+    *,
+    carts_hold: bool = False,
 ) -> list[Outcome]:
     """Outcomes in the order of ``purchases``, whose keys must all differ. Raises TakenOut or what the database raises."""
     claimed = records.claim(connection, purchases)
     ours = {index: purchase for index, purchase in enumerate(purchases) if purchase.identity in claimed}
     others = {index: purchase for index, purchase in enumerate(purchases) if index not in ours}
     outcomes = answered_before(connection, others)
-    outcomes.update(_sell_claimed(connection, strategy, ours, new_id))
+    outcomes.update(_sell_claimed(connection, strategy, ours, new_id, carts_hold=carts_hold))
     return [outcomes[index] for index in range(len(purchases))]
 
 
@@ -61,23 +68,29 @@ def _replay(purchase: Purchase, stored: records.Stored | None) -> Outcome:
 
 
 def _sell_claimed(
-    connection: Connection, strategy: Strategy, purchases: dict[int, Purchase], new_id: Callable[[], uuid.UUID]
+    connection: Connection,
+    strategy: Strategy,
+    purchases: dict[int, Purchase],
+    new_id: Callable[[], uuid.UUID],
+    *,
+    carts_hold: bool,
 ) -> dict[int, Outcome]:
     if not purchases:
         return {}
-    buyers, baskets = _prepare(connection, strategy, purchases)
+    buyers, baskets = _prepare(connection, strategy, purchases, carts_hold=carts_hold)
     refused: dict[int, Refusal] = {}
     for index in purchases:
         refusal = rules.refusal_before(buyers[index], baskets[index])
         if refusal:
             refused[index] = refusal
     wanted = {index: basket for index, basket in baskets.items() if index not in refused}
-    taken, short = _take(connection, strategy, wanted)
-    refused.update(short)
+    takings = _take(connection, strategy, wanted, carts_hold=carts_hold)
+    refused.update(takings.refused)
     sales = {
         index: rules.sale_of(purchases[index], buyers[index], baskets[index], lines, new_id)
-        for index, lines in taken.items()
+        for index, lines in takings.taken.items()
     }
+    holds.use(connection, takings.used)
     _record(connection, strategy, sales, [(purchases[index], refusal) for index, refusal in refused.items()])
     return {
         **{index: Answer.first(refusal.status, refusal.body) for index, refusal in refused.items()},
@@ -86,7 +99,7 @@ def _sell_claimed(
 
 
 def _prepare(
-    connection: Connection, strategy: Strategy, purchases: dict[int, Purchase]
+    connection: Connection, strategy: Strategy, purchases: dict[int, Purchase], *, carts_hold: bool
 ) -> tuple[dict[int, Buyer], dict[int, Basket]]:
     """Everything that is read before stock is touched; a purchase outside an open month leaves the transaction."""
     enter(connection)
@@ -96,7 +109,8 @@ def _prepare(
     closed = [index for index, buyer in buyers.items() if buyer.month is None]
     if closed:
         raise TakenOut({index: ShopClosed() for index in closed})
-    carts_of = {purchase.customer_id for purchase in purchases.values() if purchase.lines is None}
+    # goods bought beside the cart use up a hold in it, and cart lines are locked before stock (H7)
+    carts_of = {purchase.customer_id for purchase in purchases.values() if carts_hold or purchase.lines is None}
     carts = records.lock_carts(connection, carts_of) if carts_of else {}
     baskets = {
         index: rules.basket_of(purchase, carts.get(purchase.customer_id, [])) for index, purchase in purchases.items()
@@ -104,27 +118,39 @@ def _prepare(
     return buyers, baskets
 
 
-def _take(
-    connection: Connection, strategy: Strategy, baskets: dict[int, Basket]
-) -> tuple[dict[int, tuple[TakenLine, ...]], dict[int, Refusal]]:
-    """The lines that were taken and the refusals that changed nothing; a refusal that changed stock raises (S2)."""
+@dataclass(frozen=True)
+class Takings:
+    """By index: lines that were taken, and refusals that changed nothing. ``used``: what holds were for (holding.py)."""
+
+    taken: dict[int, tuple[TakenLine, ...]]
+    refused: dict[int, Refusal]
+    used: Sequence[tuple[int, int, int]] = ()
+
+
+def _take(connection: Connection, strategy: Strategy, baskets: dict[int, Basket], *, carts_hold: bool) -> Takings:
+    """Take all baskets; a refusal that changed stock raises (S2)."""
     if not baskets:
-        return {}, {}
-    results = strategy.take(connection, [basket.lines for basket in baskets.values()])
-    taken: dict[int, tuple[TakenLine, ...]] = {}
-    refused: dict[int, Refusal] = {}
-    undo: dict[int, Refusal | DistributorError] = {}
-    for (index, basket), result in zip(baskets.items(), results, strict=True):
-        if isinstance(result, Short):
-            leaves_a_mess = strategy.groups_max == 1
-            (undo if leaves_a_mess else refused)[index] = rules.refusal_short(result.lines)
-        elif refusal := rules.refusal_after(basket, result.lines):
+        return Takings({}, {})
+    results = dict(zip(baskets, strategy.take(connection, [basket.lines for basket in baskets.values()]), strict=True))
+    short = {index: result.lines for index, result in results.items() if isinstance(result, Short)}
+    taken = {index: result.lines for index, result in results.items() if not isinstance(result, Short)}
+    compared = holding.compare(connection, baskets, taken) if carts_hold else None
+    undo: dict[int, Refusal | Shortage | DistributorError] = {}
+    for index, lines in taken.items():
+        if refusal := rules.refusal_after(baskets[index], lines):
             undo[index] = refusal
-        else:
-            taken[index] = result.lines
+    if compared:
+        undo.update(compared.crowded_out)
+    if strategy.groups_max == 1:  # what it took beside the short lines must be given back
+        for index, missing in short.items():
+            undo[index] = compared.shortage(baskets[index], missing) if compared else rules.refusal_short(missing)
     if undo:
         raise TakenOut(undo)
-    return taken, refused
+    refused = {
+        index: rules.refusal_short(compared.short_here(baskets[index], missing) if compared else missing)
+        for index, missing in short.items()
+    }
+    return Takings(taken, refused, compared.used if compared else ())
 
 
 def _record(
@@ -136,9 +162,10 @@ def _record(
         records.record_refusals(connection, refused)
 
 
-def refuse(connection: Connection, purchase: Purchase, refusal: Refusal) -> Outcome:
+def refuse(connection: Connection, purchase: Purchase, why: Refusal | Shortage) -> Outcome:
     """Store a refusal whose transaction was rolled back; if the key was answered meanwhile, that answer holds."""
     if not records.claim(connection, [purchase]):
         return answered_before(connection, {0: purchase})[0]
+    refusal = rules.refusal_short(holding.what_is_left(connection, why)) if isinstance(why, Shortage) else why
     records.record_refusals(connection, [(purchase, refusal)])
     return Answer.first(refusal.status, refusal.body)

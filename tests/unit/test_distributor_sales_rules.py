@@ -52,7 +52,7 @@ def taken(stock_id: int, **changes: Any) -> TakenLine:
 
 
 def basket(**seen: int) -> Basket:
-    return Basket((Line(1, 1),), {int(key[1:]): price for key, price in seen.items()}, from_cart=False)
+    return Basket(1, (Line(1, 1),), {int(key[1:]): price for key, price in seen.items()}, from_cart=False)
 
 
 @pytest.mark.parametrize(
@@ -76,15 +76,15 @@ def test_times_are_told_in_utc() -> None:
 def test_a_cart_is_bought_as_it_was_seen() -> None:
     cart = [CartLine(4, 2, 100), CartLine(9, 1, 50)]
     purchase = Purchase(1, "k", "0" * 64, None, {9: 60})
-    assert basket_of(purchase, cart) == Basket((Line(4, 2), Line(9, 1)), {4: 100, 9: 60}, from_cart=True)
+    assert basket_of(purchase, cart) == Basket(1, (Line(4, 2), Line(9, 1)), {4: 100, 9: 60}, from_cart=True)
 
 
 def test_named_lines_do_not_look_at_the_cart() -> None:
-    assert basket_of(PURCHASE, [CartLine(4, 2, 100)]) == Basket((Line(1, 1),), {}, from_cart=False)
+    assert basket_of(PURCHASE, [CartLine(4, 2, 100)]) == Basket(1, (Line(1, 1),), {}, from_cart=False)
 
 
 def test_without_a_card_the_refusal_comes_before_everything_else() -> None:
-    refusal = refusal_before(Buyer(7, 3, NOW, None, None), Basket((), {}, from_cart=True))
+    refusal = refusal_before(Buyer(7, 3, NOW, None, None), Basket(1, (), {}, from_cart=True))
     assert refusal is not None
     assert (refusal.status, refusal.body) == (402, {"reason": "no_card"})
     assert refusal_before(BUYER, basket()) is None
