@@ -5,7 +5,6 @@ A2  Nothing about a request is kept after it: Flask's own signed session is swit
 A3  Every error becomes a problem (API) or a designed page, with the status of the table in errors.py.
 """
 
-import logging
 import re
 import secrets
 import time
@@ -17,10 +16,22 @@ from flask_login import LoginManager
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
-from customers import api, error_pages, health, identity, languages, metrics, pages, reader_language
+from customers import (
+    api,
+    error_pages,
+    health,
+    identity,
+    languages,
+    metrics,
+    pages,
+    reader_language,
+    security_headers,
+)
 from customers.accounts import Accounts, Guest
 from customers.draining import Draining, DrainLimits
 from customers.instance import EXTENSION, Instance, instance
+from customers.rate_limits import RateLimits
+from customers.rate_limits import requests as rate_limits
 from customers.readiness import Readiness
 from customers.shop import Shop
 from distributor import strategies
@@ -36,22 +47,6 @@ NO_COOKIE = "=;"  # no cookie can be called so: Flask-Login finds none of its ow
 HEALTH_TIMEOUT_MS = 500  # within the load balancer's check_timeout_ms
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
-
-CONTENT_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-SECURITY_HEADERS = {
-    "Content-Security-Policy": CONTENT_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
-}
-YEAR_SECONDS = 31_536_000
-
-logger = logging.getLogger(__name__)
 
 
 class IdConverter(BaseConverter):
@@ -116,12 +111,14 @@ def _instance(runtime: Runtime, settings: Settings, name: str) -> Instance:
     limits = DrainLimits(
         seconds_max=balancer.drain_seconds, quiet_seconds=check_seconds, refusals_wanted=balancer.check_fall
     )
+    quotas = RateLimits(engine, settings.rate_limits)
     return Instance(
         name=name,
         runtime=runtime,
         engine=engine,
         health_engine=make_engine(runtime, health_waits, pool_size=1, application_name=f"{name} health"),
-        accounts=Accounts(engine, settings.customers),
+        accounts=Accounts(engine, settings.customers, quotas),
+        rate_limits=quotas,
         shop=Shop(engine, settings.cart),
         sales=Sales(engine, strategies.load(settings.distributor.strategy), settings),
         draining=Draining(limits),
@@ -147,11 +144,8 @@ def _finish(response: Response) -> Response:
     shop = instance()
     response.headers["X-Served-By"] = shop.name
     response.headers["X-Request-Id"] = g.request_id
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault("Cache-Control", "no-store")
-    if shop.runtime.settings.customers.secure_cookies:
-        response.headers["Strict-Transport-Security"] = f"max-age={YEAR_SECONDS}"
+    rate_limits.add_headers(response)
+    security_headers.add(response, behind_tls=shop.runtime.settings.customers.secure_cookies)
     route = request.url_rule.rule if request.url_rule else metrics.UNMATCHED
     metrics.request_answered(route, request.method, response.status_code, time.perf_counter() - g.began)
     return response

@@ -1,7 +1,8 @@
 """Who asks: a browser by its cookie on the pages, a program by its bearer token in the API. One table for both.
 
 N1  A cookie never signs anybody in to the API: a foreign page could make a browser send it.
-N2  Whatever is not a living session is a guest, never an error.
+N2  Whatever is not a living session is a guest, never an error; so are two cookies of one name, for whoever planted one
+    of them must not choose who is signed in.
 N3  Who asks while the database is away gets the error page, which is then made as for a guest.
 """
 
@@ -33,7 +34,13 @@ def session_token(request: Request) -> str | None:
         if not authorization.lower().startswith(BEARER):
             return None
         return authorization[len(BEARER) :].strip(" ")
-    return request.cookies.get(cookie_name(COOKIE))
+    return only_cookie(request, COOKIE)
+
+
+def only_cookie(request: Request, base: str) -> str | None:
+    """The value of a cookie that came exactly once (N2)."""
+    values = request.cookies.getlist(cookie_name(base))
+    return values[0] if len(values) == 1 else None
 
 
 def load(request: Request) -> Customer | None:

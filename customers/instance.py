@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from customers.accounts import Accounts, Customer
 from customers.draining import Draining
 from customers.errors import NotSignedIn
+from customers.rate_limits import RateLimits
 from customers.readiness import Readiness
 from customers.shop import Shop
 from distributor.sales import Sales
@@ -28,6 +29,7 @@ class Instance:
     health_engine: Engine
     """A connection of its own, so that readiness is known when all others are in use."""
     accounts: Accounts
+    rate_limits: RateLimits
     sales: Sales
     shop: Shop
     draining: Draining

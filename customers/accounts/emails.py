@@ -7,6 +7,8 @@ E2  No accepted address can start a new header line or hide characters: the alph
 import re
 import unicodedata
 
+from customers.languages import gettext as _
+
 LENGTH_MAX = 254  # RFC 5321 4.5.3.1.3: a path of 256 octets includes its two angle brackets
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -18,21 +20,18 @@ PATTERN = rf"^{_LOCAL.pattern}@{_DOMAIN.pattern}$"
 
 
 def normalised(text: str) -> str:
-    """The address as it is kept and shown; raises ValueError with a sentence for people."""
-    if len(text) > 2 * LENGTH_MAX:  # before any work on it
-        msg = f"has at most {LENGTH_MAX} characters"
-        raise ValueError(msg)
-    address = unicodedata.normalize("NFKC", text).strip(" ")
+    """The address as it is kept and shown; raises ValueError with a phrase for people."""
+    address = text if len(text) > 2 * LENGTH_MAX else unicodedata.normalize("NFKC", text).strip(" ")
     if len(address) > LENGTH_MAX:
-        msg = f"has at most {LENGTH_MAX} characters"
-        raise ValueError(msg)
-    local, at, domain = address.partition("@")
-    if not at or not local or not domain:
-        msg = "must look like name@example.org"
-        raise ValueError(msg)
+        raise ValueError(_("use at most %(count)s characters", count=LENGTH_MAX))
+    local, _at, domain = address.partition("@")
+    if not local or not domain:
+        raise ValueError(_("write it like name@example.org"))
     if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
-        msg = "must look like name@example.org, with plain letters, digits and . ! # $ % & ' * + / = ? ^ _ ` { | } ~ -"
-        raise ValueError(msg)
+        allowed = ". ! # $ % & ' * + / = ? ^ _ ` { | } ~ -"
+        raise ValueError(
+            _("write it like name@example.org, with plain letters, digits and %(signs)s only", signs=allowed)
+        )
     return address
 
 

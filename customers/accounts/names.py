@@ -2,6 +2,8 @@
 
 import unicodedata
 
+from customers.languages import gettext as _
+
 LENGTH_MAX = 80  # code points; the column's length
 BYTES_MAX = 320
 COMBINING_RUN_MAX = 4  # more marks on one letter than any living script needs; "zalgo" has dozens
@@ -14,24 +16,23 @@ PATTERN = "^[^\\s\\u0000-\\u001f\\u007f-\\u009f](?:.*[^\\s\\u0000-\\u001f\\u007f
 
 
 def normalised(text: str) -> str:
-    """The name in NFC without outer spaces; raises ValueError with a sentence for people."""
+    """The name in NFC without outer spaces; raises ValueError with a phrase for people."""
     if len(text) > 4 * LENGTH_MAX:  # before any work on it
-        msg = f"has at most {LENGTH_MAX} characters"
-        raise ValueError(msg)
+        raise ValueError(_too_long())
     name = unicodedata.normalize("NFC", text).strip(" \u00a0\u3000")
     if not name.strip(JOINERS):
-        msg = "must not be empty"
-        raise ValueError(msg)
+        raise ValueError(_("must not be empty"))
     if any(unicodedata.category(letter) in _REFUSED and letter not in JOINERS for letter in name):
-        msg = "must not contain control characters or invisible characters"
-        raise ValueError(msg)
+        raise ValueError(_("must not contain control characters or invisible characters"))
     if len(name) > LENGTH_MAX or len(name.encode()) > BYTES_MAX:
-        msg = f"has at most {LENGTH_MAX} characters"
-        raise ValueError(msg)
+        raise ValueError(_too_long())
     if _longest_combining_run(name) > COMBINING_RUN_MAX:
-        msg = "has too many accents on one letter"
-        raise ValueError(msg)
+        raise ValueError(_("has too many accents on one letter"))
     return name
+
+
+def _too_long() -> str:
+    return _("use at most %(count)s characters", count=LENGTH_MAX)
 
 
 def _longest_combining_run(text: str) -> int:

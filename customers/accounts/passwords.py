@@ -15,6 +15,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from customers.errors import Overloaded
+from customers.languages import gettext as _
 
 LENGTH_MIN = 8  # ASVS 5.0 6.2.1
 BYTES_MAX = 1024  # bounds the cost of one hash; ASVS asks to allow at least 64 characters
@@ -22,18 +23,21 @@ TURN_SECONDS_MAX = 5.0  # chosen: below the load balancer's patience, above a qu
 
 
 def normalised(password: str) -> str:
-    """The password as it is hashed (W3); raises ValueError with a sentence for people."""
-    if len(password) > BYTES_MAX:
-        msg = f"is longer than {BYTES_MAX} bytes"
-        raise ValueError(msg)
+    """The password as it is hashed (W3); raises ValueError with a phrase for people."""
+    if len(password) > BYTES_MAX:  # before any work on it
+        raise ValueError(_too_long())
     text = unicodedata.normalize("NFC", password)
     if len(text) < LENGTH_MIN:
-        msg = f"has at least {LENGTH_MIN} characters"
-        raise ValueError(msg)
+        raise ValueError(_("use at least %(count)s characters", count=LENGTH_MIN))
+    if any(unicodedata.category(letter) == "Cs" for letter in text):
+        raise ValueError(_("contains half of a surrogate pair, which is no character"))
     if len(text.encode()) > BYTES_MAX:
-        msg = f"is longer than {BYTES_MAX} bytes"
-        raise ValueError(msg)
+        raise ValueError(_too_long())
     return text
+
+
+def _too_long() -> str:
+    return _("use at most %(count)s bytes", count=BYTES_MAX)
 
 
 class Passwords:

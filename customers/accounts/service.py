@@ -1,18 +1,31 @@
-"""What can be done with an account; one method an action, one transaction each, hashing always outside of it."""
+"""What can be done with an account; one method an action, one transaction each, hashing always outside of it.
+
+V1  Whatever changes who may sign in (password, address, deletion) ends the account's other sessions in the same transaction.
+V2  An answer about an account that exists costs the same work as one about an account that does not, but for sign-up's
+    "taken", which the contract wants: how often an address may hear it is limited.
+"""
 
 import datetime as dt
-from collections.abc import Callable
+import hashlib
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import psycopg
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from customers.accounts import cards, emails, names, passwords, sessions, store, throttle
+from customers.accounts import cards, emails, guessable, names, passwords, sessions, store, throttle
+from customers.accounts.clients import UNKNOWN, Client
 from customers.accounts.customer import Customer
 from customers.errors import EmailTaken, FieldError, InvalidInput, NotSignedIn, WrongCredentials, WrongPassword
+from customers.languages import gettext as _
+from customers.rate_limits import RateLimits
 from distributor.database import transaction
+from distributor.errors import DistributorError
 from settings.model import Customers
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,18 @@ class Account:
     last_name: str
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What is kept of an account beside what every request reads."""
+
+    role: str
+    created_at: dt.datetime
+    finished_months: tuple[int, ...]
+    now: dt.datetime
+
+
 SignedIn = sessions.NewSession
+NO_ADDRESS = " "  # begins what stands for text that is no address; no address begins so
 
 
 class _Mistakes:
@@ -60,6 +84,11 @@ class _Mistakes:
             self._errors.append(FieldError(name, str(error)))
             return ""
 
+    def refuse_guessable(self, password: str, own_texts: Iterable[str]) -> None:
+        """Asked last, of a password that is otherwise right."""
+        if password:
+            self.read("password", password, lambda text: _not_guessable(text, own_texts))
+
     def raise_if_any(self) -> None:
         if self._errors:
             raise InvalidInput(self._errors)
@@ -68,22 +97,28 @@ class _Mistakes:
 class Accounts:
     """The actions; one object an instance, no state but the pool and the hasher."""
 
-    def __init__(self, engine: Engine, settings: Customers) -> None:
+    def __init__(self, engine: Engine, settings: Customers, rate_limits: RateLimits) -> None:
         self._engine = engine
         self._settings = settings
+        self._rate_limits = rate_limits
+        self._lifetimes = sessions.Lifetimes(
+            dt.timedelta(hours=settings.session_hours), dt.timedelta(minutes=settings.session_idle_minutes)
+        )
         # Three threads of four at most are busy with passwords; the others go on selling.
         waiting_max = max(0, settings.threads * 3 // 4 - settings.password_concurrency)
         self._passwords = passwords.Passwords(
             settings.password_memory_kib, settings.password_iterations, settings.password_concurrency, waiting_max
         )
 
-    def register(self, registration: Registration) -> Account:
+    def register(self, registration: Registration, address: str) -> Account:
         mistakes = _Mistakes()
         email = mistakes.read("email", registration.email, emails.normalised)
         password = mistakes.read("password", registration.password, passwords.normalised)
         first_name = mistakes.read("first_name", registration.first_name, names.normalised)
         last_name = mistakes.read("last_name", registration.last_name, names.normalised)
+        mistakes.refuse_guessable(password, (email, first_name, last_name))
         mistakes.raise_if_any()
+        self._rate_limits.require_untaken_room(address)
         password_hash = self._passwords.hash(password)
         with transaction(self._engine) as connection:
             customer_id = store.add(
@@ -95,10 +130,11 @@ class Accounts:
                 password_hash=password_hash,
             )
         if customer_id is None:
+            self._rate_limits.count_taken(address)
             raise EmailTaken
         return Account(customer_id, email, first_name, last_name)
 
-    def sign_in(self, email: str, password: str, address: str) -> SignedIn:
+    def sign_in(self, email: str, password: str, address: str, client: Client = UNKNOWN) -> SignedIn:
         """A new session; raises WrongCredentials, the same for a wrong password and an unknown account."""
         canonical = _canonical_or_unknown(email)
         account, origin = throttle.account_subject(canonical), throttle.address_subject(address)
@@ -119,7 +155,7 @@ class Accounts:
                 raise WrongCredentials  # it was changed, or the account deleted, while we were checking
             if renewed is not None:
                 store.change(connection, known["id"], {"password_hash": renewed})
-            session = sessions.start(connection, known["id"], self._settings.session_hours)
+            session = sessions.start(connection, known["id"], client, self._lifetimes)
             sessions.sweep_expired(connection)
             return session
 
@@ -129,25 +165,69 @@ class Accounts:
         if sha256 is None:
             return None
         with transaction(self._engine) as connection:
-            return sessions.find(connection, sha256)
+            found = sessions.find(connection, sha256, self._lifetimes)
+        if found is None:
+            return None
+        if found.is_note_due:
+            self._note_use(sha256)
+        return found.customer
+
+    def _note_use(self, sha256: str) -> None:
+        """A note that cannot be written makes a session end early; that is no reason to refuse this request."""
+        try:
+            with transaction(self._engine) as connection:
+                sessions.note_use(connection, sha256)
+        except DistributorError as error:
+            logger.warning("the use of a session could not be noted: %s", error)
+
+    def sessions_of(self, customer: Customer) -> list[sessions.Session]:
+        with transaction(self._engine) as connection:
+            return sessions.of_customer(connection, customer.id, customer.token_sha256, self._lifetimes)
+
+    def facts_of(self, customer: Customer) -> Facts:
+        with transaction(self._engine) as connection:
+            months = store.finished_months(connection, customer.id)
+            return Facts(**store.facts(connection, customer.id), finished_months=months)
+
+    def sign_out_others(self, customer: Customer) -> int:
+        """Ends all sessions but the one that asks; returns how many there were."""
+        with transaction(self._engine) as connection:
+            return sessions.end_all(connection, customer.id, except_sha256=customer.token_sha256)
+
+    def end_token(self, token: str) -> None:
+        """The session that a browser had before it signed in anew, whoever it belonged to."""
+        sha256 = sessions.token_sha256(token)
+        if sha256 is not None:
+            with transaction(self._engine) as connection:
+                sessions.end(connection, sha256)
+
+    def choose_language(self, customer: Customer, code: str) -> None:
+        with transaction(self._engine) as connection:
+            store.change(connection, customer.id, {"language": code})
 
     def sign_out(self, customer: Customer) -> None:
         with transaction(self._engine) as connection:
             sessions.end(connection, customer.token_sha256)
 
     def change(self, customer: Customer, changes: Changes, address: str) -> Account:
-        values = _checked(changes)
-        if "email" in values or "password" in values:
+        values = _checked(changes, customer)
+        needs_password = "email" in values or "password" in values
+        if needs_password:
             self._require_password(customer, changes.current_password, address)
         if "password" in values:
             values["password_hash"] = self._passwords.hash(values.pop("password"))
         if "email" in values:
+            self._rate_limits.require_untaken_room(address)
             values["email_canonical"] = emails.canonical(values["email"])
-        with transaction(self._engine) as connection:
-            if values:
-                _change_account(connection, customer.id, values)
-            if "password_hash" in values:
-                sessions.end_all(connection, customer.id, except_sha256=customer.token_sha256)
+        try:
+            with transaction(self._engine) as connection:
+                if values:
+                    _change_account(connection, customer.id, values)
+                if needs_password:
+                    sessions.end_all(connection, customer.id, except_sha256=customer.token_sha256)
+        except EmailTaken:
+            self._rate_limits.count_taken(address)
+            raise
         return Account(
             customer.id,
             values.get("email", customer.email),
@@ -177,6 +257,7 @@ class Accounts:
         with transaction(self._engine) as connection:
             store.anonymise(connection, customer.id)
             sessions.end_all(connection, customer.id)
+            throttle.forget_attempts(connection, throttle.account_subject(emails.canonical(customer.email)))
 
     def delete_with_password(self, customer: Customer, password: str, address: str) -> None:
         """For the page: what cannot be undone asks for the password first."""
@@ -186,7 +267,7 @@ class Accounts:
     def _require_password(self, customer: Customer, password: str | None, address: str) -> None:
         """Counted with the sign-ins, else a stolen session could guess the password without end."""
         if password is None:
-            raise InvalidInput.of("current_password", "is needed for this change")
+            raise InvalidInput.of("current_password", _("write your current password to make this change"))
         account, origin = throttle.account_subject(emails.canonical(customer.email)), throttle.address_subject(address)
         window = self._settings.login_window_seconds
         with transaction(self._engine) as connection:
@@ -201,7 +282,7 @@ class Accounts:
             else:
                 throttle.note_failure(connection, origin, window)
         if not right:
-            raise WrongPassword([FieldError("current_password", "is wrong")])
+            raise WrongPassword([FieldError("current_password", _("is not the password of this account"))])
 
     def _renewed(self, password_hash: str, password: str) -> str | None:
         """A hash at today's costs, where the stored one was made with others."""
@@ -215,10 +296,15 @@ def _canonical_or_unknown(email: str) -> str:
     try:
         return emails.canonical(emails.normalised(email))
     except ValueError:
-        return ""
+        return NO_ADDRESS + hashlib.sha256(email.encode(errors="replace")).hexdigest()
 
 
-def _checked(changes: Changes) -> dict[str, str]:
+def _not_guessable(password: str, own_texts: Iterable[str]) -> str:
+    guessable.refuse_guessable(password, own_texts)
+    return password
+
+
+def _checked(changes: Changes, customer: Customer) -> dict[str, str]:
     """The values to change, normalised; raises InvalidInput naming every wrong field."""
     mistakes = _Mistakes()
     normalisers: dict[str, Callable[[str], str]] = {
@@ -232,6 +318,9 @@ def _checked(changes: Changes) -> dict[str, str]:
         for name, normalise in normalisers.items()
         if (text := getattr(changes, name)) is not None
     }
+    if "password" in values:
+        own = (values.get(name, getattr(customer, name)) for name in ("email", "first_name", "last_name"))
+        mistakes.refuse_guessable(values["password"], own)
     mistakes.raise_if_any()
     return values
 

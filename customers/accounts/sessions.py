@@ -1,8 +1,12 @@
 """Sessions: one row each, for a browser's cookie and a program's bearer token alike.
 
 S1  The database knows only the SHA-256 of a token: who reads the table cannot sign in with it.
-S2  A session is good as long as its row is there and not expired; deleting the row ends it on every instance (P6).
+S2  A session is good as long as its row is there, its absolute lifetime is not over and it was used within the idle time;
+    deleting the row ends it on every instance with the very next request (P6).
 S3  Every sign-in makes a new token; a token is never taken over from a request.
+S4  Noting the use costs at most one small write in ``SEEN_SECONDS`` a session. It waits for nobody and nobody waits for
+    it: a row that is locked is left, and the write is not flushed to disk before the answer.
+S5  An account has at most ``SESSIONS_MAX`` sessions; the one unused for longest goes first.
 """
 
 import datetime as dt
@@ -11,16 +15,27 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, update
 
+from customers.accounts.clients import Client
 from customers.accounts.customer import Customer
 from distributor import tables
 from distributor.tables import CustomerSession
 
 TOKEN_BYTES = 32  # 256 bits; ASVS 5.0 7.2.3 asks for 128 at least
 EXPIRED_AT_ONCE = 100  # rows swept at a sign-in, so that no sign-in pays for a long pause
+SEEN_SECONDS = 60  # how exact "last used" is; the idle time is at least twice as long
+SESSIONS_MAX = 100  # chosen: more than one person's devices, few enough for a page
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # what 32 bytes are in unpadded base64url
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """After which a session is over: since it began, and since it was last used."""
+
+    absolute: dt.timedelta
+    idle: dt.timedelta
 
 
 @dataclass(frozen=True)
@@ -31,26 +46,65 @@ class NewSession:
     expires_at: dt.datetime
 
 
+@dataclass(frozen=True)
+class Session:
+    """One of an account's living sessions, as its owner sees it."""
+
+    created_at: dt.datetime
+    seen_at: dt.datetime
+    expires_at: dt.datetime
+    browser: str | None
+    system: str | None
+    is_this_one: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """Whose session it is, and whether its use should be noted (S4)."""
+
+    customer: Customer
+    is_note_due: bool
+
+
 def token_sha256(token: str) -> str | None:
     """How the token is known in the database; None for text that no token can be."""
     return hashlib.sha256(token.encode()).hexdigest() if _TOKEN.fullmatch(token) else None
 
 
-def start(connection: Connection, customer_id: int, hours: int) -> NewSession:
+def start(connection: Connection, customer_id: int, client: Client, lifetimes: Lifetimes) -> NewSession:
     token = secrets.token_urlsafe(TOKEN_BYTES)
+    _make_room(connection, customer_id)
     statement = (
         insert(CustomerSession)
         .values(
             token_sha256=hashlib.sha256(token.encode()).hexdigest(),
             customer_id=customer_id,
-            expires_at=func.now() + dt.timedelta(hours=hours),
+            expires_at=func.now() + lifetimes.absolute,
+            browser=client.browser,
+            system=client.system,
         )
         .returning(CustomerSession.expires_at)
     )
     return NewSession(token, connection.execute(statement).scalar_one())
 
 
-def find(connection: Connection, sha256: str) -> Customer | None:
+def _make_room(connection: Connection, customer_id: int) -> None:
+    """S5; of two sign-ins at the same moment each leaves the rows that the other is deleting."""
+    oldest = (
+        select(CustomerSession.token_sha256)
+        .where(CustomerSession.customer_id == customer_id)
+        .order_by(CustomerSession.seen_at.desc(), CustomerSession.token_sha256)
+        .offset(SESSIONS_MAX - 1)
+        .with_for_update(skip_locked=True)
+    )
+    connection.execute(delete(CustomerSession).where(CustomerSession.token_sha256.in_(oldest)))
+
+
+def _is_living(lifetimes: Lifetimes) -> ColumnElement[bool]:
+    return (CustomerSession.expires_at > func.now()) & (CustomerSession.seen_at > func.now() - lifetimes.idle)
+
+
+def find(connection: Connection, sha256: str, lifetimes: Lifetimes) -> Found | None:
     """Who this session belongs to, by one look at two primary keys."""
     account = tables.Customer
     statement = (
@@ -62,28 +116,64 @@ def find(connection: Connection, sha256: str) -> Customer | None:
             account.card_brand,
             account.card_last4,
             account.card_expiry,
+            account.language,
+            (CustomerSession.seen_at < func.now() - dt.timedelta(seconds=SEEN_SECONDS)).label("is_note_due"),
         )
         .join(CustomerSession, CustomerSession.customer_id == account.id)
-        .where(
-            CustomerSession.token_sha256 == sha256,
-            CustomerSession.expires_at > func.now(),
-            account.deleted_at.is_(None),
-        )
+        .where(CustomerSession.token_sha256 == sha256, _is_living(lifetimes), account.deleted_at.is_(None))
     )
     row = connection.execute(statement).mappings().one_or_none()
-    return None if row is None else Customer(**row, token_sha256=sha256)
+    if row is None:
+        return None
+    values = dict(row)
+    is_note_due = values.pop("is_note_due")
+    return Found(Customer(**values, token_sha256=sha256), is_note_due)
+
+
+def note_use(connection: Connection, sha256: str) -> None:
+    """S4; in a transaction that does nothing else, for its commit does not wait for the disk."""
+    connection.execute(text("SET LOCAL synchronous_commit = off"))
+    mine = (
+        select(CustomerSession.token_sha256)
+        .where(
+            CustomerSession.token_sha256 == sha256,
+            CustomerSession.seen_at < func.now() - dt.timedelta(seconds=SEEN_SECONDS),
+        )
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    connection.execute(update(CustomerSession).where(CustomerSession.token_sha256.in_(mine)).values(seen_at=func.now()))
+
+
+def of_customer(connection: Connection, customer_id: int, this_one: str, lifetimes: Lifetimes) -> list[Session]:
+    """The living sessions, the one that asks first, then the most recently used."""
+    is_this_one = (CustomerSession.token_sha256 == this_one).label("is_this_one")
+    statement = (
+        select(
+            CustomerSession.created_at,
+            CustomerSession.seen_at,
+            CustomerSession.expires_at,
+            CustomerSession.browser,
+            CustomerSession.system,
+            is_this_one,
+        )
+        .where(CustomerSession.customer_id == customer_id, _is_living(lifetimes))
+        .order_by(is_this_one.desc(), CustomerSession.seen_at.desc())
+        .limit(SESSIONS_MAX)
+    )
+    return [Session(**row) for row in connection.execute(statement).mappings()]
 
 
 def end(connection: Connection, sha256: str) -> None:
     connection.execute(delete(CustomerSession).where(CustomerSession.token_sha256 == sha256))
 
 
-def end_all(connection: Connection, customer_id: int, except_sha256: str | None = None) -> None:
-    """After a password change or a deletion; ``except_sha256`` is the session that asked for it."""
+def end_all(connection: Connection, customer_id: int, except_sha256: str | None = None) -> int:
+    """After a change of password or address, a deletion, or when asked for; ``except_sha256`` is the session that asked.
+    Returns how many there were."""
     statement = delete(CustomerSession).where(CustomerSession.customer_id == customer_id)
     if except_sha256 is not None:
         statement = statement.where(CustomerSession.token_sha256 != except_sha256)
-    connection.execute(statement)
+    return connection.execute(statement).rowcount
 
 
 def sweep_expired(connection: Connection) -> None:

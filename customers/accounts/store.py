@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
-from distributor.tables import CartLine, Charge, Customer, Order
+from distributor.tables import CartLine, Charge, Customer, FinishedCustomer, Order
 
 DELETED_NAME = "(deleted)"
 
@@ -44,6 +44,17 @@ def is_taken(connection: Connection, email_canonical: str, by_other_than: int) -
     return connection.scalar(other) is not None
 
 
+def facts(connection: Connection, customer_id: int) -> RowMapping:
+    """What an account has beside what every request reads of it; of an account that is there."""
+    statement = select(Customer.role, Customer.created_at, func.now().label("now")).where(Customer.id == customer_id)
+    return connection.execute(statement).mappings().one()
+
+
+def finished_months(connection: Connection, customer_id: int) -> tuple[int, ...]:
+    months = select(FinishedCustomer.month).where(FinishedCustomer.customer_id == customer_id)
+    return tuple(connection.scalars(months.order_by(FinishedCustomer.month)))
+
+
 def change(connection: Connection, customer_id: int, values: dict[str, Any]) -> None:
     connection.execute(update(Customer).where(Customer.id == customer_id, Customer.deleted_at.is_(None)).values(values))
 
@@ -63,6 +74,7 @@ def anonymise(connection: Connection, customer_id: int) -> None:
             "card_brand": None,
             "card_last4": None,
             "card_expiry": None,
+            "language": None,
             "deleted_at": func.now(),
         },
     )

@@ -1,5 +1,7 @@
 """Slowing down the guessing of passwords, by account and by address, counted in the database for all instances.
 
+Beside the rate limits, which bound what is asked at all: this counts only what failed, and therefore more strictly.
+
 H1  Within a window an account has at most ``failures_max`` attempts that failed or are still being checked: an attempt
     is counted before its password is looked at, so parallel guesses do not slip through.
 H2  An address has ``ADDRESS_FACTOR`` times as many failures: a classroom shares one.
@@ -13,9 +15,12 @@ import math
 from sqlalchemy import Connection, delete, func, insert, select
 
 from customers.errors import TooManyAttempts
+from customers.rate_limits.addresses import subject_of_address
+from customers.rate_limits.quota import Standing
 from distributor.tables import LoginFailure
 
 ADDRESS_FACTOR = 10  # chosen: thirty students behind one address mistype now and then
+QUOTA = "wrong-passwords"  # its name in the headers of an answer
 LOCK_SPACE = 0x4C4F  # "LO"; the first half of the advisory lock's key, apart from the other uses
 
 
@@ -24,7 +29,8 @@ def account_subject(canonical_email: str) -> str:
 
 
 def address_subject(address: str) -> str:
-    return hashlib.sha256(b"address:" + address.encode(errors="replace")).hexdigest()
+    sender = subject_of_address(address)
+    return hashlib.sha256(b"address:" + sender.encode(errors="replace")).hexdigest()
 
 
 def begin_attempt(connection: Connection, account: str, address: str, failures_max: int, window_seconds: float) -> None:
@@ -37,6 +43,7 @@ def begin_attempt(connection: Connection, account: str, address: str, failures_m
     for subject, allowed in ((account, failures_max), (address, failures_max * ADDRESS_FACTOR)):
         _refuse_beyond(connection, subject, allowed, window_seconds)
     connection.execute(insert(LoginFailure).values(subject=account))
+    _sweep(connection, window)
 
 
 def note_failure(connection: Connection, address: str, window_seconds: float) -> None:
@@ -57,6 +64,12 @@ def forget_attempts(connection: Connection, account: str) -> None:
     connection.execute(delete(LoginFailure).where(LoginFailure.id.in_(mine)))
 
 
+def _sweep(connection: Connection, window: dt.timedelta) -> None:
+    """Each attempt takes the oldest two rows along if they count no more: subjects that never come again leave none."""
+    oldest = select(LoginFailure.id).order_by(LoginFailure.id).limit(2).with_for_update(skip_locked=True)
+    connection.execute(delete(LoginFailure).where(LoginFailure.id.in_(oldest), LoginFailure.at < func.now() - window))
+
+
 def _refuse_beyond(connection: Connection, subject: str, allowed: int, window_seconds: float) -> None:
     """Raise when the ``allowed``-th youngest attempt still lies in the window; it says when there is room again."""
     window = _window(window_seconds)
@@ -68,7 +81,8 @@ def _refuse_beyond(connection: Connection, subject: str, allowed: int, window_se
         .limit(1)
     )
     if seconds_left is not None:
-        raise TooManyAttempts(max(1, math.ceil(seconds_left)))
+        wait_seconds = max(1, math.ceil(seconds_left))
+        raise TooManyAttempts(wait_seconds, Standing(QUOTA, allowed, math.ceil(window_seconds), 0, wait_seconds))
 
 
 def _window(seconds: float) -> dt.timedelta:

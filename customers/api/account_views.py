@@ -2,7 +2,8 @@
 
 from flask import Response, jsonify, request
 
-from customers.accounts import Changes, Customer, Registration
+from customers import account_export
+from customers.accounts import Changes, Customer, Registration, recognised
 from customers.accounts.cards import CardEntry, shown_expiry
 from customers.api.models import AccountChange, Credentials, NewCard, NewCustomer
 from customers.instance import customer, instance
@@ -11,13 +12,16 @@ from customers.json_input import read_body
 
 def create_customer() -> tuple[Response, int]:
     body = read_body(NewCustomer)
-    account = instance().accounts.register(Registration(**body.model_dump()))
-    return jsonify(account), 201
+    account = instance().accounts.register(Registration(**body.model_dump()), request.remote_addr or "")
+    response = jsonify(account)
+    response.headers["Location"] = "/api/v1/me"
+    return response, 201
 
 
 def create_session() -> Response:
     body = read_body(Credentials)
-    session = instance().accounts.sign_in(body.email, body.password, request.remote_addr or "")
+    client = recognised(request.headers.get("User-Agent", ""))
+    session = instance().accounts.sign_in(body.email, body.password, request.remote_addr or "", client)
     return jsonify(token=session.token, expires_at=session.expires_at.isoformat())
 
 
@@ -43,6 +47,10 @@ def delete_me() -> tuple[str, int]:
     return "", 204
 
 
+def export_me() -> Response:
+    return jsonify(account_export.everything(instance(), customer()))
+
+
 def put_card() -> Response:
     body = read_body(NewCard)
     card = instance().accounts.put_card(customer(), CardEntry(**body.model_dump(exclude_unset=True)))
@@ -55,7 +63,5 @@ def delete_card() -> tuple[str, int]:
 
 
 def _me(me: Customer) -> dict[str, object]:
-    card = None
-    if me.card_expiry is not None:
-        card = {"brand": me.card_brand, "last4": me.card_last4, "expiry": shown_expiry(me.card_expiry)}
+    card = account_export.card(me)
     return {"id": me.id, "email": me.email, "first_name": me.first_name, "last_name": me.last_name, "card": card}

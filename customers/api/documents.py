@@ -44,7 +44,7 @@ def order(found: Order) -> Document:
         "month": found.month,
         "lines": [_order_line(line, found.currency) for line in found.lines],
         "total": _money(found.total_minor, found.currency),
-        "created_at": _moment(found.created_at),
+        "created_at": moment(found.created_at),
     }
 
 
@@ -53,8 +53,8 @@ def month(found: MonthStatus) -> Document:
         "number": found.number,
         "state": found.state,
         "reason": found.reason,
-        "ends_at": _moment(found.ends_at),
-        "now": _moment(found.now),
+        "ends_at": moment(found.ends_at),
+        "now": moment(found.now),
     }
 
 
@@ -63,7 +63,7 @@ def _cart_line(line: CartLine) -> Document:
         "quantity": line.quantity,
         "price_seen": _money(line.price_seen_minor, line.item.currency),
         "subtotal": _money(line.subtotal_minor, line.item.currency),
-        "held_until": None if line.held_until is None else _moment(line.held_until),
+        "held_until": None if line.held_until is None else moment(line.held_until),
         "held": line.held,
         "hold_seconds_left": round(line.hold_seconds_left, 3),
         "can_hold_again": line.can_hold_again,
@@ -94,5 +94,6 @@ def _money(amount: int, currency: str) -> Document:
     return {"amount": amount, "currency": currency}
 
 
-def _moment(value: dt.datetime) -> str:
+def moment(value: dt.datetime) -> str:
+    """RFC 3339 in UTC."""
     return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")

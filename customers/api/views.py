@@ -9,6 +9,7 @@ from customers.errors import FieldError, InvalidInput
 from customers.instance import customer, instance
 from customers.json_input import FIELD_LENGTH_MAX, MISTAKES_MAX
 from customers.languages import gettext as _
+from customers.rate_limits import requests as rate_limits
 
 PREFIX = "/api/v1"
 PUBLIC = frozenset({call.name for call in CALLS if call.public} | {"describe"})
@@ -28,6 +29,7 @@ def _guard() -> None:
     if unknown:
         names = sorted(parameter[:FIELD_LENGTH_MAX] for parameter in unknown)
         raise InvalidInput([FieldError(parameter, _("is not a known parameter")) for parameter in names[:MISTAKES_MAX]])
+    rate_limits.check()
 
 
 @blueprint.get("/openapi.json")

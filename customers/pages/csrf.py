@@ -2,7 +2,7 @@
 
 F1  A token belongs to one session, or for guests to one visitor cookie: another's, or one from before signing in, is
     refused. It is an HMAC, so no instance has to remember it.
-F2  Every POST of the pages is checked, in one place; a GET never changes anything.
+F2  Every request that may change something is checked, in one place: whatever is not GET, HEAD or OPTIONS.
 F3  A request that the browser itself calls cross-site is refused, whatever token it has.
 """
 
@@ -15,13 +15,14 @@ from flask import Response, g, request
 from flask_login import current_user
 
 from customers.errors import ForgedForm
-from customers.identity import cookie_name, session_token, set_cookie
+from customers.identity import only_cookie, session_token, set_cookie
 from customers.instance import instance
 
 FIELD = "form_token"
 VISITOR_COOKIE = "visitor"
 VISITOR_BYTES = 16  # 128 bits
 VISITOR_SECONDS = 86_400
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1, without TRACE, which no route answers
 
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{22}")
 
@@ -35,8 +36,10 @@ def token() -> str:
     return _token_for(owner)
 
 
-def check() -> None:
-    """Raises ForgedForm unless the request's form was made for its sender (F1, F3)."""
+def check_if_unsafe() -> None:
+    """Raises ForgedForm if the request may change something and its form was not made for its sender (F1, F2, F3)."""
+    if request.method in SAFE_METHODS:
+        return
     given = request.form.getlist(FIELD)
     owner = _owner()
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
@@ -56,7 +59,7 @@ def _owner() -> str | None:
     session = session_token(request)
     if session and current_user.is_authenticated:
         return f"session\n{session}"
-    visitor = g.get("new_visitor") or request.cookies.get(cookie_name(VISITOR_COOKIE), "")
+    visitor = g.get("new_visitor") or only_cookie(request, VISITOR_COOKIE) or ""
     return _visitor_owner(visitor) if _VISITOR.fullmatch(visitor) else None
 
 

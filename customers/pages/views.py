@@ -13,7 +13,18 @@ from customers.accounts import Customer
 from customers.accounts.cards import shown_expiry
 from customers.instance import customer, instance
 from customers.languages import lazy_gettext as _
-from customers.pages import account_views, assets, catalogue_views, csrf, forms, shop_views, shown, stock_views
+from customers.pages import (
+    account_views,
+    assets,
+    catalogue_views,
+    csrf,
+    forms,
+    shop_views,
+    shown,
+    signing_views,
+    stock_views,
+)
+from customers.rate_limits import requests as rate_limits
 from customers.shop import Surroundings
 from distributor.errors import DistributorError
 
@@ -26,18 +37,21 @@ GUEST_VIEWS: tuple[tuple[str, str, Any], ...] = (
     ("/static/<version>/<name>", "GET", assets.static_file),
     ("/picture/<version>/<motif>.svg", "GET", assets.picture),
     ("/stock", "GET", stock_views.show_stock),
-    ("/sign-up", "GET", account_views.show_sign_up),
-    ("/sign-up", "POST", account_views.sign_up),
-    ("/log-in", "GET", account_views.show_log_in),
-    ("/log-in", "POST", account_views.log_in),
+    ("/sign-up", "GET", signing_views.show_sign_up),
+    ("/sign-up", "POST", signing_views.sign_up),
+    ("/log-in", "GET", signing_views.show_log_in),
+    ("/log-in", "POST", signing_views.log_in),
 )
 CUSTOMER_VIEWS: tuple[tuple[str, str, Any], ...] = (
-    ("/log-out", "POST", account_views.log_out),
+    ("/log-out", "POST", signing_views.log_out),
     ("/account", "GET", account_views.show_account),
     ("/account/card", "POST", account_views.save_card),
     ("/account/card/remove", "POST", account_views.remove_card),
     ("/account/details", "POST", account_views.save_details),
+    ("/account/email", "POST", account_views.change_email),
     ("/account/password", "POST", account_views.change_password),
+    ("/account/sessions/end-others", "POST", account_views.end_other_sessions),
+    ("/account/export", "GET", account_views.export_account),
     ("/account/delete", "POST", account_views.delete_account),
     ("/cart", "GET", shop_views.show_cart),
     ("/cart/fit", "POST", shop_views.fit_cart),
@@ -59,6 +73,8 @@ NOTICES = {
     "card-removed": _("Your card is removed."),
     "details-saved": _("Your details are saved."),
     "password-changed": _("Your password is changed. You are logged out everywhere else."),
+    "email-changed": _("Your e-mail address is changed. You are logged out everywhere else."),
+    "others-logged-out": _("You are logged out everywhere else."),
     "logged-out": _("You are logged out, everywhere that you used this login."),
     "account-deleted": _("Your account is deleted."),
     "finished": _("You are done for this month. Thank you."),
@@ -73,8 +89,8 @@ def _guard() -> Response | None:
         target = request.path if request.method == "GET" else "/"
         way_back = forms.way_back(target)
         return redirect("/log-in" if way_back == "/" else f"/log-in?next={way_back}", 303)
-    if request.method == "POST":
-        csrf.check()
+    csrf.check_if_unsafe()
+    rate_limits.check()
     return None
 
 

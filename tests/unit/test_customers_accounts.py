@@ -55,7 +55,7 @@ def test_addresses_that_look_the_same_are_the_same(typed: str, canonical: str) -
 )
 def test_other_addresses_are_refused(typed: str) -> None:
     """E2."""
-    with pytest.raises(ValueError, match=r"must look like|has at most"):
+    with pytest.raises(ValueError, match=r"write it like|use at most"):
         emails.normalised(typed)
 
 
@@ -82,7 +82,7 @@ def test_names_of_any_script_are_kept(typed: str, kept: str) -> None:
     ],
 )  # fmt: skip
 def test_names_that_hide_or_overflow_are_refused(typed: str) -> None:
-    with pytest.raises(ValueError, match=r"must not|has at most|too many"):
+    with pytest.raises(ValueError, match=r"must not|use at most|too many"):
         names.normalised(typed)
 
 
@@ -94,7 +94,7 @@ def test_passwords_are_taken_verbatim(typed: str) -> None:
 
 @pytest.mark.parametrize("typed", ["", "1234567", "x" * 1025, "🔑" * 257, "x" * 100_000])
 def test_passwords_too_short_or_too_costly_are_refused(typed: str) -> None:
-    with pytest.raises(ValueError, match=r"at least|longer"):
+    with pytest.raises(ValueError, match=r"at least|at most"):
         passwords.normalised(typed)
 
 
@@ -162,7 +162,8 @@ def test_more_waiting_threads_than_allowed_are_sent_away(monkeypatch: pytest.Mon
 )
 def test_a_good_card_is_reduced_to_its_receipt(number: str, brand: str) -> None:
     """K1."""
-    card = cards.checked(CardEntry(number, "07/26", "Ada Lovelace", "123"), TODAY)
+    code = "1234" if brand == "American Express" else "123"
+    card = cards.checked(CardEntry(number, "07/26", "Ada Lovelace", code), TODAY)
     digits = "".join(filter(str.isdigit, number))
     assert (card.brand, card.last4, card.expiry) == (brand, digits[-4:], "2026-07")
     assert digits not in repr(card)
@@ -191,6 +192,7 @@ def test_a_good_card_is_reduced_to_its_receipt(number: str, brand: str) -> None:
         ("security_code", "12"),
         ("security_code", "12345"),
         ("security_code", "12a"),
+        ("security_code", "1234"),  # four digits are American Express's
     ],
 )
 def test_a_wrong_card_is_refused_by_field_and_without_echo(field: str, value: str) -> None:

@@ -1,0 +1,91 @@
+"""Sign up, log in and out: read the form, call one function, choose the page."""
+
+from flask import redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from customers import identity
+from customers.accounts import Registration, recognised
+from customers.errors import EmailTaken, InvalidInput, TooManyAttempts, WrongCredentials
+from customers.instance import customer, instance
+from customers.pages import forms
+from customers.rate_limits import requests as rate_limits
+
+Page = str | tuple[str, int] | tuple[str, int, dict[str, str]] | Response
+
+
+def show_sign_up() -> Page:
+    return _sign_up_page(forms.way_back(request.args.get("next")))
+
+
+def sign_up() -> Page:
+    way_back = forms.way_back(forms.text("next"))
+    values = {name: forms.text(name) for name in ("email", "first_name", "last_name")}
+    password = forms.text("password")
+    try:
+        instance().accounts.register(Registration(password=password, **values), request.remote_addr or "")
+        token = _new_session(values["email"], password)
+    except InvalidInput as error:
+        return _sign_up_page(way_back, values, forms.by_field(error)), 422
+    except EmailTaken as error:
+        return _sign_up_page(way_back, values, {"email": str(error)}), 409
+    except TooManyAttempts as error:
+        return _sign_up_page(way_back, values, general=str(error)), 429, _wait(error)
+    return _signed_in(token, way_back)
+
+
+def show_log_in() -> Page:
+    return _log_in_page(forms.way_back(request.args.get("next")))
+
+
+def log_in() -> Page:
+    way_back = forms.way_back(forms.text("next"))
+    email = forms.text("email")
+    try:
+        token = _new_session(email, forms.text("password"))
+    except WrongCredentials as error:
+        return _log_in_page(way_back, email, str(error)), 401
+    except TooManyAttempts as error:
+        return _log_in_page(way_back, email, str(error)), 429, _wait(error)
+    return _signed_in(token, way_back)
+
+
+def log_out() -> Page:
+    instance().accounts.sign_out(customer())
+    response = redirect("/?done=logged-out", 303)
+    identity.clear_cookie(response, identity.COOKIE)
+    return response
+
+
+def _new_session(email: str, password: str) -> str:
+    """A new session's token; the one that this browser had before is ended (ASVS 5.0 7.2.4)."""
+    accounts = instance().accounts
+    client = recognised(request.headers.get("User-Agent", ""))
+    session = accounts.sign_in(email, password, request.remote_addr or "", client)
+    before = identity.session_token(request)
+    if before is not None:
+        accounts.end_token(before)
+    return session.token
+
+
+def _signed_in(token: str, way_back: str) -> Response:
+    response = redirect(way_back, 303)
+    hours = instance().runtime.settings.customers.session_hours
+    identity.set_cookie(response, identity.COOKIE, token, hours * 3_600)
+    return response
+
+
+def _wait(error: TooManyAttempts) -> dict[str, str]:
+    rate_limits.note_refusal(error)
+    return {"Retry-After": str(error.retry_after_seconds)}
+
+
+def _sign_up_page(
+    way_back: str, values: dict[str, str] | None = None, errors: dict[str, str] | None = None, general: str = ""
+) -> str:
+    return render_template(
+        "sign_up.html", here="sign-up", next=way_back, values=values or {}, errors=errors or {}, general=general
+    )
+
+
+def _log_in_page(way_back: str, email: str = "", general: str = "") -> str:
+    return render_template("log_in.html", here="log-in", next=way_back, email=email, general=general)
