@@ -1,4 +1,4 @@
-"""One distributor process: the leader's and the relay's threads, and the pages in the main thread.
+"""One distributor process: the threads of leader, relay and sweeper, and the pages in the main thread.
 
 X1  The pages answer from the first moment on; ready only when schema, leader and relay all work.
 X2  A database or broker that is away is waited for, at the start and later; only a wrong schema ends the process.
@@ -28,6 +28,7 @@ from distributor.errors import DatabaseUnavailable
 from distributor.gather.client import Partner
 from distributor.gather.gatherer import WRITERS, Gatherer
 from distributor.gather.rounds import Plan
+from distributor.holds.sweeper import Sweeper
 from distributor.metrics import Metrics
 from distributor.migrate import SchemaNotUsable, upgrade
 from distributor.months.leader import Leader, Pace
@@ -70,6 +71,7 @@ class Process:
             bytes_max=settings.distributor.offer_bytes_max,
             currency=CURRENCY,
             transaction_attempts_max=settings.database.transaction_attempts_max,
+            carts_hold=settings.cart.hold_seconds > 0,
         )
         gatherer = Gatherer(self._engine("gather", WRITERS), plan, settings.distributor.gather_retry_seconds)
         pace = Pace.of(settings, codes)
@@ -159,6 +161,9 @@ class Process:
                 self._stop.wait(reconnect_seconds(failures, random.random()))  # noqa: S311 - jitter
         if not self._stop.is_set():
             self._start(self._relay.run, "relay")
+            if self._runtime.settings.cart.hold_seconds:
+                sweeper = Sweeper(self._engine("sweeper", 1), self._runtime.settings.cart.hold_seconds, self._stop)
+                self._start(sweeper.run, "sweeper")
             self._leader.run()
 
     def _why_not_ready(self) -> str | None:

@@ -199,7 +199,7 @@ class Settings(Section):
 
     def connections_needed(self) -> int:
         """PostgreSQL connections when every pool is full: threads per web instance + 1 for its health page,
-        6 a distributor (leader, clock, relay, gather 2, health), 2 a manufacturer process with the PostgreSQL queue,
+        6 a distributor (leader, relay, gather 2, sweeper, health), 2 a manufacturer process with the PostgreSQL queue,
         and 5 for people, checks and superusers."""
         web = self.customers.instances * (self.customers.threads + 1)
         manufacturers = 2 * self.manufacturer_processes()

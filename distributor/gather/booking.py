@@ -7,8 +7,10 @@ S4  Stock rows are locked in id order, as purchases do, so that the two cannot d
 S5  Booking holds the month's row (shared), so none slips in once the month is closing. This stops a paused gatherer
     that wakes up later, too.
 S6  At most what is available is taken back, however much the manufacturer claims.
+S7  What customers hold in their carts is taken back last, and then the holds are cut to what is left: the goods are not
+    ours, so nobody can be kept waiting for them (decision 15).
 
-Called by rounds.py, in threads. Lock order: month, manufacturer's name, supply, product, stock.
+Called by rounds.py, in threads. Lock order: month, manufacturer's name, supply, product, cart lines (S7), stock.
 """
 
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, text
 
+from distributor import holds
 from distributor.errors import DistributorError
 from distributor.gather.feed import Offer, canonical_name
 
@@ -253,12 +256,23 @@ _TAKE_BACK = text(
 )
 
 
-def withdraw(connection: Connection, supply_id: int) -> bool:
-    """Take back what is still there of a supply whose acceptance was refused (S6); False if it was settled meanwhile."""
+_SUPPLIED = text("SELECT stock_id FROM supply_line WHERE supply_id = :supply_id ORDER BY stock_id")
+
+
+def withdraw(connection: Connection, supply_id: int, *, carts_hold: bool = False) -> bool:
+    """Take back what is still there of a supply whose acceptance was refused (S6); False if it was settled meanwhile.
+
+    ``carts_hold``: whether customers' holds are to be looked at (S7).
+    """
     if not connection.execute(_REFUSED, {"supply_id": supply_id}).rowcount:
         return False
+    stock_ids = connection.scalars(_SUPPLIED, {"supply_id": supply_id}).all() if carts_hold else ()
+    if stock_ids:
+        holds.lock_holders(connection, stock_ids)
     connection.execute(_LOCK_SUPPLIED, {"supply_id": supply_id})
     connection.execute(_TAKE_BACK, {"supply_id": supply_id})
+    if stock_ids:
+        holds.cut_to_fit(connection, stock_ids)
     return True
 
 

@@ -76,6 +76,7 @@ class Plan:
     bytes_max: int
     currency: str
     transaction_attempts_max: int
+    carts_hold: bool = False
 
 
 class Round:
@@ -166,9 +167,8 @@ class Round:
             await client.accept(code, supply.month, supply.content_sha256)
         except Refused as error:
             reason = f"it does not let us take its offer; what was left of it was taken back: {error}"
-            await self._record(
-                code, supply.month, Outcome.REFUSED, reason, partial(withdraw, supply_id=supply.supply_id)
-            )
+            take_back = partial(withdraw, supply_id=supply.supply_id, carts_hold=self._plan.carts_hold)
+            await self._record(code, supply.month, Outcome.REFUSED, reason, take_back)
             return Progress.DONE
         except ManufacturerError as error:
             return await self._record(code, supply.month, booked, f"not accepted yet: {error}")
