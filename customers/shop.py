@@ -1,18 +1,16 @@
 """What the views ask of the shop: each method one transaction, values in and values out.
 
-L1  The month and the makers that pages show beside their subject may be ``SHOWN_SECONDS`` old; nothing is decided by them.
+L1  What is not a customer's own is read through the window, where it may be a moment old; nothing is decided by it.
 L2  Who is short in the cart is told from the database at the moment of asking.
 """
 
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from customers.query_input import PageWanted, ProductsWanted
+from customers.window import Window
 from distributor import queries
 from distributor.database import transaction
 from distributor.queries import (
@@ -21,37 +19,12 @@ from distributor.queries import (
     CustomerStatus,
     Facts,
     Item,
-    Maker,
     MonthStatus,
     Order,
     Page,
     Product,
 )
 from settings.model import Cart as CartLimits
-
-SHOWN_SECONDS = 1.0  # chosen: below what a person notices, above what a busy instance asks for
-
-T = TypeVar("T")
-
-
-class _Recent(Generic[T]):
-    """A value for all visitors of one instance, asked for at most once in ``SHOWN_SECONDS`` (L1)."""
-
-    def __init__(self, ask: Callable[[Connection], T]) -> None:
-        self._ask = ask
-        self._lock = threading.Lock()
-        self._value: tuple[float, T] | None = None
-
-    def get(self, connection: Connection) -> T:
-        with self._lock:
-            known = self._value
-        now = time.monotonic()
-        if known is not None and now - known[0] < SHOWN_SECONDS:
-            return known[1]
-        value = self._ask(connection)
-        with self._lock:
-            self._value = (now, value)
-        return value
 
 
 @dataclass(frozen=True)
@@ -72,34 +45,25 @@ class CartAndOffers:
 
 
 class Shop:
-    """One object an instance."""
+    """One object an instance. ``window``: what anybody may see."""
 
     def __init__(self, engine: Engine, limits: CartLimits) -> None:
         self._engine = engine
         self._limits = limits
-        self._month = _Recent(queries.current_month)
-        self._makers = _Recent(queries.manufacturers)
+        self.window = Window(engine)
 
     def surroundings(self, customer_id: int | None) -> Surroundings:
+        month = self.window.month()
+        if customer_id is None:
+            return Surroundings(month, None)
         with transaction(self._engine) as connection:
-            status = None if customer_id is None else queries.customer_status(connection, customer_id)
-            return Surroundings(self._month.get(connection), status)
+            return Surroundings(month, queries.customer_status(connection, customer_id))
 
     def products(self, wanted: ProductsWanted) -> Page[Item]:
-        with transaction(self._engine) as connection:
-            return _products(connection, wanted)
-
-    def products_and_makers(self, wanted: ProductsWanted) -> tuple[Page[Item], list[Maker]]:
-        with transaction(self._engine) as connection:
-            return _products(connection, wanted), self._makers.get(connection)
+        return self.window.products_now(wanted)
 
     def product(self, stock_id: int) -> Product | None:
-        with transaction(self._engine) as connection:
-            return queries.product(connection, stock_id)
-
-    def available(self, stock_ids: Sequence[int]) -> dict[int, int]:
-        with transaction(self._engine) as connection:
-            return {item.stock_id: item.available for item in queries.items(connection, stock_ids)}
+        return self.window.product_now(stock_id)
 
     def cart(self, customer_id: int) -> Cart:
         with transaction(self._engine) as connection:
@@ -173,14 +137,3 @@ class Shop:
     def current_month(self) -> MonthStatus | None:
         with transaction(self._engine) as connection:
             return queries.current_month(connection)
-
-
-def _products(connection: Connection, wanted: ProductsWanted) -> Page[Item]:
-    return queries.catalogue(
-        connection,
-        q=wanted.q,
-        manufacturer=wanted.manufacturer,
-        sort=wanted.sort,
-        page=wanted.page,
-        per_page=wanted.per_page,
-    )

@@ -1,6 +1,7 @@
 """Catalogue and product: read the address, call one function, choose the page."""
 
 from flask import render_template, request
+from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from customers.errors import NotFound
@@ -16,8 +17,9 @@ PRODUCTS_PER_PAGE = 24  # fills rows of 2, 3, 4 and 6
 
 def show_catalogue() -> Page:
     wanted = read_products(request.args, PRODUCTS_PER_PAGE)
-    page, makers = instance().shop.products_and_makers(wanted)
-    return render_template("catalogue.html", here="catalogue", wanted=wanted, page=page, makers=makers)
+    shop = instance().shop
+    page = shop.products(wanted) if current_user.is_authenticated else shop.window.products(wanted)
+    return render_template("catalogue.html", here="catalogue", wanted=wanted, page=page, makers=shop.window.makers())
 
 
 def show_product(stock_id: int) -> Page:
@@ -26,7 +28,8 @@ def show_product(stock_id: int) -> Page:
 
 def product_page(stock_id: int, errors: dict[str, str] | None = None, general: str = "") -> str:
     """The product, also as the answer to a form on it: with what was typed and what is wrong about it."""
-    product: Product | None = instance().shop.product(stock_id)
+    shop = instance().shop
+    product: Product | None = shop.product(stock_id) if current_user.is_authenticated else shop.window.product(stock_id)
     if product is None:
         raise NotFound
     typed = request.form.get("quantity", "1")[: forms.QUANTITY_LENGTH_MAX]

@@ -17,11 +17,14 @@ _STOCK_IDS = re.compile(f"{_STOCK_ID}(?:,{_STOCK_ID}){{0,{STOCK_IDS_MAX - 1}}}")
 
 def show_stock() -> Response:
     """The quantities of the products on an open page; an unchanged answer has no body."""
-    ids = request.args.get("ids", "")
-    if not _STOCK_IDS.fullmatch(ids):
+    given = request.args.getlist("ids")
+    if len(given) != 1 or not _STOCK_IDS.fullmatch(given[0]):
         raise InvalidInput.of("ids", _("give 1 to %(maximum)s numbers with commas between them", maximum=STOCK_IDS_MAX))
-    found = instance().shop.available([int(number) for number in ids.split(",")])
-    response = jsonify(available={str(stock_id): available for stock_id, available in found.items()})
+    found = instance().shop.window.quantities([int(number) for number in given[0].split(",")])
+    response = jsonify(
+        available={str(stock_id): quantity.available for stock_id, quantity in found.items()},
+        in_other_carts={str(stock_id): quantity.in_other_carts for stock_id, quantity in found.items()},
+    )
     response.headers["Cache-Control"] = "no-cache"
     response.add_etag()
     return response.make_conditional(request)

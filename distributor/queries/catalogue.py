@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, func, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, Integer, Select, any_, bindparam, func, select
 
 from distributor import tables
 from distributor.queries import search
@@ -13,8 +13,6 @@ from distributor.queries.pages import Page, offset_of
 from distributor.tables import Manufacturer, Stock
 
 Sort = Literal["name", "price", "-price"]
-ITEMS_MAX = 500  # rows that one refresh may ask for
-
 AVAILABLE = Stock.supplied - Stock.withdrawn - Stock.sold
 
 IN_STOCK = AVAILABLE != 0
@@ -47,6 +45,13 @@ class Item:
     available: int
     in_other_carts: int = 0
     """Units that others hold in their carts; with none available they are not sold out, but in others' carts."""
+
+
+class Quantity(NamedTuple):
+    """What anybody who holds nothing can buy of a stock row, and what all carts together hold of it."""
+
+    available: int
+    in_other_carts: int = 0
 
 
 @dataclass(frozen=True)
@@ -202,11 +207,14 @@ def product(connection: Connection, stock_id: int) -> Product | None:
     return Product(item_of(row), tuple(item_of(other) for other in others))
 
 
-def items(connection: Connection, stock_ids: Sequence[int]) -> list[Item]:
-    """The present state of these stock rows, by id, for pages that refresh their quantities; unknown ids are left out."""
-    wanted = sorted(set(stock_ids))[:ITEMS_MAX]
-    found = connection.execute(select_items().where(Stock.id.in_(wanted)).order_by(Stock.id))
-    return [item_of(row) for row in found]
+def quantities(connection: Connection, stock_ids: Sequence[int]) -> dict[int, Quantity]:
+    """What is left of these stock rows, by id; unknown ids are left out."""
+    return {row.id: Quantity(row.available) for row in connection.execute(_QUANTITIES, {"ids": list(stock_ids)})}
+
+
+_QUANTITIES = select(Stock.id, AVAILABLE.label("available")).where(
+    Stock.id == any_(bindparam("ids", type_=ARRAY(BigInteger)))
+)
 
 
 def manufacturers(connection: Connection) -> list[Maker]:

@@ -287,16 +287,6 @@ def test_style_and_script_are_kept_until_they_change(app: Flask, world: World) -
         assert client.get(bad).status_code == 404
 
 
-def test_open_pages_get_quantities_cheaply(app: Flask, world: World) -> None:
-    client = app.test_client()
-    path = f"/stock?ids={world.stock[0]},{world.stock[2]},999999"
-    first = client.get(path)
-    assert first.json == {"available": {str(world.stock[0]): 5, str(world.stock[2]): 0}}
-    assert client.get(path, headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
-    for bad in ("", "x", "1,", "0", ",".join(["1"] * 101), "1%00"):
-        assert client.get(f"/stock?ids={bad}").status_code == 422
-
-
 def test_a_card_form_never_echoes_the_number(ada: Person) -> None:
     answer = ada.post("/account/card", "/account", number=CARD_NUMBER[:-1] + "3", expiry="13/30", holder="Ada")
     assert answer.status_code == 422

@@ -122,9 +122,9 @@ def test_a_sold_out_product_is_still_shown_and_an_unknown_one_is_not(engine: Eng
 
 def test_quantities_can_be_refreshed(engine: Engine, world: World) -> None:
     wanted = [world.stock[3], world.stock[2], 10**9, world.stock[3]]
-    found = ask(engine, lambda c: queries.items(c, wanted))
-    assert [(item.stock_id, item.available) for item in found] == [(world.stock[2], 0), (world.stock[3], 40)]
-    assert ask(engine, lambda c: queries.items(c, [])) == []
+    found = ask(engine, lambda c: queries.quantities(c, wanted))
+    assert found == {world.stock[2]: queries.Quantity(0), world.stock[3]: queries.Quantity(40)}
+    assert ask(engine, lambda c: queries.quantities(c, [])) == {}
 
 
 def test_only_manufacturers_with_goods_are_offered_as_a_choice(engine: Engine, world: World) -> None:

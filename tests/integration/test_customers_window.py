@@ -1,0 +1,84 @@
+"""What passers-by see, read once for many: honest within a second, and the same for everybody."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, text
+
+from customers.instance import EXTENSION, Instance
+from customers.window import SHOWN_SECONDS
+from distributor.database import transaction
+from tests.conftest import wait_until
+from tests.customers_world import make_app, make_runtime
+from tests.distributor_world import World, engine_for, make_world
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = engine_for(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def world(engine: Engine) -> World:
+    return make_world(engine, [5, 3, 0, 40], customers=0)
+
+
+@pytest.fixture
+def app(database_url: str, world: World, tmp_path: Path) -> Iterator[Flask]:
+    app = make_app(make_runtime(tmp_path / "state", database_url))
+    yield app
+    shop: Instance = app.extensions[EXTENSION]
+    shop.engine.dispose()
+    shop.health_engine.dispose()
+
+
+@pytest.fixture
+def guest(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def sell(engine: Engine, stock_id: int, units: int) -> None:
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE stock SET sold = sold + :n WHERE id = :id"), {"n": units, "id": stock_id})
+
+
+def test_open_pages_get_quantities(guest: FlaskClient, world: World) -> None:
+    first = guest.get(f"/stock?ids={world.stock[0]},{world.stock[2]},999999")
+    ids = [str(world.stock[0]), str(world.stock[2])]
+    assert first.json == {"available": dict(zip(ids, [5, 0], strict=True)), "in_other_carts": dict.fromkeys(ids, 0)}
+    assert first.headers["Cache-Control"] == "no-cache"
+    assert "Set-Cookie" not in first.headers
+
+
+def test_an_unchanged_quantity_has_no_body(guest: FlaskClient, engine: Engine, world: World) -> None:
+    path = f"/stock?ids={world.stock[0]}"
+    tag = guest.get(path).headers["ETag"]
+    again = guest.get(path, headers={"If-None-Match": tag})
+    assert (again.status_code, again.data) == (304, b"")
+    sell(engine, world.stock[0], 2)
+    changed = lambda: guest.get(path, headers={"If-None-Match": tag}).status_code == 200  # noqa: E731
+    wait_until(changed, SHOWN_SECONDS + 2, "the sale is seen by open pages")
+    fresh = guest.get(path)
+    assert fresh.json is not None
+    assert fresh.json["available"] == {str(world.stock[0]): 3}
+
+
+@pytest.mark.parametrize("bad", ["", "x", "1,", "0", ",".join(["1"] * 101), "1%00", "%31%2c", "1&ids=x", "\uff19"])
+def test_a_request_for_quantities_that_is_wrong_is_told_so(guest: FlaskClient, bad: str) -> None:
+    """P7"""
+    assert guest.get(f"/stock?ids={bad}").status_code == 422
+
+
+def test_guests_see_a_sale_within_a_second_or_so(guest: FlaskClient, engine: Engine, world: World) -> None:
+    """W2"""
+    for path in ("/", f"/product/{world.stock[3]}"):
+        assert "41 left" not in guest.get(path).text
+    assert "40 left" in guest.get("/").text
+    sell(engine, world.stock[3], 7)
+    for path in ("/", f"/product/{world.stock[3]}"):
+        wait_until(lambda path=path: "33 left" in guest.get(path).text, SHOWN_SECONDS + 2, "the sale is seen")  # type: ignore[misc]
