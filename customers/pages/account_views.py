@@ -97,7 +97,7 @@ def _after(
         errors = {(names or {}).get(field, field): message for field, message in forms.by_field(error).items()}
         return _account_page(errors, values, card_open=card_open), 422
     except EmailTaken as error:
-        return _account_page({"email": str(error)}, values), 409
+        return _account_page({"email": str(error).rstrip(".")}, values), 409
     except TooManyAttempts as error:
         rate_limits.note_refusal(error)
         seconds = str(error.retry_after_seconds)

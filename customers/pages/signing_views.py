@@ -27,7 +27,7 @@ def sign_up() -> Page:
     except InvalidInput as error:
         return _sign_up_page(way_back, values, forms.by_field(error)), 422
     except EmailTaken as error:
-        return _sign_up_page(way_back, values, {"email": str(error)}), 409
+        return _sign_up_page(way_back, values, {"email": str(error).rstrip(".")}), 409
     except TooManyAttempts as error:
         return _sign_up_page(way_back, values, general=str(error)), 429, _wait(error)
     return _signed_in(token, way_back)
