@@ -50,7 +50,7 @@ class Shop:
     def __init__(self, engine: Engine, limits: CartLimits) -> None:
         self._engine = engine
         self._limits = limits
-        self.window = Window(engine)
+        self.window = Window(engine, limits)
 
     def surroundings(self, customer_id: int | None) -> Surroundings:
         month = self.window.month()
@@ -59,11 +59,12 @@ class Shop:
         with transaction(self._engine) as connection:
             return Surroundings(month, queries.customer_status(connection, customer_id))
 
-    def products(self, wanted: ProductsWanted) -> Page[Item]:
-        return self.window.products_now(wanted)
+    def products(self, wanted: ProductsWanted, reader: int | None = None) -> Page[Item]:
+        """As they are now; ``reader``: whose own holds do not stand in the way, None for a guest."""
+        return self.window.products_now(wanted, reader)
 
-    def product(self, stock_id: int) -> Product | None:
-        return self.window.product_now(stock_id)
+    def product(self, stock_id: int, reader: int | None = None) -> Product | None:
+        return self.window.product_now(stock_id, reader)
 
     def cart(self, customer_id: int) -> Cart:
         with transaction(self._engine) as connection:

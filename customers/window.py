@@ -5,19 +5,22 @@ W1  The month, the makers and how long a list is may be ``SHOWN_SECONDS`` old; o
 W2  The lists and products that guests see may be ``SHOWN_SECONDS`` old too. A customer's are read when asked for, so that
     nobody misses what they have just done themselves.
 W3  Nothing is decided by what is kept here: adding to a cart and buying ask the database.
-W4  Nothing in here belongs to one visitor.
+W4  Nothing that is kept here belongs to one visitor. Where carts hold goods (``cart.hold_seconds``), what is kept is what
+    somebody sees who holds nothing; a customer's own holds are told from others' only when asked for a reader.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from customers.query_input import ProductsWanted
 from customers.recent import Recent
 from customers.stock_watch import StockWatch
-from distributor import queries
+from distributor import holds, queries
 from distributor.database import transaction
 from distributor.queries import Item, Maker, MonthStatus, Page, Product, Quantity
+from settings.model import Cart
 
 SHOWN_SECONDS = 1.0  # chosen: below what a person notices, above what a busy instance asks for
 COUNTING_SHARE = 0.02  # of all time, for each search; chosen
@@ -29,8 +32,9 @@ TOTALS_KEPT = 2_000
 class Window:
     """One object an instance."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, limits: Cart) -> None:
         self._engine = engine
+        self._carts_hold = limits.hold_seconds > 0
         self._month: Recent[None, MonthStatus | None] = Recent(SHOWN_SECONDS, 1)
         self._makers: Recent[None, list[Maker]] = Recent(SHOWN_SECONDS, 1, COUNTING_SHARE)
         self._totals: Recent[tuple[str, str], int] = Recent(SHOWN_SECONDS, TOTALS_KEPT, COUNTING_SHARE)
@@ -48,12 +52,12 @@ class Window:
         """A page of the catalogue as a guest sees it (W2)."""
         return self._lists.get(wanted, lambda: self.products_now(wanted))
 
-    def products_now(self, wanted: ProductsWanted) -> Page[Item]:
-        """The rows as they are now; how many there are on all pages may be a moment old (W1)."""
+    def products_now(self, wanted: ProductsWanted, reader: int | None = None) -> Page[Item]:
+        """The rows as they are now for a customer or a guest (None); how many there are on all pages may be a moment old (W1)."""
         searched = (wanted.q, wanted.manufacturer)
         total = self._totals.get(searched, lambda: self._count(*searched))
         with transaction(self._engine) as connection:
-            return queries.catalogue(
+            page = queries.catalogue(
                 connection,
                 q=wanted.q,
                 manufacturer=wanted.manufacturer,
@@ -62,18 +66,27 @@ class Window:
                 per_page=wanted.per_page,
                 total=total,
             )
+            return replace(page, items=self._seen(connection, page.items, reader))
 
     def product(self, stock_id: int) -> Product | None:
         """A product as a guest sees it (W2)."""
         return self._products.get(stock_id, lambda: self.product_now(stock_id))
 
-    def product_now(self, stock_id: int) -> Product | None:
+    def product_now(self, stock_id: int, reader: int | None = None) -> Product | None:
         with transaction(self._engine) as connection:
-            return queries.product(connection, stock_id)
+            found = queries.product(connection, stock_id)
+            if found is None:
+                return None
+            item, *others = self._seen(connection, (found.item, *found.others), reader)
+            return replace(found, item=item, others=tuple(others))
 
     def quantities(self, stock_ids: Sequence[int]) -> dict[int, Quantity]:
         """What is left of these rows, for pages that are open; ids that do not exist are left out."""
         return self._stock.quantities(stock_ids)
+
+    def _seen(self, connection: Connection, items: tuple[Item, ...], reader: int | None) -> tuple[Item, ...]:
+        """What others hold is not available; a statement more only where carts hold anything."""
+        return tuple(queries.as_seen_by(connection, items, reader)) if self._carts_hold else items
 
     def _read_month(self) -> MonthStatus | None:
         with transaction(self._engine) as connection:
@@ -89,4 +102,7 @@ class Window:
 
     def _read_quantities(self, stock_ids: Sequence[int]) -> dict[int, Quantity]:
         with transaction(self._engine) as connection:
-            return queries.quantities(connection, stock_ids)
+            if not self._carts_hold:
+                return queries.quantities(connection, stock_ids)
+            standings = holds.standings(connection, stock_ids)
+            return {row: Quantity(there.left_for(None), there.others(None)) for row, there in standings.items()}

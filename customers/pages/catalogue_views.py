@@ -5,7 +5,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from customers.errors import NotFound
-from customers.instance import instance
+from customers.instance import customer, instance
 from customers.pages import forms
 from customers.query_input import read_products
 from distributor.queries import Product
@@ -18,7 +18,8 @@ PRODUCTS_PER_PAGE = 24  # fills rows of 2, 3, 4 and 6
 def show_catalogue() -> Page:
     wanted = read_products(request.args, PRODUCTS_PER_PAGE)
     shop = instance().shop
-    page = shop.products(wanted) if current_user.is_authenticated else shop.window.products(wanted)
+    reader = _reader()
+    page = shop.window.products(wanted) if reader is None else shop.products(wanted, reader)
     return render_template("catalogue.html", here="catalogue", wanted=wanted, page=page, makers=shop.window.makers())
 
 
@@ -29,7 +30,8 @@ def show_product(stock_id: int) -> Page:
 def product_page(stock_id: int, errors: dict[str, str] | None = None, general: str = "") -> str:
     """The product, also as the answer to a form on it: with what was typed and what is wrong about it."""
     shop = instance().shop
-    product: Product | None = shop.product(stock_id) if current_user.is_authenticated else shop.window.product(stock_id)
+    reader = _reader()
+    product: Product | None = shop.window.product(stock_id) if reader is None else shop.product(stock_id, reader)
     if product is None:
         raise NotFound
     typed = request.form.get("quantity", "1")[: forms.QUANTITY_LENGTH_MAX]
@@ -42,3 +44,8 @@ def product_page(stock_id: int, errors: dict[str, str] | None = None, general: s
         general=general,
         quantity=typed,
     )
+
+
+def _reader() -> int | None:
+    """Guests share what was read a moment ago; a customer sees the shop after what they have just done."""
+    return customer().id if current_user.is_authenticated else None

@@ -7,13 +7,15 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
+from werkzeug.datastructures import MultiDict
 
 from customers.instance import EXTENSION, Instance
+from customers.query_input import read_products
 from customers.window import SHOWN_SECONDS
 from distributor.database import transaction
 from tests.conftest import wait_until
-from tests.customers_world import make_app, make_runtime
-from tests.distributor_world import World, engine_for, make_world
+from tests.customers_world import Person, make_app, make_runtime
+from tests.distributor_world import World, engine_for, make_world, rows
 
 
 @pytest.fixture
@@ -82,3 +84,24 @@ def test_guests_see_a_sale_within_a_second_or_so(guest: FlaskClient, engine: Eng
     sell(engine, world.stock[3], 7)
     for path in ("/", f"/product/{world.stock[3]}"):
         wait_until(lambda path=path: "33 left" in guest.get(path).text, SHOWN_SECONDS + 2, "the sale is seen")  # type: ignore[misc]
+
+
+def test_held_goods_are_in_others_carts_for_everybody_but_their_holder(
+    database_url: str, world: World, tmp_path: Path
+) -> None:
+    app = make_app(make_runtime(tmp_path / "holding", database_url, cart={"hold_seconds": 60}))
+    ada = Person(app.test_client()).sign_up()
+    assert ada.post(f"/cart/{world.stock[0]}/add", "/account", quantity="4").status_code == 303
+    guest, key = app.test_client(), str(world.stock[0])
+    assert guest.get(f"/stock?ids={key}").json == {"available": {key: 1}, "in_other_carts": {key: 4}}
+    shop: Instance = app.extensions[EXTENSION]
+    wanted = read_products(MultiDict(), 24)
+    mine = customer_id(shop.engine)
+    assert [item.available for item in shop.shop.window.products(wanted).items] == [1, 3, 40]
+    assert [item.available for item in shop.shop.products(wanted, mine).items] == [5, 3, 40]
+    seen = [shop.shop.product(world.stock[0], reader) for reader in (None, mine)]
+    assert [(one.item.available, one.item.in_other_carts) for one in seen if one] == [(1, 4), (5, 0)]
+
+
+def customer_id(engine: Engine) -> int:
+    return int(rows(engine, "SELECT max(id) FROM customer")[0][0])
