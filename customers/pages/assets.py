@@ -12,13 +12,20 @@ FOLDER = Path(__file__).parent / "static"
 VERSION_DIGITS = 12
 FOR_EVER = "public, max-age=31536000, immutable"
 
-_VERSIONS = {
-    path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:VERSION_DIGITS] for path in sorted(FOLDER.iterdir())
-}
+
+def _version() -> str:
+    """One for the whole folder, so that its files may name one another by their plain names."""
+    digest = hashlib.sha256()
+    for path in sorted(FOLDER.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:VERSION_DIGITS]
+
+
+VERSION = _version()
 
 
 def address(name: str) -> str:
-    return f"/static/{_VERSIONS[name]}/{name}"
+    return f"/static/{VERSION}/{name}"
 
 
 def picture_address(sku: str, name: str) -> str:
@@ -26,9 +33,9 @@ def picture_address(sku: str, name: str) -> str:
 
 
 def static_file(version: str, name: str) -> Response:
-    """The version in the path is the file's content: it may be kept for ever."""
+    """The version in the path says what the file contains: it may be kept for ever."""
     response = send_from_directory(FOLDER, name)
-    if _VERSIONS.get(name) == version:
+    if version == VERSION:
         response.headers["Cache-Control"] = FOR_EVER
     return response
 

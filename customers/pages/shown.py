@@ -1,13 +1,10 @@
 """How values look on pages: numbers, money, dates, an order's steps. Used as template filters, in the reader's language."""
 
 import datetime as dt
-import zlib
 from dataclasses import dataclass
 
 from customers.languages import Lazy, formats, gettext, language
 from customers.languages import lazy_gettext as _
-
-HUES = 12  # classes hue-0 … hue-11 of the style sheet
 
 STATUS_WORDS = {
     "confirmed": _("Received"),
@@ -59,14 +56,3 @@ def steps(name: str) -> list[Step]:
     position = STATUS_STEPS.index(name) if name in STATUS_STEPS else 0
     states = ["done"] * position + ["now"] + ["later"] * (len(STATUS_STEPS) - position - 1)
     return [Step(STATUS_WORDS[step], state) for step, state in zip(STATUS_STEPS, states, strict=True)]
-
-
-def monogram(name: str) -> str:
-    """Up to two first letters, for the tile that stands in for a picture."""
-    words = [word for word in name.split() if word[0].isalnum()]
-    return "".join(word[0] for word in words[:2]).upper() or "?"
-
-
-def hue(sku: str) -> int:
-    """The tile's colour: one of twelve, the same for the same good everywhere."""
-    return zlib.crc32(sku.encode()) % HUES

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from customers.accounts import Customer
 from customers.accounts.cards import shown_expiry
 from customers.instance import customer, instance
+from customers.languages import LANGUAGES
 from customers.languages import lazy_gettext as _
 from customers.pages import (
     account_views,
@@ -19,6 +20,7 @@ from customers.pages import (
     catalogue_views,
     csrf,
     forms,
+    language_views,
     shop_views,
     shown,
     signing_views,
@@ -41,6 +43,7 @@ GUEST_VIEWS: tuple[tuple[str, str, Any], ...] = (
     ("/sign-up", "POST", signing_views.sign_up),
     ("/log-in", "GET", signing_views.show_log_in),
     ("/log-in", "POST", signing_views.log_in),
+    ("/language", "POST", language_views.choose_language),
 )
 CUSTOMER_VIEWS: tuple[tuple[str, str, Any], ...] = (
     ("/log-out", "POST", signing_views.log_out),
@@ -114,9 +117,9 @@ def _around_every_page() -> dict[str, Any]:
         "refresh_seconds": shop.runtime.settings.customers.stock_refresh_seconds,
         "notice": NOTICES.get(request.args.get("done", "")),
         "form_token": _form_token,
-        "asset": assets.address,
-        "picture_address": assets.picture_address,
         "address_of_page": _address_of_page,
+        "languages": LANGUAGES,
+        "way_here": language_views.way_here,
     }
 
 
@@ -151,12 +154,12 @@ def _address_of_page(number: int) -> str:
 def _add_views() -> None:
     for path, method, view in GUEST_VIEWS + CUSTOMER_VIEWS:
         blueprint.add_url_rule(path, view.__name__, view, methods=[method])
+    blueprint.add_app_template_global(assets.address, "asset")
+    blueprint.add_app_template_global(assets.picture_address, "picture_address")
     blueprint.add_app_template_filter(shown.number, "number")
     blueprint.add_app_template_filter(shown.money, "money")
     blueprint.add_app_template_filter(shown.moment, "moment")
     blueprint.add_app_template_filter(shown.time_left, "time_left")
-    blueprint.add_app_template_filter(shown.monogram, "monogram")
-    blueprint.add_app_template_filter(shown.hue, "hue")
     blueprint.add_app_template_filter(shown.steps, "steps")
     blueprint.add_app_template_filter(shown.status, "status")
     blueprint.add_app_template_filter(shown_expiry, "expiry")

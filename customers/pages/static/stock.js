@@ -1,0 +1,43 @@
+// Quantities refresh by themselves, only while the page is seen, and an unchanged answer costs no body (ETag).
+// Needs an element with data-refresh-seconds; the words are those of <main>. Without it the page shows what was there.
+
+const FEW = 5; // as in parts.html
+const area = document.querySelector("[data-refresh-seconds]");
+const words = document.querySelector("main").dataset;
+const written = new Intl.NumberFormat(document.documentElement.lang);
+
+function show(badge, available, inOtherCarts) {
+  const held = available === 0 && inOtherCarts > 0;
+  const text = available ? words.left.replace("{count}", written.format(available)) : held ? words.held : words.none;
+  if (badge.textContent === text) return;
+  badge.textContent = text;
+  badge.classList.toggle("none", available === 0 && !held);
+  badge.classList.toggle("held", held);
+  badge.classList.toggle("few", available > 0 && available <= FEW);
+  badge.classList.add("changed");
+  setTimeout(() => badge.classList.remove("changed"), 1200);
+}
+
+async function refresh() {
+  const badges = [...document.querySelectorAll("[data-stock]")];
+  const ids = [...new Set(badges.map((badge) => badge.dataset.stock))].sort().slice(0, 100);
+  if (!ids.length) return;
+  const response = await fetch(`/stock?ids=${ids.join(",")}`);
+  if (!response.ok) return;
+  const { available, in_other_carts: held = {} } = await response.json();
+  for (const badge of badges) show(badge, available[badge.dataset.stock] ?? 0, held[badge.dataset.stock] ?? 0);
+}
+
+if (area) {
+  const pause = Number(area.dataset.refreshSeconds) * 1000;
+  const again = async () => {
+    try {
+      if (!document.hidden) await refresh();
+    } catch {
+      // The network is away for a moment; the next round asks again.
+    } finally {
+      setTimeout(again, pause);
+    }
+  };
+  setTimeout(again, pause);
+}
