@@ -1,0 +1,45 @@
+"""The load balancer's own answers forbid what they do not need, as those of the shop do."""
+
+import base64
+import hashlib
+import re
+
+import pytest
+
+from customers.security_headers import HEADERS
+from load_balancer.proxy.replies import ALIVE, Reply, problem, reply_bytes
+
+
+def head_and_body(reply: Reply) -> tuple[dict[str, str], str]:
+    answer = reply_bytes(reply, connection=b"", request_id=b"r1", date=b"today", without_body=False)
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    return dict(line.split(": ", 1) for line in head.split("\r\n")[1:]), body
+
+
+def problem_of(status: int, *, html: bool) -> Reply:
+    return problem(status, "why", request_id=b"r1", html=html, not_dispatched=True)
+
+
+@pytest.mark.parametrize("html", [True, False])
+@pytest.mark.parametrize("status", [400, 404, 405, 408, 413, 421, 502, 503, 504])
+def test_every_error_has_the_headers_of_the_shop(status: int, html: bool) -> None:
+    headers, _body = head_and_body(problem_of(status, html=html))
+    assert not HEADERS.keys() - headers.keys()
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_health_answer_has_them_too() -> None:
+    headers, _body = head_and_body(ALIVE)
+    assert not HEADERS.keys() - headers.keys()
+
+
+def test_the_policy_allows_the_style_of_the_page_and_nothing_else() -> None:
+    headers, page = head_and_body(problem_of(503, html=True))
+    (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = headers["Content-Security-Policy"]
+    assert f"style-src 'sha256-{allowed}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    assert not re.search(r"<script| style=| on[a-z]+=", page)
