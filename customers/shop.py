@@ -4,14 +4,14 @@ L1  What is not a customer's own is read through the window, where it may be a m
 L2  Who is short in the cart is told from the database at the moment of asking.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from customers.query_input import PageWanted, ProductsWanted
 from customers.window import Window
-from distributor import queries
+from distributor import holds, queries
 from distributor.database import transaction
 from distributor.queries import (
     Cart,
@@ -23,6 +23,7 @@ from distributor.queries import (
     Order,
     Page,
     Product,
+    Quantity,
 )
 from settings.model import Cart as CartLimits
 
@@ -68,20 +69,22 @@ class Shop:
 
     def cart(self, customer_id: int) -> Cart:
         with transaction(self._engine) as connection:
-            return queries.cart(connection, customer_id)
+            return queries.cart(connection, customer_id, self._limits)
 
     def cart_and_offers(self, customer_id: int) -> CartAndOffers:
         with transaction(self._engine) as connection:
-            cart = queries.cart(connection, customer_id)
+            cart = queries.cart(connection, customer_id, self._limits)
             short = [line.item.stock_id for line in cart.lines if line.is_short]
             others = queries.alternatives(connection, short) if short else {}
+            if others and self.carts_hold:
+                others = _to_be_had(connection, others, customer_id)
             return CartAndOffers(cart, others, queries.newest_order(connection, customer_id))
 
     def put_in_cart(self, customer_id: int, stock_id: int, quantity: int) -> Cart:
         """Set the line's quantity; raises NotEnoughStock, UnknownStock or InvalidBasket and changes nothing then."""
         with transaction(self._engine) as connection:
             queries.put_in_cart(connection, customer_id, stock_id, quantity, self._limits)
-            return queries.cart(connection, customer_id)
+            return queries.cart(connection, customer_id, self._limits)
 
     def add_to_cart(self, customer_id: int, stock_id: int, quantity: int) -> None:
         """As many more as ``quantity``; raises like `put_in_cart`."""
@@ -91,7 +94,24 @@ class Shop:
     def take_out_of_cart(self, customer_id: int, stock_id: int) -> Cart:
         with transaction(self._engine) as connection:
             queries.take_out_of_cart(connection, customer_id, stock_id)
-            return queries.cart(connection, customer_id)
+            return queries.cart(connection, customer_id, self._limits)
+
+    def hold_again(self, customer_id: int, stock_id: int) -> Cart:
+        """Hold a line's goods from now on; raises HoldRefused, NotEnoughStock or UnknownStock and changes nothing then."""
+        with transaction(self._engine) as connection:
+            queries.hold_again(connection, customer_id, stock_id, self._limits)
+            return queries.cart(connection, customer_id, self._limits)
+
+    @property
+    def carts_hold(self) -> bool:
+        """Whether quantities differ between readers: what somebody holds is available to nobody else."""
+        return self._limits.hold_seconds > 0
+
+    def quantities(self, stock_ids: Sequence[int], reader: int) -> dict[int, Quantity]:
+        """For a customer's open pages where carts hold goods; everybody else's are in the window."""
+        with transaction(self._engine) as connection:
+            standings = holds.standings(connection, stock_ids, [reader])
+        return {row: Quantity(there.left_for(reader), there.others(reader)) for row, there in standings.items()}
 
     def swap_in_cart(self, customer_id: int, stock_id: int, other_id: int, quantity: int) -> None:
         """Another manufacturer's goods in place of a line; raises like `put_in_cart` and changes nothing then.
@@ -99,14 +119,16 @@ class Shop:
         Sent twice it is done once: the line is gone by then.
         """
         with transaction(self._engine) as connection:
+            queries.lock_cart(connection, customer_id, self._limits)
             if queries.take_out_of_cart(connection, customer_id, stock_id):
                 queries.add_to_cart(connection, customer_id, other_id, quantity, self._limits)
 
     def fit_cart(self, customer_id: int) -> list[CartLine]:
         """Lower every line to what is left, take out what is gone; returns those lines as they were (L2)."""
         with transaction(self._engine) as connection:
-            short = [line for line in queries.cart(connection, customer_id).lines if line.is_short]
-            for line in short:
+            queries.lock_cart(connection, customer_id, self._limits)
+            short = [line for line in queries.cart(connection, customer_id, self._limits).lines if line.is_short]
+            for line in sorted(short, key=lambda line: line.item.stock_id):
                 if line.is_gone:
                     queries.take_out_of_cart(connection, customer_id, line.item.stock_id)
                 else:
@@ -138,3 +160,14 @@ class Shop:
     def current_month(self) -> MonthStatus | None:
         with transaction(self._engine) as connection:
             return queries.current_month(connection)
+
+
+def _to_be_had(
+    connection: Connection, offers: Mapping[int, tuple[Item, ...]], reader: int
+) -> dict[int, tuple[Item, ...]]:
+    """Offers of which others' carts leave something to ``reader``."""
+    seen = queries.as_seen_by(connection, [item for items in offers.values() for item in items], reader)
+    left = {item.stock_id: item for item in seen if item.available}
+    return {
+        lost: tuple(left[item.stock_id] for item in items if item.stock_id in left) for lost, items in offers.items()
+    }
