@@ -18,6 +18,7 @@ from werkzeug.routing import BaseConverter
 
 from customers import (
     api,
+    compression,
     error_pages,
     health,
     identity,
@@ -86,6 +87,7 @@ def create_app(runtime: Runtime, instance_name: str) -> Flask:
     app.url_map.converters["id"] = IdConverter
     app.extensions[EXTENSION] = _instance(runtime, settings, instance_name)
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    app.after_request(compression.add)  # asked first, so that Flask does it last
     _add_login(app)
     languages.install(app, reader_language.choose)
     for blueprint in (api.blueprint, pages.blueprint, health.blueprint):

@@ -4,6 +4,8 @@ F1  A token belongs to one session, or for guests to one visitor cookie: another
     refused. It is an HMAC, so no instance has to remember it.
 F2  Every request that may change something is checked, in one place: whatever is not GET, HEAD or OPTIONS.
 F3  A request that the browser itself calls cross-site is refused, whatever token it has.
+F4  In no two answers does a token look the same: it is masked with chance bytes, so that the size of compressed answers
+    tells nothing about it (BREACH).
 """
 
 import hashlib
@@ -24,6 +26,7 @@ VISITOR_BYTES = 16  # 128 bits
 VISITOR_SECONDS = 86_400
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1, without TRACE, which no route answers
 
+_MASKED = re.compile(r"[0-9a-f]{128}")  # mask and masked SHA-256, 32 bytes each
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
@@ -33,7 +36,7 @@ def token() -> str:
     if owner is None:
         g.new_visitor = secrets.token_urlsafe(VISITOR_BYTES)
         owner = _visitor_owner(g.new_visitor)
-    return _token_for(owner)
+    return _masked(_token_for(owner))
 
 
 def check_if_unsafe() -> None:
@@ -44,7 +47,7 @@ def check_if_unsafe() -> None:
     owner = _owner()
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
         raise ForgedForm
-    if owner is None or len(given) != 1 or not hmac.compare_digest(given[0].encode(), _token_for(owner).encode()):
+    if owner is None or len(given) != 1 or not hmac.compare_digest(_unmasked(given[0]), _token_for(owner)):
         raise ForgedForm
 
 
@@ -67,6 +70,25 @@ def _visitor_owner(visitor: str) -> str:
     return f"visitor\n{visitor}"
 
 
-def _token_for(owner: str) -> str:
+def _token_for(owner: str) -> bytes:
     key = instance().runtime.secrets.session_key.encode()
-    return hmac.new(key, b"form\n" + owner.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, b"form\n" + owner.encode(), hashlib.sha256).digest()
+
+
+def _masked(token: bytes) -> str:
+    """F4"""
+    mask = secrets.token_bytes(len(token))
+    return (mask + _xor(mask, token)).hex()
+
+
+def _unmasked(given: str) -> bytes:
+    """Nothing for text that `_masked` does not write."""
+    if not _MASKED.fullmatch(given):
+        return b""
+    both = bytes.fromhex(given)
+    half = len(both) // 2
+    return _xor(both[:half], both[half:])
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))
