@@ -4,7 +4,8 @@ Q1  ``claim`` comes first: whoever sends the same key meanwhile waits here for t
     ``lock_timeout``, and then finds its answer. The unique index is the arbiter, also between processes.
 Q2  A claimed key has status 0 until the same transaction writes its answer: nobody else ever sees a 0.
 Q3  A month sells from its gather on: what is there already, while manufacturers are still asked (decision 9).
-Q4  Order of locks in a purchase: key, gate, cart lines by stock id, stock rows by id.
+Q4  Order of locks in a purchase: key, gate, (for goods beside a cart that holds: customers by id,) cart lines by stock
+    id, stock rows by id.
 """
 
 import json
@@ -53,6 +54,11 @@ _CARTS = text("""
     WHERE customer_id = ANY(:customer_ids) ORDER BY stock_id, customer_id FOR UPDATE
 """).bindparams(_CUSTOMERS)
 
+# NO KEY: the keys that their other tabs claim take FOR KEY SHARE on the same rows and need not wait.
+_LOCK_BUYERS = text("""
+    SELECT FROM customer WHERE id = ANY(:customer_ids) ORDER BY id FOR NO KEY UPDATE
+""").bindparams(_CUSTOMERS)
+
 _ANSWER = text("""
     UPDATE idempotency_key SET status = refused.status, answer = refused.answer
     FROM jsonb_to_recordset(CAST(:document AS jsonb)) AS refused (customer_id bigint, key text, status smallint, answer jsonb)
@@ -99,6 +105,11 @@ def buyers(connection: Connection, purchases: Sequence[Purchase]) -> list[Buyer]
 def hold_month(connection: Connection) -> None:
     """For isolation levels with one snapshot: it is older than the gate, so a month closed since must be a conflict."""
     connection.execute(_HOLD_MONTH)
+
+
+def lock_buyers(connection: Connection, customer_ids: Iterable[int]) -> None:
+    """Hold back other tabs of these customers that put something in their carts (distributor/holds, H7)."""
+    connection.execute(_LOCK_BUYERS, {"customer_ids": list(customer_ids)})
 
 
 def lock_carts(connection: Connection, customer_ids: Iterable[int]) -> dict[int, list[CartLine]]:

@@ -109,8 +109,12 @@ def _prepare(
     closed = [index for index, buyer in buyers.items() if buyer.month is None]
     if closed:
         raise TakenOut({index: ShopClosed() for index in closed})
-    # goods bought beside the cart use up a hold in it, and cart lines are locked before stock (H7)
-    carts_of = {purchase.customer_id for purchase in purchases.values() if carts_hold or purchase.lines is None}
+    carts_of = {purchase.customer_id for purchase in purchases.values() if purchase.lines is None}
+    if carts_hold:  # goods bought beside the cart use up a hold in it, whose lines are locked before stock (H7)
+        beside = {purchase.customer_id for purchase in purchases.values() if purchase.lines is not None}
+        if beside:
+            records.lock_buyers(connection, beside)
+        carts_of |= beside
     carts = records.lock_carts(connection, carts_of) if carts_of else {}
     baskets = {
         index: rules.basket_of(purchase, carts.get(purchase.customer_id, [])) for index, purchase in purchases.items()
