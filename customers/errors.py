@@ -74,6 +74,10 @@ class NotFound(CustomersError):
     says = _("There is nothing at this address.")
 
 
+class PreconditionFailed(CustomersError):
+    says = _("If-Match asks for strong entity tags, and this API gives weak ones only.")
+
+
 class EmailTaken(CustomersError):
     says = _("There is an account with this e-mail address already.")
 
@@ -122,6 +126,7 @@ RULES: dict[type[Exception], Rule] = {
     distributor_errors.NotEnoughStock: Rule(409, "not-enough-stock", _("Not enough in stock")),
     distributor_errors.HoldRefused: Rule(409, "hold-refused", _("These goods cannot be held again")),
     distributor_errors.PriceChanged: Rule(409, "price-changed", _("A price changed")),
+    PreconditionFailed: Rule(412, "precondition-failed", _("The precondition failed")),
     UnsupportedContentType: Rule(415, "unsupported-content-type", _("Unsupported content type")),
     InvalidInput: Rule(422, "invalid-input", _("Some fields are not right")),
     distributor_errors.UnknownStock: Rule(404, "not-found", _("Not found")),
@@ -192,7 +197,7 @@ def details(error: Exception) -> dict[str, Any]:
     return {}
 
 
-_REFUSALS: dict[str, tuple[Lazy, Lazy]] = {
+REFUSALS: dict[str, tuple[Lazy, Lazy]] = {
     "no_card": (_("A payment card is needed"), _("The account has no card that is valid; add one and buy then.")),
     "cart_empty": (_("The cart is empty"), _("There is nothing in the cart to buy.")),
     "cart_changed": (
@@ -216,5 +221,5 @@ _OTHER_REFUSAL = (_("Refused"), _("The purchase was refused."))
 def refusal_rule(status: int, body: dict[str, Any]) -> tuple[Rule, str]:
     """How the distributor's refusal of a purchase is told: rule and detail."""
     reason = str(body.get("reason", ""))
-    title, text = _REFUSALS.get(reason, _OTHER_REFUSAL)
+    title, text = REFUSALS.get(reason, _OTHER_REFUSAL)
     return Rule(status, reason.replace("_", "-") or "refused", title), str(text)

@@ -9,6 +9,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -166,7 +167,8 @@ def template_database(postgres_server: Server) -> str:
     return "template_cds"
 
 
-def _fresh_database(server: Server, template: str) -> Iterator[str]:
+@contextmanager
+def fresh_database(server: Server, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     server.administer(f"CREATE DATABASE {name} OWNER {postgres.ROLE} TEMPLATE {template}")
     yield server.url(name)
@@ -176,13 +178,15 @@ def _fresh_database(server: Server, template: str) -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres_server: Server, template_database: str) -> Iterator[str]:
     """A fresh database with the migrated schema."""
-    yield from _fresh_database(postgres_server, template_database)
+    with fresh_database(postgres_server, template_database) as url:
+        yield url
 
 
 @pytest.fixture
 def empty_database_url(postgres_server: Server) -> Iterator[str]:
     """A fresh database without any table."""
-    yield from _fresh_database(postgres_server, "template1")
+    with fresh_database(postgres_server, "template1") as url:
+        yield url
 
 
 class BrokerNode(NamedTuple):

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from distributor.queries import Cart, CartLine, Item, Maker, MonthStatus, Order, OrderLine, Page
+from distributor.queries import Cart, CartLine, Item, Maker, MonthStatus, Order, OrderLine, Page, Product
 
 Document = dict[str, Any]
 
@@ -22,6 +22,10 @@ def product(item: Item) -> Document:
         "available": item.available,
         "in_other_carts": item.in_other_carts,
     }
+
+
+def product_shown(found: Product) -> Document:
+    return product(found.item) | {"others": [product(other) for other in found.others]}
 
 
 def cart(found: Cart) -> Document:

@@ -4,7 +4,7 @@ Requests bound types and sizes; what a field means (an e-mail address, a card) i
 """
 
 import datetime as dt
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,8 @@ from customers.json_input import Body
 ID_MAX = 10**18 - 1  # what the paths accept; within PostgreSQL's bigint
 QUANTITY_MAX = 999_999
 LINES_MAX = 5_000  # the highest that cart.lines_max can be set to
+NAME = "name"
+"""Marks names until the description is put together: their pattern costs a tenth of a second to make."""
 TEXT_MAX = 2_000  # bounds the work before the exact rule of a field is asked
 
 Text = Annotated[str, Field(max_length=TEXT_MAX)]
@@ -24,7 +26,7 @@ Name = Annotated[
     str,
     Field(
         max_length=TEXT_MAX,
-        json_schema_extra={"pattern": names.PATTERN, "minLength": 1, "maxLength": names.LENGTH_MAX},
+        json_schema_extra={"format": NAME, "minLength": 1, "maxLength": names.LENGTH_MAX},
     ),
 ]
 Id = Annotated[int, Field(ge=1, le=ID_MAX)]
@@ -50,6 +52,8 @@ Expiry = Annotated[
 
 
 class NewCustomer(Body):
+    """A new account."""
+
     email: Email
     password: NewPassword = Field(repr=False)
     first_name: Name
@@ -57,6 +61,8 @@ class NewCustomer(Body):
 
 
 class Credentials(Body):
+    """What a customer signs in with."""
+
     email: Text
     password: Password = Field(repr=False)
 
@@ -85,10 +91,14 @@ class NewCard(Body):
 
 
 class NewQuantity(Body):
+    """How many of a product are wanted."""
+
     quantity: Quantity
 
 
 class OrderLineWanted(Body):
+    """How many of which product."""
+
     stock_id: Id
     quantity: Quantity
 
@@ -104,16 +114,22 @@ class Answer(BaseModel):
 
 
 class Money(Answer):
+    """An amount of money, never a fraction of a penny."""
+
     amount: int = Field(description="in minor units, such as pence")
     currency: str = Field(description="ISO 4217", pattern="^[A-Z]{3}$")
 
 
 class Maker(Answer):
+    """Who makes the goods."""
+
     code: str
     name: str
 
 
 class Account(Answer):
+    """An account as its customer sees it."""
+
     id: int
     email: str
     first_name: str
@@ -121,23 +137,31 @@ class Account(Answer):
 
 
 class Card(Answer):
+    """What is kept of a payment card."""
+
     brand: str
-    last4: str
+    last4: str = Field(description="the last four digits")
     expiry: str = Field(description="MM/YY; good until the end of that month")
 
 
 class Me(Account):
-    card: Card | None
+    """The own account with its card."""
+
+    card: Card | None = Field(description="null if there is none")
 
 
 class Session(Answer):
-    token: str
+    """Proof of being signed in."""
+
+    token: str = Field(description="opaque; send it as `Authorization: Bearer TOKEN`, keep it secret")
     expires_at: dt.datetime
 
 
 class Product(Answer):
-    stock_id: int
-    sku: str
+    """One good of one manufacturer, at this moment."""
+
+    stock_id: int = Field(description="what carts and orders name")
+    sku: str = Field(description="the article number, the same for every maker of this good")
     name: str
     manufacturer: Maker
     price: Money
@@ -145,14 +169,24 @@ class Product(Answer):
     in_other_carts: int = Field(description="units that others hold in their carts at the moment")
 
 
+class ProductShown(Product):
+    """One product, in stock or not."""
+
+    others: list[Product] = Field(description="the same good from other makers that have some, cheapest first")
+
+
 class ProductPage(Answer):
+    """A page of the catalogue."""
+
     items: list[Product]
     page: int
     per_page: int
-    total: int
+    total: int = Field(description="of the whole list")
 
 
 class CartLine(Product):
+    """A product in the cart, at its present price."""
+
     quantity: int
     price_seen: Money = Field(description="the price when the line was put in the cart")
     subtotal: Money
@@ -165,12 +199,16 @@ class CartLine(Product):
 
 
 class Cart(Answer):
-    lines: list[CartLine]
+    """What the customer means to buy."""
+
+    lines: list[CartLine] = Field(description="in the order in which they were put in")
     total: Money | None = Field(description="null for an empty cart and for goods in several currencies")
     can_be_bought: bool = Field(description="there is enough of everything, at the prices that were seen")
 
 
 class OrderLine(Answer):
+    """A product that was bought, at the price that was paid."""
+
     stock_id: int
     sku: str
     name: str
@@ -181,53 +219,102 @@ class OrderLine(Answer):
 
 
 class Order(Answer):
+    """A purchase."""
+
     id: int
-    status: str
-    month: int
-    lines: list[OrderLine]
-    total: Money
+    status: Literal["confirmed", "packed", "shipped", "delivered"]
+    month: int = Field(description="in which it was bought")
+    lines: list[OrderLine] = Field(description="by `stock_id`")
+    total: Money = Field(description="what the card was charged")
     created_at: dt.datetime
 
 
 class OrderPage(Answer):
+    """A page of the customer's orders."""
+
     items: list[Order]
     page: int
     per_page: int
-    total: int
+    total: int = Field(description="of the whole list")
 
 
 class Finished(Answer):
+    """The customer is done for a month."""
+
     month: int
 
 
 class Month(Answer):
+    """The newest month."""
+
     number: int
-    state: str
+    state: str = Field(description="`gathering` and `open`: the shop sells; anything else: it does not")
     reason: str | None = Field(description="why it was closed")
     ends_at: dt.datetime
     now: dt.datetime = Field(description="the database's clock")
 
 
-class Problem(Answer):
-    """RFC 9457."""
+class SessionShown(Answer):
+    """One of the customer's sessions, without its token."""
 
-    type: str
+    created_at: dt.datetime
+    last_used_at: dt.datetime
+    expires_at: dt.datetime
+    browser: str | None
+    system: str | None
+    is_this_one: bool
+
+
+class AccountShown(Account):
+    """The account with what is kept beside it."""
+
+    language: str | None = Field(description="null: as the browser asks")
+    role: str
+    created_at: dt.datetime
+
+
+class Export(Answer):
+    """Everything that the shop knows about a customer."""
+
+    made_at: dt.datetime
+    account: AccountShown
+    card: Card | None
+    sessions: list[SessionShown]
+    cart: Cart
+    orders: list[Order]
+    finished_months: list[int]
+
+
+class Problem(Answer):
+    """What went wrong (RFC 9457). Tell problems apart by `type`; `title` and `detail` follow Accept-Language."""
+
+    type: str = Field(description="one of the registry, or `about:blank` when the load balancer answers by itself")
     title: str
     status: int
     detail: str
-    request_id: str
+    instance: str | None = Field(default=None, description="the path that was asked for")
+    request_id: str | None = Field(
+        default=None,
+        description="the number in X-Request-Id; not in answers that an idempotency key keeps, for those stay the same",
+    )
 
 
 class Mistake(Answer):
-    field: str
+    """What is wrong with one field."""
+
+    field: str = Field(description="its name; nested ones with dots, such as `lines.0.quantity`")
     message: str
 
 
 class InvalidProblem(Problem):
+    """A problem with fields of the request."""
+
     errors: list[Mistake] = Field(default=[], description="every field that is not right")
 
 
 class ShortLine(Answer):
+    """A line of which there is not enough."""
+
     stock_id: int
     wanted: int
     available: int
@@ -237,13 +324,17 @@ class ShortLine(Answer):
 
 
 class RepricedLine(Answer):
+    """A line whose price is another one by now."""
+
     stock_id: int
     price_seen: Money
     price: Money
 
 
-class ConflictProblem(Problem):
-    reason: str | None = None
+class RefusalProblem(Problem):
+    """A purchase or a change of the cart that is not possible as things are now."""
+
+    reason: str | None = Field(default=None, description="the type's last word, as the shop's books have it")
     lines: list[ShortLine | RepricedLine] = Field(
         default=[], description="every line of which there is not enough, and what is left; or every new price"
     )

@@ -1,20 +1,31 @@
 """/api/v1/openapi.json: OpenAPI 3.1, put together from the models and one row a call.
 
 Written by hand, not by a framework: the views stay plain functions, and a test compares the rows with the routes.
+D1  The same on every instance: it depends on the settings, the code and the month of the calendar, on nothing else.
+D2  What the shop refuses by a rule that JSON Schema can say is said there; the few rules that it cannot are in words.
 """
 
-from dataclasses import dataclass
+import datetime as dt
+import json
 from functools import cache
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from customers.accounts import cards, names
 from customers.api import models
+from customers.api.calls import CALLS, TAGS, Call, Link
+from customers.api.examples import EXAMPLES, MORE_REQUESTS
+from customers.api.parameters import HEADERS, PARAMETERS, header_reference, parameter_reference
+from customers.api.problems import Kind, kinds_of
+from customers.api.prose import DESCRIPTION
 from customers.json_input import Body
-from customers.query_input import CODE_LENGTH_MAX, PAGE_MAX, PER_PAGE_DEFAULT, PER_PAGE_MAX, SEARCH_LENGTH_MAX, SORTS
+from customers.rate_limits.requests import LIMIT_OF_VIEW
 
+PREFIX = "/api/v1"
 SCHEMA_REFERENCE = "#/components/schemas/{model}"
-KEY_PATTERN = r"^[!-~]{1,200}$"
+PROBLEM_TYPE = "application/problem+json"
+OF_EVERY_ANSWER = ("X-Request-Id", "X-Served-By")
 
 _MEANINGS = {
     400: "The request cannot be read.",
@@ -23,162 +34,196 @@ _MEANINGS = {
     403: "The current password is wrong.",
     404: "There is nothing at this address, or it belongs to another customer.",
     409: "Not possible as things are now.",
+    412: "`If-Match` can never be met: this API gives weak entity tags.",
     413: "The body is too large.",
     415: "The body is not application/json in UTF-8.",
-    422: "Some fields are not right; `errors` names them.",
-    429: "Too many wrong passwords; come again after Retry-After seconds.",
-    503: "Busy, or between two months; come again after Retry-After seconds.",
+    422: "Some fields are not right.",
+    429: "Too often; come again after `Retry-After` seconds.",
+    503: "Not at the moment; come again after `Retry-After` seconds.",
 }
-_PROBLEMS: dict[int, type[models.Answer]] = {
+_MODELS: dict[int, type[models.Answer]] = {
+    402: models.RefusalProblem,
     403: models.InvalidProblem,
-    409: models.ConflictProblem,
+    409: models.RefusalProblem,
     422: models.InvalidProblem,
 }
-_BODY_ERRORS = (400, 413, 415, 422)
+_BODY_ERRORS = (400, 413, 415)
+_QUOTA = ("RateLimit", "RateLimit-Policy")
+_MORE_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After", *_QUOTA), 503: ("Retry-After",)}
+
+Document = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Call:
-    """One row: what is asked, what is answered, what can be refused."""
-
-    method: str
-    path: str
-    name: str
-    summary: str
-    status: int
-    answer: type[models.Answer] | None = None
-    body: type[Body] | None = None
-    errors: tuple[int, ...] = ()
-    parameters: tuple[str, ...] = ()
-    public: bool = False
-
-
-CALLS = (
-    Call("post", "/customers", "create_customer", "Open an account.", 201, models.Account, models.NewCustomer,
-         (409,), public=True),
-    Call("post", "/session", "create_session", "Sign in.", 200, models.Session, models.Credentials,
-         (401, 429), public=True),
-    Call("delete", "/session", "delete_session", "Sign out, on every instance.", 204),
-    Call("get", "/me", "show_me", "The own account.", 200, models.Me),
-    Call("patch", "/me", "change_me", "Change the own account.", 200, models.Me, models.AccountChange,
-         (403, 409, 429)),
-    Call("delete", "/me", "delete_me", "Delete the own account; its orders stay, anonymised.", 204),
-    Call("put", "/me/card", "put_card", "Set the payment card.", 200, models.Card, models.NewCard),
-    Call("delete", "/me/card", "delete_card", "Remove the payment card.", 204),
-    Call("post", "/me/finished", "finish", "Say to be done for this month.", 200, models.Finished),
-    Call("get", "/month", "show_month", "The current month.", 200, models.Month, public=True),
-    Call("get", "/products", "list_products", "What is in stock.", 200, models.ProductPage, None, (422,),
-         ("q", "manufacturer", "sort", "page", "per_page"), public=True),
-    Call("get", "/products/{stock_id}", "show_product", "One product, in stock or not.", 200, models.Product, None,
-         (404,), ("stock_id",), public=True),
-    Call("get", "/cart", "show_cart", "The cart, at current prices.", 200, models.Cart),
-    Call("put", "/cart/{stock_id}", "put_in_cart", "Set how many of one product are in the cart.", 200, models.Cart,
-         models.NewQuantity, (404, 409), ("stock_id",)),
-    Call("delete", "/cart/{stock_id}", "take_out_of_cart", "Take one product out of the cart.", 200, models.Cart,
-         None, (404,), ("stock_id",)),
-    Call("post", "/orders", "place_order", "Buy the lines, or the cart. The same key gets the same answer.", 201,
-         models.Order, models.NewOrder, (402, 409), ("Idempotency-Key",)),
-    Call("get", "/orders", "list_orders", "The own orders, newest first.", 200, models.OrderPage, None, (422,),
-         ("page", "per_page")),
-    Call("get", "/orders/{order_id}", "show_order", "One of the own orders.", 200, models.Order, None, (404,),
-         ("order_id",)),
-)  # fmt: skip
-
-_NO_CONTROLS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
-_ID = {"type": "integer", "minimum": 1, "maximum": models.ID_MAX}
-_PARAMETERS: dict[str, dict[str, Any]] = {
-    "q": {
-        "in": "query",
-        "description": "words in the name",
-        "schema": {"type": "string", "maxLength": SEARCH_LENGTH_MAX, "pattern": _NO_CONTROLS},
-    },
-    "manufacturer": {
-        "in": "query",
-        "description": "a manufacturer's code",
-        "schema": {"type": "string", "maxLength": CODE_LENGTH_MAX, "pattern": _NO_CONTROLS},
-    },
-    "sort": {"in": "query", "schema": {"type": "string", "enum": list(SORTS), "default": SORTS[0]}},
-    "page": {"in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": 1}},
-    "per_page": {
-        "in": "query",
-        "schema": {"type": "integer", "minimum": 1, "maximum": PER_PAGE_MAX, "default": PER_PAGE_DEFAULT},
-    },
-    "stock_id": {"in": "path", "required": True, "schema": _ID},
-    "order_id": {"in": "path", "required": True, "schema": _ID},
-    "Idempotency-Key": {
-        "in": "header",
-        "required": True,
-        "description": "chosen by you, new for every purchase that you mean; send it again when an answer was lost",
-        "schema": {"type": "string", "pattern": KEY_PATTERN},
-    },
-}
-
-
-QUERY_PARAMETERS = frozenset({name for name, described in _PARAMETERS.items() if described["in"] == "query"})
+def document(
+    lines_max: int = models.LINES_MAX, quantity_max: int = models.QUANTITY_MAX, today: dt.date | None = None
+) -> Document:
+    """The whole description (D1). The limits are those of the section ``cart``."""
+    day = today or dt.datetime.now(dt.UTC).date()
+    return _document(lines_max, quantity_max, day.replace(day=1))
 
 
 @cache
-def document(lines_max: int = models.LINES_MAX, quantity_max: int = models.QUANTITY_MAX) -> dict[str, Any]:
-    """The whole description; the same on every instance. The limits are those of the section ``cart``."""
-    described = [call.answer for call in CALLS if call.answer] + [call.body for call in CALLS if call.body]
-    described += [models.Problem, models.InvalidProblem, models.ConflictProblem]
-    unique = list(dict.fromkeys(described))
-    _, schemas = models_json_schema(
-        [(model, "serialization" if issubclass(model, models.Answer) else "validation") for model in unique],
-        ref_template=SCHEMA_REFERENCE,
-    )
-    schemas["$defs"]["NewOrder"]["properties"]["lines"]["maxItems"] = lines_max
-    for model in ("NewQuantity", "OrderLineWanted"):
-        schemas["$defs"][model]["properties"]["quantity"]["maximum"] = quantity_max
-    paths: dict[str, dict[str, Any]] = {}
+def encoded(lines_max: int, quantity_max: int, month: dt.date) -> bytes:
+    """The description as it is sent, made once a month."""
+    return json.dumps(document(lines_max, quantity_max, month), separators=(",", ":")).encode()
+
+
+@cache
+def _document(lines_max: int, quantity_max: int, month: dt.date) -> Document:
+    responses: Document = {}
+    paths: dict[str, Document] = {}
     for call in CALLS:
-        paths.setdefault("/api/v1" + call.path, {})[call.method] = _operation(call)
+        paths.setdefault(PREFIX + call.path, {})[call.method] = _operation(call, responses)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Shop", "version": "1", "description": "Errors are application/problem+json (RFC 9457)."},
+        "info": {
+            "title": "Central Distribution shop",
+            "version": "1",
+            "summary": "A shop with scarce stock, for programs.",
+            "description": DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "This shop."}],
+        "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "paths": paths,
         "components": {
-            "schemas": schemas["$defs"],
-            "securitySchemes": {"session": {"type": "http", "scheme": "bearer"}},
+            "schemas": _schemas(lines_max, quantity_max, month),
+            "responses": responses,
+            "parameters": {name: {"name": name} | described for name, described in PARAMETERS.items()},
+            "headers": HEADERS,
+            "securitySchemes": {
+                "session": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The token of POST /api/v1/session. Cookies of the pages are not looked at.",
+                }
+            },
         },
     }
 
 
-def _operation(call: Call) -> dict[str, Any]:
-    operation: dict[str, Any] = {
+def _schemas(lines_max: int, quantity_max: int, month: dt.date) -> Document:
+    described: list[Any] = [call.answer for call in CALLS if call.answer] + [call.body for call in CALLS if call.body]
+    described += [models.Problem, models.InvalidProblem, models.RefusalProblem]
+    _, found = models_json_schema(
+        [(model, "serialization" if issubclass(model, models.Answer) else "validation")
+         for model in dict.fromkeys(described)],
+        ref_template=SCHEMA_REFERENCE,
+    )  # fmt: skip
+    schemas: Document = _tidied(found["$defs"])
+    schemas["NewOrder"]["properties"]["lines"]["maxItems"] = lines_max
+    for model in ("NewQuantity", "OrderLineWanted"):
+        schemas[model]["properties"]["quantity"]["maximum"] = quantity_max
+    schemas["NewCard"]["properties"]["expiry"]["pattern"] = expiry_pattern(month)
+    return schemas
+
+
+def _tidied(schema: Any) -> Any:
+    """Without pydantic's titles, which repeat the names, and its defaults, which stand for "not sent"."""
+    if isinstance(schema, list):
+        return [_tidied(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("format") == models.NAME:
+        schema = {key: value for key, value in schema.items() if key != "format"} | {"pattern": names.pattern()}
+    kept = {key: value for key, value in schema.items() if not _is_noise(key, value)}
+    return {key: _tidied(value) for key, value in kept.items()}
+
+
+def _is_noise(key: str, value: Any) -> bool:
+    return (key == "title" and isinstance(value, str)) or (key == "default" and value in ("", []))
+
+
+def expiry_pattern(today: dt.date) -> str:
+    """Exactly the months that a card may end with today (D2)."""
+    first, last = today.year % 100, (today.year + cards.YEARS_AHEAD_MAX) % 100
+    months = "|".join(f"{month:02}" for month in range(today.month, 13))
+    years = "|".join(f"{year:02}" for year in range(first + 1, last + 1))
+    return f"^(?:(?:{months})/{first:02}|(?:0[1-9]|1[0-2])/(?:{years}))$"
+
+
+def _operation(call: Call, responses: Document) -> Document:
+    names = call.parameters + (("If-None-Match",) if call.conditional else ())
+    operation: Document = {
         "operationId": call.name,
+        "tags": [call.tag],
         "summary": call.summary,
+        "description": call.description or f"{call.summary}.",
         "security": [] if call.public else [{"session": []}],
-        "parameters": [{"name": name} | _PARAMETERS[name] for name in call.parameters],
-        "responses": _responses(call),
+        "parameters": [parameter_reference(name) for name in names],
+        "responses": _responses(call, responses),
     }
     if call.body is not None:
-        operation["requestBody"] = {"required": True, "content": _content("application/json", call.body)}
+        operation["requestBody"] = {"required": True, "content": {"application/json": _request(call.body)}}
     return operation
 
 
-def _responses(call: Call) -> dict[str, Any]:
-    done: dict[str, Any] = {"description": "Done."}
-    if call.answer is not None:
-        done["content"] = _content("application/json", call.answer)
-    errors = {*call.errors, 422, 503}
+def _request(body: type[Body]) -> Document:
+    name = body.__name__
+    examples = {"usual": EXAMPLES[name]} | MORE_REQUESTS.get(name, {})
+    return _schema_of(body) | {"examples": {key: {"value": value} for key, value in examples.items()}}
+
+
+def errors_of(call: Call) -> list[int]:
+    """Every status with which this call can be refused."""
+    errors = {*call.errors, 422, 503}  # 422: a parameter that the call does not know
     if call.body is not None:
         errors |= set(_BODY_ERRORS)
+    if not call.is_safe:
+        errors.add(412)
     if not call.public:
         errors.add(401)
-    return {str(call.status): done} | {str(status): _error(status) for status in sorted(errors)}
+    if _is_limited(call):
+        errors.add(429)
+    return sorted(errors)
 
 
-def _error(status: int) -> dict[str, Any]:
-    model = _PROBLEMS.get(status, models.Problem)
-    response: dict[str, Any] = {
+def _is_limited(call: Call) -> bool:
+    return f"api.{call.name}" in LIMIT_OF_VIEW
+
+
+def _responses(call: Call, shared: Document) -> Document:
+    conditional = ("ETag", "Cache-Control") if call.conditional else ()
+    headers = call.headers + conditional + (_QUOTA if _is_limited(call) else ())
+    done: Document = {"description": f"{call.summary}: done.", "headers": _headers(headers)}
+    if call.answer is not None:
+        content = _schema_of(call.answer) | {"examples": {"usual": {"value": EXAMPLES[call.answer.__name__]}}}
+        done["content"] = {"application/json": content}
+    if call.links:
+        done["links"] = {name: _link(link) for name, link in call.links.items()}
+    answers: Document = {str(call.status): done}
+    if call.conditional:
+        answers["304"] = {"description": "The answer that you have is the newest.", "headers": _headers(conditional)}
+    for status in errors_of(call):
+        kinds = kinds_of(call.name, status)
+        name = f"{status}-" + "-or-".join(kind.type for kind in kinds)
+        shared.setdefault(name, _error(status, kinds))
+        answers[str(status)] = {"$ref": f"#/components/responses/{name}"}
+    return answers
+
+
+def _link(link: Link) -> Document:
+    shown: Document = {"operationId": link.call, "description": link.description}
+    if link.parameters:
+        shown["parameters"] = dict(link.parameters)
+    if link.body is not None:
+        shown["requestBody"] = link.body
+    return shown
+
+
+def _error(status: int, kinds: list[Kind]) -> Document:
+    examples = {kind.type: {"summary": kind.title, "value": kind.example(PREFIX)} for kind in kinds}
+    content = _schema_of(_MODELS.get(status, models.Problem)) | {"examples": examples}
+    return {
         "description": _MEANINGS[status],
-        "content": _content("application/problem+json", model),
+        "headers": _headers(_MORE_HEADERS.get(status, ())),
+        "content": {PROBLEM_TYPE: content},
     }
-    if status in {429, 503}:
-        response["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
-    return response
 
 
-def _content(media_type: str, model: type[models.Answer] | type[Body]) -> dict[str, Any]:
-    return {media_type: {"schema": {"$ref": SCHEMA_REFERENCE.format(model=model.__name__)}}}
+def _headers(names: tuple[str, ...]) -> Document:
+    return {name: header_reference(name) for name in (*OF_EVERY_ANSWER, *names)}
+
+
+def _schema_of(model: type[models.Answer] | type[Body]) -> Document:
+    return {"schema": {"$ref": SCHEMA_REFERENCE.format(model=model.__name__)}}

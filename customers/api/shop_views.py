@@ -3,10 +3,9 @@
 from typing import Any
 
 from flask import Response, jsonify, request
-from werkzeug.wrappers import Response as AnyResponse
 
 from customers import purchase
-from customers.api import documents
+from customers.api import documents, paging
 from customers.api.models import NewOrder, NewQuantity
 from customers.error_pages import problem
 from customers.errors import NotFound, refusal_rule
@@ -14,18 +13,20 @@ from customers.instance import customer, instance
 from customers.json_input import read_body
 from customers.query_input import read_page, read_products
 from distributor.errors import ShopClosed
+from distributor.queries import Page
 from distributor.sales import Line
 
 
-def list_products() -> AnyResponse:
-    return _conditional(documents.product_page(instance().shop.products(read_products(request.args))))
+def list_products() -> Response:
+    page = instance().shop.products(read_products(request.args))
+    return _page(page, documents.product_page(page))
 
 
-def show_product(stock_id: int) -> AnyResponse:
+def show_product(stock_id: int) -> Response:
     product = instance().shop.product(stock_id)
     if product is None:
         raise NotFound
-    return _conditional(documents.product(product.item))
+    return jsonify(documents.product_shown(product))
 
 
 def show_cart() -> Response:
@@ -52,14 +53,15 @@ def place_order() -> Response:
         response.headers["Location"] = f"/api/v1/orders/{answer.body['id']}"
     else:
         rule, detail = refusal_rule(answer.status, answer.body)
-        response = problem(rule, detail, answer.body)
+        response = problem(rule, detail, answer.body, is_kept=True)
     if answer.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return response
 
 
 def list_orders() -> Response:
-    return jsonify(documents.order_page(instance().shop.orders(customer().id, read_page(request.args))))
+    page = instance().shop.orders(customer().id, read_page(request.args))
+    return _page(page, documents.order_page(page))
 
 
 def show_order(order_id: int) -> Response:
@@ -80,9 +82,7 @@ def show_month() -> Response:
     return jsonify(documents.month(month))
 
 
-def _conditional(document: dict[str, Any]) -> AnyResponse:
-    """Who has this very answer already gets 304 and no body."""
+def _page(page: Page[Any], document: documents.Document) -> Response:
     response = jsonify(document)
-    response.add_etag()
-    response.headers["Cache-Control"] = "no-cache"
-    return response.make_conditional(request)
+    response.headers["Link"] = paging.links(request.path, request.args, page)
+    return response

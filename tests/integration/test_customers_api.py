@@ -82,6 +82,7 @@ def test_guests_see_products_and_the_month(app: Flask, world: World) -> None:
         "price": {"amount": 250, "currency": "GBP"},
         "available": 0,
         "in_other_carts": 0,
+        "others": [],
     }
 
 

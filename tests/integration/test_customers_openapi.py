@@ -1,84 +1,102 @@
-"""The description of the API is true: schemathesis makes requests from it, good ones and bad ones, and compares."""
+"""The description of the API is true: schemathesis makes requests from it, good and bad, one by one and in a row.
 
-import json
+All its checks and phases, against a web instance in a process of its own. More of it on demand: SHOP_API_CASES=10000.
+"""
+
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import schemathesis
-from flask import Flask
-from hypothesis import HealthCheck, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    negative_data_rejection,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-    unsupported_method,
-)
+from schemathesis import engine
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events
+from schemathesis.schemas import BaseSchema
 
-from customers.api.openapi import CALLS, document
-from customers.api.views import blueprint
-from settings.model import Cart
-from tests.customers_world import Program, make_app, make_runtime
+from customers.api.calls import CALLS
+from customers.api.views import DESCRIPTION, blueprint
+from settings.model import RateLimits
+from tests.conftest import Server, fresh_database
+from tests.customers_world import ROOT, free_port_base, make_app, make_runtime, running_web
 from tests.distributor_world import engine_for, make_world
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    negative_data_rejection,
-    unsupported_method,
-]
+CASES = int(os.environ.get("SHOP_API_CASES", "0"))
+"""How many requests to make in all; 0 is as many as fit into a run of all tests."""
+
+FEW = 8
+STATEFUL_SHARE = 0.5
+STEPS = 6  # of one scenario: list, cart, order, look at it, and two more
+SEED = 20301
+
+UNLIMITED = dict.fromkeys(RateLimits.model_fields, 1_000_000)
 
 
-class Callers:
-    """A signed-in customer for every request: some of the calls end the session or delete the account."""
-
-    def __init__(self, app: Flask) -> None:
-        self.app = app
-        self._program = Program(app.test_client()).sign_up().with_card()
-
-    def token(self) -> str:
-        if self._program.call("GET", "/me").status_code == 401:
-            self._program = Program(self._program.client).sign_up().with_card()
-        return self._program.token
-
-
-@pytest.fixture
-def callers(database_url: str, tmp_path: Path) -> Callers:
-    engine = engine_for(database_url)
-    make_world(engine, [1_000_000, 3, 0], customers=0)
-    engine.dispose()
-    app = make_app(make_runtime(tmp_path, database_url, customers={"login_failures_max": 1_000}))
-    return Callers(app)
+@pytest.fixture(scope="module")
+def address(postgres_server: Server, template_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with fresh_database(postgres_server, template_database) as database_url:
+        world = engine_for(database_url)
+        make_world(world, [1_000_000, 3, 0, 40], customers=0)
+        world.dispose()
+        runtime = make_runtime(
+            tmp_path_factory.mktemp("web"),
+            database_url,
+            free_port_base(),
+            customers={"login_failures_max": 1_000},
+            rate_limits=UNLIMITED,
+        )
+        with running_web(runtime) as web:
+            yield web.url
 
 
-LIMITS = Cart()
-schema = schemathesis.openapi.from_dict(document(LIMITS.lines_max, LIMITS.quantity_max))
+def described(address: str) -> BaseSchema:
+    config = SchemathesisConfig.from_path(ROOT / "schemathesis.toml")
+    return schemathesis.openapi.from_url(f"{address}/api/v1/openapi.json", config=config)
 
 
-@schema.parametrize()
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
-def test_every_call_is_as_described(case: Any, callers: Callers) -> None:
-    answer = case.call(app=callers.app, headers={"Authorization": f"Bearer {callers.token()}"})
-    case.validate_response(answer, checks=CHECKS)
-    assert answer.headers["x-served-by"] == ["web-1"]
+def found_by_trying(schema: BaseSchema, phases: set[str], examples: int) -> tuple[int, list[str]]:
+    """How many requests were made, and everything that was wrong with the answers."""
+    for phase in ("examples", "coverage", "fuzzing", "stateful"):
+        schema.config.phases.get_by_name(name=phase).enabled = phase in phases
+    schema.config.generation.update(max_examples=examples, database="none")
+    schema.config.seed = SEED
+    schema.config.phases.stateful.max_steps = STEPS
+    requests, wrong = 0, []
+    for event in engine.from_schema(schema).execute():
+        if isinstance(event, events.NonFatalError):
+            wrong.append(f"{event.label}: {event.info.title} {event.info.message}")
+        elif isinstance(event, events.ScenarioFinished):
+            requests += len(event.recorder.interactions)
+            wrong += [
+                f"{check.name}: {check.failure_info.failure.message}\n{check.failure_info.code_sample}"
+                for checks in event.recorder.checks.values()
+                for check in checks
+                if check.failure_info is not None
+            ]
+    return requests, wrong
 
 
-def test_the_description_is_whole_and_small() -> None:
-    text = json.dumps(document())
-    assert len(text) < 60_000
-    names = {call.name for call in CALLS}
-    assert len(names) == len(CALLS)
-    assert document()["openapi"].startswith("3.1")
+@pytest.mark.parametrize("name", [call.name for call in CALLS])
+def test_every_call_is_as_described(address: str, name: str, record_property: Callable[[str, object], None]) -> None:
+    examples = max(FEW, int(CASES * (1 - STATEFUL_SHARE) / len(CALLS)))
+    schema = described(address).include(operation_id=name)
+    requests, wrong = found_by_trying(schema, {"examples", "coverage", "fuzzing"}, examples)
+    record_property("requests", requests)
+    assert wrong == []
+    assert requests >= 2
 
 
-def test_no_call_is_left_undescribed(callers: Callers) -> None:
-    routes = {
-        rule.endpoint for rule in callers.app.url_map.iter_rules() if rule.endpoint.startswith(blueprint.name + ".")
-    }
-    assert routes == {f"{blueprint.name}.{call.name}" for call in CALLS} | {f"{blueprint.name}.describe"}
+def test_calls_that_follow_one_another_are_as_described(
+    address: str, record_property: Callable[[str, object], None]
+) -> None:
+    examples = max(FEW, int(CASES * STATEFUL_SHARE / STEPS))
+    requests, wrong = found_by_trying(described(address), {"stateful"}, examples)
+    record_property("requests", requests)
+    assert wrong == []
+    assert requests >= FEW
+
+
+def test_no_call_is_left_undescribed(database_url: str, tmp_path: Path) -> None:
+    rules = make_app(make_runtime(tmp_path, database_url)).url_map.iter_rules()
+    routes = {rule.endpoint for rule in rules if rule.endpoint.startswith(blueprint.name + ".")}
+    assert routes == {f"{blueprint.name}.{call.name}" for call in CALLS} | {f"{blueprint.name}.{DESCRIPTION}"}
