@@ -30,7 +30,10 @@ DATABASE_TABLES: dict[str, str] = {
     "orders": "id, customer_id, idempotency_key, month, total_minor, currency, strategy, created_at",
     "order_line": "order_id, stock_id, quantity, price_minor",
     "charge": "id, order_id, amount_minor, currency",
-    "idempotency_key": "customer_id, key, status, (answer ->> 'id')::bigint AS order_id",
+    "cart_line": "customer_id, stock_id, quantity, held, holds_begun, "
+    "extract(epoch FROM held_until - clock_timestamp())::float8 AS seconds_left",
+    "idempotency_key": "customer_id, key, status, (answer ->> 'id')::bigint AS order_id, created_at, "
+    "CASE WHEN answer ->> 'reason' = 'not_enough_stock' THEN answer -> 'lines' END AS short",
     "outbox": "event_id, type, manufacturer, body, published_at",
 }
 LEDGER_TABLES = ("product", "offer", "offer_line", "event", "sale_line", "month_total", "month_closed")

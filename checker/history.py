@@ -29,6 +29,8 @@ class Key:
     customer_id: int
     key: str
     lines: tuple[tuple[int, int], ...] = ()
+    held: tuple[tuple[int, int, str], ...] = ()
+    """Stock row, units and end of what the client had been told that its cart holds, when it asked last."""
     acknowledged: set[tuple[int, int]] = field(default_factory=set)
     """(order id, total in minor units) of each 201."""
     refusals: int = 0
@@ -70,6 +72,7 @@ def _invoked(result: dict[tuple[int, str], Key], row: Row) -> Key:
     identity = (int(row["customer_id"]), str(row["key"]))
     key = result.setdefault(identity, Key(*identity))
     key.lines = tuple(sorted((int(stock), int(quantity)) for stock, quantity in row.get("lines") or []))
+    key.held = tuple((int(stock), int(units), str(until)) for stock, units, until in row.get("held") or [])
     key.unfinished += 1
     return key
 

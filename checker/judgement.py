@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checker import evidence as books
-from checker.checks import events, ledgers, money, orders, stock
+from checker.checks import events, holds, ledgers, money, orders, stock
 from checker.evidence import Evidence, EvidenceMissing
 from checker.verdict import Check, Verdict
 
@@ -16,6 +16,9 @@ CHECKS: tuple[Callable[[Evidence], Check], ...] = (
     stock.sold_is_what_was_ordered,
     stock.never_sold_more_than_supplied,
     stock.supplied_is_what_was_booked,
+    holds.held_is_there,
+    holds.holds_keep_to_their_limits,
+    holds.what_was_held_was_not_refused,
     orders.acknowledged_orders_exist_once,
     orders.refused_orders_do_not_exist,
     orders.no_order_was_never_asked_for,

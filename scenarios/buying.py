@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import gevent
 
-from scenarios.history import Process
+from scenarios.history import Held, Process
 from scenarios.outcomes import (
     AskAgain,
     AskForLess,
@@ -61,8 +61,12 @@ class Buyer:
         wanted: Mapping[int, int],
         keys: Callable[[int], str],
         refill: Callable[[dict[int, int]], dict[int, int]] | None = None,
+        held: Callable[[], Held] = dict,
     ) -> Bought:
-        """Buy ``wanted`` (stock id -> units); ``keys(n)`` is the n-th idempotency key of this basket, from 1."""
+        """Buy ``wanted`` (stock id -> units); ``keys(n)`` is the n-th idempotency key of this basket, from 1.
+
+        ``held``: what the shop said last to hold of the cart.
+        """
         begun = time.monotonic()
         bought = Bought(End.GAVE_UP, keys=1)
         lines = dict(wanted)
@@ -70,7 +74,10 @@ class Buyer:
         sign_ins = 0
         while True:
             key = keys(bought.keys)
-            reply, known = self._attempt(account, key, lines, in_cart=refill is not None)
+            index = self.process.invoke(account.email, account.customer_id, key, lines, held())
+            reply = self.shop.order(account, key, lines if refill is None else None)
+            known = classify(reply)
+            self.process.end(index, key, known, reply)
             bought.requests += 1
             bought.unknowns += known is Known.INFO
             if known is Known.OK:
@@ -92,13 +99,6 @@ class Buyer:
                     asked = time.monotonic()
                 case Stop(end):
                     return _ended(bought, end, reply, begun)
-
-    def _attempt(self, account: Account, key: str, lines: dict[int, int], *, in_cart: bool) -> tuple[Reply, Known]:
-        index = self.process.invoke(account.email, account.customer_id, key, lines)
-        reply = self.shop.order(account, key, None if in_cart else lines)
-        known = classify(reply)
-        self.process.end(index, key, known, reply)
-        return reply, known
 
     def _next(self, reply: Reply, known: Known, lines: dict[int, int], keys_used: int, waited: float) -> Next:
         """The rules' answer, but nobody waits for a shop that will not open again."""

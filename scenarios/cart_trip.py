@@ -58,6 +58,7 @@ class Trip:
         self._account = account
         self._pause = pause
         self._seed = seed
+        self._held: dict[int, tuple[int, str]] = {}
 
     def make(
         self, wanted: Sequence[Wish], keys: Callable[[int], str], *, direct: bool
@@ -70,11 +71,11 @@ class Trip:
             return lines, Bought(End.SOLD_OUT)
         if direct:
             return lines, self._buyer.buy(self._account, lines, keys)
-        held = self._fill(lines)
+        in_cart = self._fill(lines)
         self._pause()
-        if not held:
+        if not in_cart:
             return lines, Bought(End.SOLD_OUT)
-        bought = self._buyer.buy(self._account, held, keys, refill=self._fill)
+        bought = self._buyer.buy(self._account, in_cart, keys, refill=self._fill, held=lambda: self._held)
         if bought.order_id is not None:
             self._pause()
             self._ask("GET", f"/orders/{bought.order_id}", "GET /orders/{id}")
@@ -82,18 +83,18 @@ class Trip:
         return lines, bought
 
     def _fill(self, lines: dict[int, int]) -> dict[int, int]:
-        """Make the cart hold ``lines``, as far as there is enough; returns what it holds then. Putting a line again also
+        """Make the cart have ``lines``, as far as there is enough; returns what it has then. Putting a line again also
         accepts its new price."""
-        held = self._cart()
-        for stock_id in held:
+        there = self._cart()
+        for stock_id in there:
             if stock_id not in lines:
                 self._ask("DELETE", f"/cart/{stock_id}", "DELETE /cart/{id}")
         for stock_id, quantity in lines.items():
-            self._put(stock_id, quantity, is_held=stock_id in held)
+            self._put(stock_id, quantity, is_there=stock_id in there)
             self._pause()
         return self._cart()
 
-    def _put(self, stock_id: int, quantity: int, *, is_held: bool) -> None:
+    def _put(self, stock_id: int, quantity: int, *, is_there: bool) -> None:
         """Put a line; where there is less by now, put what is left, or take the line out."""
         path = f"/cart/{stock_id}"
         answer = self._ask("PUT", path, "PUT /cart/{id}", {"quantity": quantity})
@@ -101,13 +102,15 @@ class Trip:
             return
         left = reduce_lines({stock_id: quantity}, answer.body.get("lines")).get(stock_id, 0)
         again = self._ask("PUT", path, "PUT /cart/{id}", {"quantity": left}) if 0 < left < quantity else answer
-        if again.status == 409 and is_held:
+        if again.status == 409 and is_there:
             self._ask("DELETE", path, "DELETE /cart/{id}")
 
     def _cart(self) -> dict[int, int]:
         answer = self._ask("GET", "/cart", "GET /cart")
         lines = answer.body.get("lines")
-        return {line["stock_id"]: line["quantity"] for line in lines} if isinstance(lines, list) else {}
+        found = lines if isinstance(lines, list) else []
+        self._held = {line["stock_id"]: (line["held"], line["held_until"]) for line in found if line.get("held_until")}
+        return {line["stock_id"]: line["quantity"] for line in found}
 
     def _ask(self, method: str, path: str, name: str, body: object = None) -> Any:
         """As this customer; a session that is gone is renewed once."""

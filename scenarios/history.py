@@ -13,6 +13,9 @@ from typing import IO
 
 from scenarios.outcomes import Known, Reply
 
+Held = Mapping[int, tuple[int, str]]
+"""Units that the shop said to hold, and until when by its clock, by stock id."""
+
 
 class History:
     """The file of one run; used by the greenlets of one process."""
@@ -49,12 +52,15 @@ class Process:
         self._history = history
         self.number = history.number_process()
 
-    def invoke(self, customer: str, customer_id: int, key: str, lines: Mapping[int, int]) -> int:
-        """Record an order that is about to be sent (H1); returns its index."""
+    def invoke(
+        self, customer: str, customer_id: int, key: str, lines: Mapping[int, int], held: Held | None = None
+    ) -> int:
+        """Record an order that is about to be sent (H1), and what of it the shop said to hold; returns its index."""
         index = self._history.number_operation()
         row = {"process": self.number, "type": "invoke", "op": "order", "index": index, "time_ns": time.time_ns()}
         who = {"customer": customer, "customer_id": customer_id, "key": key, "lines": sorted(lines.items())}
-        self._history.write(row | who)
+        holds = {"held": [[stock_id, *hold] for stock_id, hold in sorted(held.items())]} if held else {}
+        self._history.write(row | who | holds)
         return index
 
     def end(self, index: int, key: str, known: Known, reply: Reply) -> None:
