@@ -13,6 +13,7 @@ UNMATCHED = "unmatched"
 _REQUESTS = Counter("cds_shop_requests", "Requests answered", ["route", "method", "status_class"])
 _SECONDS = Histogram("cds_shop_request_seconds", "Time to answer", ["route"], buckets=BUCKETS)
 _ORDERS = Counter("cds_shop_orders", "Purchases asked for, by outcome", ["outcome"])
+_PASSWORD_SECONDS = Histogram("cds_shop_password_seconds", "Time to hash one password", buckets=BUCKETS)
 _POOL_IN_USE = Gauge("cds_shop_pool_connections_in_use", "Database connections in use")
 _POOL_MAX = Gauge("cds_shop_pool_connections_max", "Database connections that the pool may open")
 
@@ -24,6 +25,11 @@ def request_answered(route: str, method: str, status: int, seconds: float) -> No
 
 def order_asked(outcome: str) -> None:
     _ORDERS.labels(outcome).inc()
+
+
+def password_hashed(seconds: float) -> None:
+    """Without the wait for a turn."""
+    _PASSWORD_SECONDS.observe(seconds)
 
 
 def watch_pool(engine: Engine) -> None:

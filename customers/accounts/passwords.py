@@ -7,6 +7,7 @@ W3  A password is compared in NFC, otherwise verbatim: no trimming, no cutting, 
 """
 
 import threading
+import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from customers import metrics
 from customers.errors import Overloaded
 from customers.languages import gettext as _
 
@@ -78,9 +80,11 @@ class Passwords:
         try:
             if not self._turns.acquire(timeout=TURN_SECONDS_MAX):
                 raise Overloaded
+            began = time.perf_counter()
             try:
                 yield
             finally:
+                metrics.password_hashed(time.perf_counter() - began)
                 self._turns.release()
         finally:
             self._room.release()
