@@ -1,26 +1,47 @@
 """Catalogue and product: read the address, call one function, choose the page."""
 
-from flask import render_template, request
+from flask import make_response, render_template, request
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from customers.errors import NotFound
 from customers.instance import customer, instance
 from customers.pages import forms
-from customers.query_input import read_products
-from distributor.queries import Product
+from customers.query_input import ProductsWanted, read_products
+from distributor.queries import Item, Product
 
 Page = str | tuple[str, int] | Response
 
 PRODUCTS_PER_PAGE = 24  # fills rows of 2, 3, 4 and 6
+SUGGESTED = 6
 
 
-def show_catalogue() -> Page:
+def show_catalogue() -> Response:
+    """The whole page, or for a script that searches while somebody types (htmx) only what changes in it."""
     wanted = read_products(request.args, PRODUCTS_PER_PAGE)
     shop = instance().shop
     reader = _reader()
     page = shop.window.products(wanted) if reader is None else shop.products(wanted, reader)
-    return render_template("catalogue.html", here="catalogue", wanted=wanted, page=page, makers=shop.window.makers())
+    is_part = request.headers.get("HX-Request-Type") == "partial"
+    response = make_response(
+        render_template(
+            "catalogue_part.html" if is_part else "catalogue.html",
+            here="catalogue",
+            wanted=wanted,
+            page=page,
+            makers=shop.window.makers(),
+            suggested=() if page.items else _suggested(),
+            can_add=reader is not None,
+        )
+    )
+    response.vary.add("HX-Request-Type")
+    return response
+
+
+def _suggested() -> tuple[Item, ...]:
+    """Some of what there is, for who searched for what there is not."""
+    everything = ProductsWanted(page=1, per_page=PRODUCTS_PER_PAGE, q="", manufacturer="", sort="name")
+    return instance().shop.window.products(everything).items[:SUGGESTED]
 
 
 def show_product(stock_id: int) -> Page:
@@ -39,7 +60,8 @@ def product_page(stock_id: int, errors: dict[str, str] | None = None, general: s
         "product.html",
         here="catalogue",
         product=product.item,
-        others=product.others,
+        offers=sorted((product.item, *product.others), key=lambda item: (item.price_minor, item.stock_id)),
+        hold_seconds=instance().runtime.settings.cart.hold_seconds,
         errors=errors or {},
         general=general,
         quantity=typed,

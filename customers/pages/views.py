@@ -118,6 +118,7 @@ def _around_every_page() -> dict[str, Any]:
         "notice": NOTICES.get(request.args.get("done", "")),
         "form_token": _form_token,
         "address_of_page": _address_of_page,
+        "address_with": _address_with,
         "languages": LANGUAGES,
         "way_here": language_views.way_here,
     }
@@ -147,8 +148,14 @@ def _form_token() -> Markup:
 
 def _address_of_page(number: int) -> str:
     """This list's other page, with the same search."""
-    kept = {name: value for name, value in request.args.items() if name in {"q", "manufacturer", "sort"} and value}
-    return f"{request.path}?{urlencode(kept | {'page': number})}"
+    return _address_with(page=str(number))
+
+
+def _address_with(**changes: str) -> str:
+    """This list with another search, on its first page; "" takes a part of the search away."""
+    kept = {name: value for name, value in request.args.items() if name in {"q", "manufacturer", "sort"}}
+    asked = {name: value for name, value in (kept | changes).items() if value}
+    return f"{request.path}?{urlencode(asked)}" if asked else request.path
 
 
 def _add_views() -> None:

@@ -1,11 +1,12 @@
 """What is in stock: pages of it, single goods, and who else makes the same good."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, NamedTuple, get_args
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, Integer, Select, any_, bindparam, func, select
+from sqlalchemy.orm import aliased
 
 from distributor import tables
 from distributor.queries import search
@@ -45,6 +46,8 @@ class Item:
     available: int
     in_other_carts: int = 0
     """Units that others hold in their carts; with none available they are not sold out, but in others' carts."""
+    makers: int = 1
+    """How many manufacturers have this good in stock; counted for the lists of the catalogue only."""
 
 
 class Quantity(NamedTuple):
@@ -125,7 +128,7 @@ def catalogue(
         total = catalogue_total(connection, q=q, manufacturer=manufacturer)
     elif found:
         total = max(total, offset + len(found))
-    return Page(tuple(item_of(row) for row in found), page, per_page, total)
+    return Page(tuple(replace(item_of(row), makers=row.makers) for row in found), page, per_page, total)
 
 
 def catalogue_total(connection: Connection, *, q: str = "", manufacturer: str = "") -> int:
@@ -164,6 +167,8 @@ def _page_statement(sort: Sort, words: int, one_manufacturer: bool) -> Select[An
         .subquery()
     )
     rows = chosen.c
+    same = aliased(Stock)
+    makers = select(func.count()).where(same.product_id == rows.product_id, same.supplied - same.withdrawn != same.sold)
     return (
         select(
             rows.id,
@@ -174,6 +179,7 @@ def _page_statement(sort: Sort, words: int, one_manufacturer: bool) -> Select[An
             rows.price_minor,
             rows.currency,
             rows.available,
+            makers.scalar_subquery().label("makers"),
         )
         .join(tables.Product, tables.Product.id == rows.product_id)
         .join(Manufacturer, Manufacturer.id == rows.manufacturer_id)
