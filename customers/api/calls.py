@@ -148,6 +148,15 @@ CALLS = (
         description="A line that is not there is as good as taken out.", links={"ShowCart": _SHOW_CART},
     ),
     Call(
+        "post", "/cart/{stock_id}/hold", "hold_again", "Cart", "Have a product in the cart held again", 200, models.Cart,
+        errors=(404, 409), parameters=("stock_id",),
+        description="Where the shop holds goods for carts, putting a product in the cart holds it for a while "
+        "(`held_until`); a changed quantity does not hold it for longer. This begins the time anew, whether it has run "
+        "out or not, as often as the shop allows (`can_hold_again`). 409 if the goods are gone, or with a `reason`: "
+        "`extensions`, `lines` or `units` is the limit that was reached, `off` means that this shop holds nothing.",
+        links={"ShowCart": _SHOW_CART},
+    ),
+    Call(
         "post", "/orders", "place_order", "Orders", "Buy", 201, models.Order, models.NewOrder,
         (402, 409), ("Idempotency-Key",), headers=("Location", "Idempotency-Replayed"),
         description="Buys `lines`, or the cart if there are none: all of it or nothing, charged to the account's card. "

@@ -321,6 +321,7 @@ class ShortLine(Answer):
     in_other_carts: int | None = Field(
         default=None, description="units that others hold; absent where carts hold nothing back"
     )
+    held: int | None = Field(default=None, description="units that this customer held then; absent as above")
 
 
 class RepricedLine(Answer):

@@ -59,6 +59,9 @@ KINDS = (
     Kind("email-taken", 409, "The e-mail address is taken",
          "There is an account with this e-mail address already.",
          "Sign in, or choose another address. Addresses that differ in case only are one."),
+    Kind("hold-refused", 409, "These goods cannot be held again",
+         "These goods cannot be held any longer; they stay in the cart.",
+         "Buy while they are there. `reason` names the limit: extensions, lines or units; off: this shop holds nothing."),
     Kind("not-enough-stock", 409, "Not enough in stock",
          "Other customers were faster: `lines` says what is left.",
          "Buy less, or the same good of another maker (`others` of GET /products/{stock_id}), under a new key.",
@@ -113,7 +116,7 @@ KINDS = (
 )  # fmt: skip
 BY_TYPE = {kind.type: kind for kind in KINDS}
 
-PAGES_ONLY = frozenset({"forged-form", "cart-changed", "hold-refused"})
+PAGES_ONLY = frozenset({"forged-form", "cart-changed"})
 """Types of errors that no call of the API can meet."""
 
 _USUAL: dict[int, tuple[str, ...]] = {
@@ -134,6 +137,7 @@ _SPECIAL: dict[tuple[str, int], tuple[str, ...]] = {
     ("create_session", 401): ("wrong-credentials",),
     ("change_me", 409): ("email-taken",),
     ("put_in_cart", 409): ("not-enough-stock",),
+    ("hold_again", 409): ("hold-refused", "not-enough-stock"),
     ("finish", 503): ("shop-closed", "unavailable"),
     ("show_month", 503): ("shop-closed", "unavailable"),
     ("place_order", 409): ("not-enough-stock", "price-changed", "cart-empty", "currencies-differ", "total-too-large"),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from flask import Response, jsonify, request
+from flask_login import current_user
 
 from customers import purchase
 from customers.api import documents, paging
@@ -18,12 +19,12 @@ from distributor.sales import Line
 
 
 def list_products() -> Response:
-    page = instance().shop.products(read_products(request.args))
+    page = instance().shop.products(read_products(request.args), _reader())
     return _page(page, documents.product_page(page))
 
 
 def show_product(stock_id: int) -> Response:
-    product = instance().shop.product(stock_id)
+    product = instance().shop.product(stock_id, _reader())
     if product is None:
         raise NotFound
     return jsonify(documents.product_shown(product))
@@ -40,6 +41,10 @@ def put_in_cart(stock_id: int) -> Response:
 
 def take_out_of_cart(stock_id: int) -> Response:
     return jsonify(documents.cart(instance().shop.take_out_of_cart(customer().id, stock_id)))
+
+
+def hold_again(stock_id: int) -> Response:
+    return jsonify(documents.cart(instance().shop.hold_again(customer().id, stock_id)))
 
 
 def place_order() -> Response:
@@ -80,6 +85,11 @@ def show_month() -> Response:
     if month is None:
         raise ShopClosed
     return jsonify(documents.month(month))
+
+
+def _reader() -> int | None:
+    """Whose own holds do not stand in the way; anybody may look, and who it is matters only where carts hold goods."""
+    return customer().id if instance().shop.carts_hold and current_user.is_authenticated else None
 
 
 def _page(page: Page[Any], document: documents.Document) -> Response:

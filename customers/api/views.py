@@ -47,7 +47,7 @@ def _make_conditional(response: Response) -> Response:
     if name not in CONDITIONAL or response.status_code != 200:
         return response
     response.add_etag(weak=True)
-    if name in PUBLIC:
+    if name in PUBLIC and not (instance().shop.carts_hold and "Authorization" in request.headers):
         response.headers["Cache-Control"] = "no-cache"
     else:
         response.headers["Cache-Control"] = "private, no-cache"
