@@ -9,7 +9,7 @@ from pathlib import Path
 from customers.app import create_app
 from customers.instance import EXTENSION, Instance
 from customers.server import Server, run
-from settings import Runtime, SettingsError
+from settings import Runtime, SettingsError, log_lines
 from settings.addresses import HOST
 
 EXIT_CONFIGURATION = 64
@@ -28,11 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         runtime = Runtime.read(options.state)
     except (SettingsError, OSError) as error:
         return _refuse(str(error), EXIT_CONFIGURATION)
-    logging.basicConfig(
-        level=runtime.settings.logging.level,
-        format=f"%(asctime)s %(levelname)s {options.name} %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    log_lines.start(options.name, runtime.settings.logging.level)
     return _serve(runtime, options.name, int(match[1]))
 
 

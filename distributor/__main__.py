@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from distributor.process import Process
-from settings import Runtime, SettingsError
+from settings import Runtime, SettingsError, log_lines
 
 logger = logging.getLogger("distributor")
 
@@ -23,14 +23,10 @@ def main() -> int:
     parser.add_argument("--name", required=True, help="distributor, distributor-2, …")
     options = parser.parse_args()
     match = re.fullmatch(r"distributor(?:-([1-9][0-9]?))?", options.name, re.ASCII)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format=f"%(asctime)s %(levelname)s {options.name} %(name)s: %(message)s" if match else "%(message)s",
-    )
     if match is None:
-        logger.critical("--name must be distributor, distributor-2, …, not %r", options.name)
+        sys.stderr.write(f"--name must be distributor, distributor-2, …, not {options.name!r}\n")
         return EXIT_CONFIGURATION
+    log_lines.start(options.name, "INFO")
     try:
         runtime = Runtime.read(options.state)
         process = Process(runtime, options.name, int(match[1] or 1))

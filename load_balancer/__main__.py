@@ -1,13 +1,12 @@
 """``python -m load_balancer --state DIR``: the balancer of a running system, as its supervisor starts it."""
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
 from load_balancer.options import from_runtime
 from load_balancer.service import EXIT_USAGE, run
-from settings import Runtime, SettingsError
+from settings import Runtime, SettingsError, log_lines
 
 
 def main() -> int:
@@ -21,10 +20,7 @@ def main() -> int:
     except (SettingsError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
-    logging.basicConfig(
-        level=runtime.settings.logging.level,
-        format=f"%(asctime)s %(levelname)s {given.name} %(name)s: %(message)s",
-    )
+    log_lines.start(given.name, runtime.settings.logging.level)
     return run(from_runtime(runtime))
 
 

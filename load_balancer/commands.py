@@ -1,6 +1,5 @@
 """The balancer alone, in front of anything: ``main.py balance --listen HOST:PORT --server NAME=HOST:PORT``."""
 
-import logging
 import os
 import re
 import sys
@@ -9,6 +8,7 @@ from typing import Final
 
 from load_balancer.options import Check, Options, OptionsError, read_address, read_servers
 from load_balancer.service import EXIT_USAGE, run
+from settings import log_lines
 
 # A secret has no place on a command line, where every user of the machine can read it.
 TOKEN_VARIABLE: Final = "BALANCER_CONTROL_TOKEN"  # noqa: S105 - the variable's name
@@ -27,7 +27,7 @@ def balance(
     A server is alive if it answers GET ``check_path`` in time with any status below 500, so that the default suits
     programs that know no health page. ``hosts``: the only Host values that are served; none given: any.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s load_balancer %(name)s: %(message)s")
+    log_lines.start("load_balancer", "INFO")
     try:
         options = read_options(listen, servers, admin, check_path, hosts)
     except OptionsError as error:

@@ -11,7 +11,6 @@ import os
 import re
 import resource
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -30,7 +29,7 @@ from manufacturers.opening import Opened, open_plants
 from manufacturers.plant import Plant
 from manufacturers.production import Production, booking_seconds
 from manufacturers.sales_consumer import ConsumerThread, make_handler
-from settings import Runtime, SettingsError
+from settings import Runtime, SettingsError, log_lines
 from settings.addresses import HOST
 
 EXIT_FAILED = 1
@@ -94,8 +93,7 @@ class Ending:
 
 def main(state: Path, name: str) -> int:
     """Run until a signal; the exit code."""
-    line = f"%(asctime)s %(levelname)s {name} %(name)s: %(message)s"
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=line)
+    log_lines.start(name, "INFO")
     try:
         assignment = _assignment(state, name)
         logging.getLogger().setLevel(assignment.runtime.settings.logging.level)

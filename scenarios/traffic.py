@@ -31,7 +31,7 @@ from scenarios.cart_trip import DIRECT_SHARE, Trip, wishes
 from scenarios.history import History
 from scenarios.outcomes import Patience
 from scenarios.shop import REQUEST_SECONDS_MAX, Account, Shop, ShopError
-from settings import Runtime, SettingsError
+from settings import Runtime, SettingsError, log_lines
 from settings.addresses import HOST, Addresses
 from settings.runtime import FILE as RUNTIME_FILE
 
@@ -208,11 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (SettingsError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIGURATION
-    logging.basicConfig(
-        level=runtime.settings.logging.level,
-        format=f"%(asctime)s %(levelname)s {options.name} %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    log_lines.start(options.name, runtime.settings.logging.level)
     logging.getLogger("locust").setLevel(logging.WARNING)
     try:
         Traffic(runtime).run()

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from settings import Runtime, Secrets, Settings, SettingsError
+from settings import Runtime, Secrets, Settings, SettingsError, log_lines
 from settings.addresses import HOST, Addresses
 from settings.runtime import manufacturer_codes
 from supervisor import control, leftovers, lock, postgres, rabbitmq, system
@@ -265,7 +265,7 @@ def stop_signals(supervisor: Supervisor) -> Iterator[None]:
 def logging_to(path: Path, level: str) -> Iterator[None]:
     """The supervisor's own log; its console shows only what a person needs."""
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES_MAX, backupCount=1, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s supervisor %(name)s: %(message)s"))
+    handler.setFormatter(log_lines.LineFormatter("supervisor"))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(level)
