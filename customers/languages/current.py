@@ -1,12 +1,13 @@
 """The language of the answer that is being made.
 
 C1  It is decided once a request, when the first text is needed: a file or a number costs nothing.
-C2  Outside of a request everything is English.
+C2  Outside of a request everything is English, also in a thread that has just answered in another language.
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 
-from flask import current_app, g, has_request_context
+from flask import Flask, current_app, has_request_context
 
 from customers.languages.messages import DEFAULT
 
@@ -14,13 +15,30 @@ EXTENSION = "shop_languages"
 
 Choose = Callable[[], str]
 
+# Flask's `g` would do, at fifteen times the cost; every text of a page asks.
+_chosen: ContextVar[str | None] = ContextVar("chosen_language", default=None)
+
 
 def language() -> str:
-    """The code of the reader's language; ``current_app.extensions[EXTENSION]`` decides it."""
-    if not has_request_context():
+    """The code of the reader's language."""
+    code = _chosen.get()
+    return _decided() if code is None else code
+
+
+def _decided() -> str:
+    choose: Choose | None = current_app.extensions.get(EXTENSION) if has_request_context() else None
+    if choose is None:
         return DEFAULT
-    chosen: str | None = g.get("language")
-    if chosen is None:
-        choose: Choose | None = current_app.extensions.get(EXTENSION)
-        chosen = g.language = choose() if choose else DEFAULT
-    return chosen
+    code = choose()
+    _chosen.set(code)
+    return code
+
+
+def follow(app: Flask, choose: Choose) -> None:
+    """Ask ``choose`` once in every request of the application."""
+    app.extensions[EXTENSION] = choose
+    app.teardown_request(_forget)
+
+
+def _forget(_error: BaseException | None) -> None:
+    _chosen.set(None)
