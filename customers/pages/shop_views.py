@@ -6,11 +6,11 @@ from flask import redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from customers import purchase
-from customers.errors import InvalidInput, NotFound, refusal_rule
+from customers.errors import InvalidInput, NotFound, detail, refusal_rule
 from customers.instance import customer, instance
 from customers.pages import cart_shown, catalogue_views, forms
 from customers.query_input import PageWanted, read_page
-from distributor.errors import InvalidBasket, NotEnoughStock
+from distributor.errors import HoldRefused, InvalidBasket, NotEnoughStock
 from distributor.queries import CartLine
 from distributor.sales import Answer
 
@@ -45,6 +45,16 @@ def set_quantity(stock_id: int) -> Page:
         return _cart_page(general=f"The {error.field} must be {error.reason}."), 422
     except NotEnoughStock as error:
         return _cart_page(general=_too_many(error)), 409
+    return redirect("/cart", 303)
+
+
+def hold_again(stock_id: int) -> Page:
+    try:
+        instance().shop.hold_again(customer().id, stock_id)
+    except HoldRefused as error:
+        return _cart_page(general=detail(error)), 409
+    except NotEnoughStock:
+        return _cart_page(), 409  # it shows what is short by itself, and who has it
     return redirect("/cart", 303)
 
 

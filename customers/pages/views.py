@@ -60,6 +60,7 @@ CUSTOMER_VIEWS: tuple[tuple[str, str, Any], ...] = (
     ("/cart/fit", "POST", shop_views.fit_cart),
     ("/cart/<id:stock_id>", "POST", shop_views.set_quantity),
     ("/cart/<id:stock_id>/add", "POST", shop_views.add_to_cart),
+    ("/cart/<id:stock_id>/hold", "POST", shop_views.hold_again),
     ("/cart/<id:stock_id>/remove", "POST", shop_views.remove_line),
     ("/buy", "POST", shop_views.buy),
     ("/orders", "GET", shop_views.show_orders),
