@@ -41,7 +41,8 @@ def show_catalogue() -> Response:
 def _suggested() -> tuple[Item, ...]:
     """Some of what there is, for who searched for what there is not."""
     everything = ProductsWanted(page=1, per_page=PRODUCTS_PER_PAGE, q="", manufacturer="", sort="name")
-    return instance().shop.window.products(everything).items[:SUGGESTED]
+    goods = {item.sku: item for item in instance().shop.window.products(everything).items}
+    return tuple(goods.values())[:SUGGESTED]
 
 
 def show_product(stock_id: int) -> Page:

@@ -46,6 +46,8 @@ class Item:
     available: int
     in_other_carts: int = 0
     """Units that others hold in their carts; with none available they are not sold out, but in others' carts."""
+    good_name: str = ""
+    """What its first manufacturer calls the good: the same for all who make it, so its picture is drawn from this."""
     makers: int = 1
     """How many manufacturers have this good in stock; counted for the lists of the catalogue only."""
 
@@ -77,11 +79,19 @@ def select_items(*more: Any) -> Select[Any]:
             Stock.price_minor,
             Stock.currency,
             AVAILABLE.label("available"),
+            good_name(Stock.product_id),
             *more,
         )
         .join(tables.Product, tables.Product.id == Stock.product_id)
         .join(Manufacturer, Manufacturer.id == Stock.manufacturer_id)
     )
+
+
+def good_name(product_id: Any) -> ColumnElement[str]:
+    """The column ``good_name`` of a row with this product: one look into the index for each."""
+    first = aliased(Stock)
+    names = select(first.name).where(first.product_id == product_id).order_by(first.id).limit(1)
+    return names.scalar_subquery().label("good_name")
 
 
 def item_of(row: Any) -> Item:
@@ -93,6 +103,7 @@ def item_of(row: Any) -> Item:
         price_minor=row.price_minor,
         currency=row.currency,
         available=row.available,
+        good_name=row.good_name,
     )
 
 
@@ -179,6 +190,7 @@ def _page_statement(sort: Sort, words: int, one_manufacturer: bool) -> Select[An
             rows.price_minor,
             rows.currency,
             rows.available,
+            good_name(rows.product_id),
             makers.scalar_subquery().label("makers"),
         )
         .join(tables.Product, tables.Product.id == rows.product_id)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from distributor import tables
-from distributor.queries.catalogue import Maker
+from distributor.queries.catalogue import Maker, good_name
 from distributor.queries.pages import Page, offset_of
 from distributor.tables import Manufacturer, Stock
 
@@ -23,6 +23,8 @@ class OrderLine:
     manufacturer: Maker
     quantity: int
     price_minor: int
+    good_name: str = ""
+    """As an Item's."""
 
     @property
     def subtotal_minor(self) -> int:
@@ -93,6 +95,7 @@ def _lines(connection: Connection, order_ids: Sequence[int]) -> dict[int, list[O
             Manufacturer.name.label("maker"),
             line.quantity,
             line.price_minor,
+            good_name(Stock.product_id),
         )
         .join(Stock, Stock.id == line.stock_id)
         .join(tables.Product, tables.Product.id == Stock.product_id)
@@ -102,5 +105,6 @@ def _lines(connection: Connection, order_ids: Sequence[int]) -> dict[int, list[O
     )
     for row in found:
         maker = Maker(row.code, row.maker)
-        lines[row.order_id].append(OrderLine(row.stock_id, row.sku, row.name, maker, row.quantity, row.price_minor))
+        line_of_it = OrderLine(row.stock_id, row.sku, row.name, maker, row.quantity, row.price_minor, row.good_name)
+        lines[row.order_id].append(line_of_it)
     return lines
