@@ -6,7 +6,7 @@ import sys
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,15 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from customers.app import create_app
+from customers.instance import EXTENSION
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
 from tests.conftest import free_port, wait_until
+from tests.distributor_world import World, engine_for, make_world
 
 ROOT = Path(__file__).parents[1]
 
@@ -130,6 +133,37 @@ class Person:
         fields = {"number": CARD_NUMBER, "expiry": "12/39", "holder": "Ada Lovelace"}
         assert self.post("/account/card", "/account", **fields).status_code == 303
         return self
+
+
+@dataclass
+class Shop:
+    """Two instances on one database, and what is in it."""
+
+    apps: tuple[Flask, Flask]
+    engine: Engine
+    world: World
+
+    def program(self, instance: int = 0) -> Program:
+        return Program(self.apps[instance].test_client())
+
+    def person(self, instance: int = 0) -> "Person":
+        return Person(self.apps[instance].test_client())
+
+
+@contextmanager
+def open_shop(database_url: str, state: Path, quantities: Sequence[int] = (5, 40), **sections: Any) -> Iterator[Shop]:
+    """An open month with these quantities in stock. ``sections``: settings, such as cart={…}."""
+    engine = engine_for(database_url)
+    world = make_world(engine, list(quantities), customers=0)
+    runtime = make_runtime(state, database_url, **sections)
+    apps = make_app(runtime, "web-1"), make_app(runtime, "web-2")
+    try:
+        yield Shop(apps, engine, world)
+    finally:
+        for app in apps:
+            app.extensions[EXTENSION].engine.dispose()
+            app.extensions[EXTENSION].health_engine.dispose()
+        engine.dispose()
 
 
 @dataclass
