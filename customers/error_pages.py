@@ -9,9 +9,10 @@ from flask import Response, g, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
-from customers.errors import PROBLEM_PREFIX, Rule, detail, details, retry_after_seconds, rule_of
+from customers.errors import PROBLEM_PREFIX, Rule, TooManyAttempts, detail, details, retry_after_seconds, rule_of
 from customers.identity import is_api
 from customers.languages import lazy_gettext as _
+from customers.rate_limits import requests as rate_limits
 
 PROBLEM_TYPE = "application/problem+json"
 FAULT = Rule(500, "fault", _("Something went wrong on our side"))
@@ -39,6 +40,8 @@ def answer(error: Exception) -> Response:
     """Flask's error handler for everything."""
     if isinstance(error, RequestRedirect):
         return make_response(error.get_response())
+    if isinstance(error, TooManyAttempts):
+        rate_limits.note_refusal(error)
     rule = rule_of(error)
     if rule is not None:
         seconds = retry_after_seconds(error, rule)

@@ -1,0 +1,199 @@
+"""Rate limits through two instances: what is counted together, what each counts for itself, what answers say of it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from customers.accounts import Accounts
+from customers.errors import WrongCredentials
+from customers.instance import EXTENSION
+from customers.rate_limits.requests import LIMIT_OF_VIEW
+from tests.conftest import Server, fresh_database
+from tests.customers_world import CARD_NUMBER, PASSWORD, Program, Shop, field_value, new_email, open_shop
+from tests.distributor_world import rows
+
+LIMITS = {
+    "customer_orders_per_minute": 2,
+    "customer_card_changes_per_minute": 3,
+    "customer_account_changes_per_minute": 4,
+    "customer_exports_per_minute": 2,
+    "address_taken_sign_ups_per_minute": 3,
+}
+CARD = {"number": CARD_NUMBER, "expiry": "12/39", "holder": "Ada Lovelace"}
+
+
+@pytest.fixture(scope="module")
+def shop(postgres_server: Server, template_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with (
+        fresh_database(postgres_server, template_database) as url,
+        open_shop(url, tmp_path_factory.mktemp("shop"), [50, 40], rate_limits=LIMITS) as shop,
+    ):
+        yield shop
+
+
+@pytest.fixture
+def ada(shop: Shop) -> Program:
+    return shop.program().sign_up()
+
+
+def elsewhere(shop: Shop, known: Program) -> Program:
+    program = shop.program(1)
+    program.token, program.email = known.token, known.email
+    return program
+
+
+def sign_up_from(app: Flask, address: str, email: str) -> Any:
+    body = {"email": email, "password": PASSWORD, "first_name": "Ada", "last_name": "Lovelace"}
+    return app.test_client().post("/api/v1/customers", json=body, headers={"X-Forwarded-For": address})
+
+
+def test_every_limited_view_is_there(shop: Shop) -> None:
+    """A view that is renamed must not lose its limit unnoticed."""
+    assert LIMIT_OF_VIEW.keys() <= shop.apps[0].view_functions.keys()
+    limits = shop.apps[0].extensions[EXTENSION].rate_limits
+    assert all(hasattr(limits, name) for name in LIMIT_OF_VIEW.values())
+
+
+def test_changes_of_a_card_are_counted_by_all_instances_together(shop: Shop, ada: Program) -> None:
+    other = elsewhere(shop, ada)
+    answers = [program.call("PUT", "/me/card", CARD) for program in (ada, other, ada)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert [answer.headers["RateLimit"].partition(";t=")[0] for answer in answers] == [
+        f'"card-changes";r={left}' for left in (2, 1, 0)
+    ]
+    assert answers[0].headers["RateLimit-Policy"] == '"card-changes";q=3;w=60'
+    for program in (ada, other):
+        refused = program.call("PUT", "/me/card", CARD)
+        assert (refused.status_code, refused.content_type) == (429, "application/problem+json")
+        assert 1 <= int(refused.headers["Retry-After"]) <= 20
+        assert refused.headers["RateLimit"].startswith('"card-changes";r=0;t=')
+        assert refused.json is not None
+        assert refused.headers["Retry-After"] in refused.json["detail"]
+    assert program.call("GET", "/me").status_code == 200
+
+
+def test_the_page_and_the_call_use_up_one_quota(shop: Shop, ada: Program) -> None:
+    """R1; and a form that is not the shop's own uses up nothing (R2)."""
+    person = shop.person(1)
+    person.client.set_cookie("session", ada.token)
+    for _ in range(5):
+        assert person.client.post("/account/card", data=CARD).status_code == 403
+    for _ in range(2):
+        assert person.post("/account/card", "/account", **CARD).status_code == 303
+    assert ada.call("PUT", "/me/card", CARD).status_code == 200
+    refused = person.post("/account/card", "/account", **CARD)
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert "too often" in refused.text
+    assert CARD_NUMBER not in refused.text
+
+
+def test_orders_are_counted_by_each_instance_and_others_are_not_held_up(shop: Shop, ada: Program) -> None:
+    """C3: the page of decision 17 says so."""
+    ada.with_card()
+    eve = shop.program().sign_up().with_card()
+    stock = shop.world.stock[0]
+    assert [ada.order([(stock, 1)]).status_code for _ in range(3)] == [201, 201, 429]
+    assert elsewhere(shop, ada).order([(stock, 1)]).status_code == 201
+    assert eve.order([(stock, 1)]).status_code == 201
+    assert len(rows(shop.engine, "SELECT 1 FROM orders WHERE customer_id = :c", c=ada.id)) == 3
+
+
+def test_a_refused_order_can_be_sent_again_with_its_key(shop: Shop, ada: Program) -> None:
+    """P3: 429 is not an answer to the key."""
+    ada.with_card()
+    stock = shop.world.stock[1]
+    assert [ada.order([(stock, 1)], key=f"k{number}").status_code for number in range(3)] == [201, 201, 429]
+    assert elsewhere(shop, ada).order([(stock, 1)], key="k2").status_code == 201
+
+
+def test_exports_and_changes_of_the_account_are_limited(shop: Shop, ada: Program) -> None:
+    assert [ada.call("GET", "/me/export").status_code for _ in range(3)] == [200, 200, 429]
+    change = {"first_name": "Augusta"}
+    assert [ada.call("PATCH", "/me", change).status_code for _ in range(5)] == [200] * 4 + [429]
+    assert ada.call("DELETE", "/me").status_code == 429
+
+
+def test_asking_sign_up_who_is_here_is_limited_by_address(shop: Shop, ada: Program) -> None:
+    """V2: the contract's 409 tells, so an address hears it rarely. Sign-ups of others go on."""
+    sender = "198.51.100.7"
+    asked = [sign_up_from(shop.apps[number % 2], sender, ada.email).status_code for number in range(5)]
+    assert asked == [409, 409, 409, 429, 429]
+    assert sign_up_from(shop.apps[0], "198.51.100.8", new_email()).status_code == 201
+    assert sign_up_from(shop.apps[0], sender, new_email()).status_code == 429
+
+
+def test_a_change_of_address_tells_as_little(shop: Shop, ada: Program) -> None:
+    eve = shop.program().sign_up()
+    change = {"email": ada.email, "current_password": PASSWORD}
+    headers = {"X_Forwarded_For": "198.51.100.9"}
+    assert [eve.call("PATCH", "/me", change, **headers).status_code for _ in range(4)] == [409, 409, 409, 429]
+
+
+def test_nothing_limits_reading(shop: Shop, ada: Program) -> None:
+    for _ in range(30):
+        assert ada.call("GET", "/products").status_code == 200
+    assert "RateLimit" not in ada.call("GET", "/me").headers
+
+
+def test_too_many_wrong_passwords_say_so_in_headers_and_on_the_page(shop: Shop, ada: Program) -> None:
+    wrong = {"email": ada.email, "password": "wrong password"}
+    for _ in range(10):
+        assert ada.call("POST", "/session", wrong).status_code == 401
+    refused = ada.call("POST", "/session", wrong)
+    seconds = refused.headers["Retry-After"]
+    assert refused.status_code == 429
+    assert f'"wrong-passwords";r=0;t={seconds}' in refused.headers["RateLimit"]
+    assert '"wrong-passwords";q=10;w=60' in refused.headers["RateLimit-Policy"]
+    person = shop.person(1)
+    token = field_value(person.get("/log-in").text, "form_token")
+    page = person.client.post("/log-in", data={"form_token": token, "email": ada.email, "password": PASSWORD})
+    assert page.status_code == 429
+    assert f"Wait {page.headers['Retry-After']} seconds, then try again." in page.text
+    assert f'value="{ada.email}"' in page.text
+
+
+def test_unknown_accounts_and_wrong_passwords_cost_the_same_work(
+    shop: Shop, ada: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W2, V2: one hash is verified whatever was sent; and what is no address is nobody's account, apart from the others."""
+    accounts: Accounts = shop.apps[0].extensions[EXTENSION].accounts
+    verified: list[str] = []
+    hasher = accounts._passwords._hasher
+    monkeypatch.setattr(accounts._passwords, "_hasher", CountingHasher(hasher, verified))
+    for email in (ada.email, "nobody@example.org", "no address", "", "x" * 1_900, "\x00@example.org", "\ud800"):
+        verified.clear()
+        with pytest.raises(WrongCredentials) as caught:
+            accounts.sign_in(email, "wrong password", "203.0.113.5")
+        assert len(verified) == 1, email
+        assert str(caught.value) == str(WrongCredentials())
+
+
+class CountingHasher:
+    """The hasher itself, with a list of what it was asked to verify."""
+
+    def __init__(self, hasher: Any, verified: list[str]) -> None:
+        self._hasher, self._verified = hasher, verified
+
+    def verify(self, known: str, text: str) -> bool:
+        self._verified.append(known)
+        return bool(self._hasher.verify(known, text))
+
+
+def test_the_tables_of_counts_stay_small(shop: Shop, ada: Program) -> None:
+    """C2: subjects that never come again leave nothing behind."""
+    with shop.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO rate_limit SELECT 'old-' || n, now() - interval '1 hour' FROM generate_series(1, 6) n"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO login_failure (id, subject, at)"
+            " SELECT -n, 'old', now() - interval '1 hour' FROM generate_series(1, 6) n"
+        )
+    for _ in range(3):
+        program = shop.program().sign_up()
+        program.with_card()
+    assert not rows(shop.engine, "SELECT 1 FROM rate_limit WHERE subject LIKE 'old-%'")
+    assert not rows(shop.engine, "SELECT 1 FROM login_failure WHERE subject = 'old'")
