@@ -15,6 +15,11 @@ addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
   typing = letters;
 });
 
+// The same search again is no step.
+addEventListener("htmx:before:history:update", (event) => {
+  if (event.detail.history.path === location.pathname + location.search) event.preventDefault();
+});
+
 for (const failure of ["htmx:response:error", "htmx:error"]) {
   addEventListener(failure, ({ detail: { ctx } }) => {
     if (ctx) location.assign(ctx.request.action);
