@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -139,10 +140,9 @@ async def _sweep(balancer: Balancer) -> None:
     timeouts = balancer.options.timeouts
     shortest = min(timeouts.server_seconds, timeouts.client_seconds, timeouts.keep_alive_seconds)
     interval = min(_SWEEP_SECONDS_MAX, shortest / 4)
-    loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(interval)
-        balancer.sweep(loop.time())
+        balancer.sweep(time.monotonic())
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

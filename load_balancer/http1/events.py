@@ -36,6 +36,7 @@ class RequestFields(NamedTuple):
     """The field lines of a request, and what those among them say that decide about framing and the connection.
 
     ``host`` is valid where it is given. ``length`` is None without Content-Length. ``options``: what Connection names.
+    ``kept``: the lines that are passed on, as they are written; ``via``: the whole value of Via, with us in it.
     """
 
     all: Lines
@@ -44,6 +45,8 @@ class RequestFields(NamedTuple):
     chunked: bool
     options: frozenset[bytes]
     expects_continue: bool
+    kept: bytes
+    via: bytes
 
     def first(self, key: bytes) -> bytes:
         """The value of the first line with this (lower case) name, or nothing."""
@@ -54,6 +57,7 @@ class Request(NamedTuple):
     """A request whose head is valid. ``target`` is in origin form (or ``*``); ``host`` is empty only with HTTP/1.0.
 
     ``complete``: there is no body, so neither Body nor End follows. ``reserved``: its target is not for any server.
+    ``opening``: how it is written to a server, up to what differs by connection, request and body (headers.py).
     """
 
     method: bytes
@@ -67,15 +71,23 @@ class Request(NamedTuple):
     expects_continue: bool
     complete: bool
     reserved: Reserved | None
+    opening: bytes
 
 
 class ResponseFields(NamedTuple):
-    """The field lines of a response, and what those among them say that decide about framing and the connection."""
+    """The field lines of a response, and what those among them say that decide about framing and the connection.
+
+    ``kept``, ``via``: as with requests. ``dated``: Date is among the kept; ``named``: so is X-Served-By.
+    """
 
     all: Lines
     length: int | None
     chunked: bool
     options: frozenset[bytes]
+    kept: bytes
+    via: bytes
+    dated: bool
+    named: bool
 
 
 class Response(NamedTuple):
@@ -107,12 +119,17 @@ class Rejected(NamedTuple):
     reason: str
 
 
-class Broken(NamedTuple):
-    """The server's bytes cannot be trusted, or its answer was cut off; its connection is of no further use."""
+class Received(NamedTuple):
+    """What bytes of a server said: the head of a final answer, a piece of its body, its end, or why it is broken.
 
-    reason: str
+    All of it in one value, for most answers arrive whole. A broken one is of no further use, nor is its connection.
+    """
+
+    head: Response | None
+    body: bytes
+    ended: bool
+    broken: str | None
 
 
 END = End()
 RequestEvent = Request | Body | End | Rejected
-ResponseEvent = Response | Body | End | Broken

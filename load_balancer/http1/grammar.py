@@ -8,9 +8,8 @@ from typing import Final
 
 _TCHAR: Final = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
 TOKEN: Final = re.compile(rb"[" + _TCHAR + rb"]+")
-# A field line: token, colon, value without any control character but TAB. Anchored at line starts, so that as many
-# matches as lines means that every line is one.
-FIELD_LINE: Final = re.compile(rb"(?m)^([" + _TCHAR + rb"]++):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)\r\n")
+# A field line without its CR LF: token, colon, value without any control character but TAB.
+FIELD_LINE: Final = re.compile(rb"([" + _TCHAR + rb"]++):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)")
 REQUEST_LINE: Final = re.compile(rb"([" + _TCHAR + rb"]++) ([\x21-\x7e]++) HTTP/([0-9])\.([0-9])")
 STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
 CONTENT_LENGTH: Final = re.compile(rb"0|[1-9][0-9]{0,14}")

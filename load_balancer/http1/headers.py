@@ -1,14 +1,17 @@
 """Which field lines are passed on, which are added, and how a head is written. Heads are always written, never copied.
 
+A head is written in parts, by what decides them, so that the parts that repeat need not be made again.
+
 W1  Every message leaves with exactly one framing (or none, where it has no body), chosen here.
 W2  Hop-by-hop fields and those that Connection nominates end here (RFC 9110 7.6.1).
 W3  What a client says about its own address, host or request id is dropped: servers believe only what we say.
 W4  A name with an underscore is dropped: CGI and WSGI cannot tell it from the same name with a dash.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final
 
-from load_balancer.http1.events import Framing, Lines, Request, RequestFields, Response, ResponseFields
+from load_balancer.http1.events import Framing, Request, RequestFields, Response
 
 PSEUDONYM: Final = b"cds-load-balancer"  # how Via names us (RFC 9110 7.6.3)
 NOT_DISPATCHED: Final = b"X-Not-Dispatched"
@@ -45,34 +48,45 @@ _RESPONSE_DROPPED: Final = _HOP_BY_HOP | {
 }
 
 
-def request_fields(fields: RequestFields, host: bytes, client_address: bytes) -> bytes:
-    """The lines after the request line that are the same for every request with these fields on one connection."""
-    kept = [
-        b"%b: %b\r\n" % (field.name, field.value)
-        for field in fields.all
-        if field.key not in _REQUEST_DROPPED
-        and field.key not in fields.options
-        and not field.key.startswith(_REQUEST_PREFIXES_DROPPED)
-        and b"_" not in field.key
-    ]
-    return b"Host: %b\r\n%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b\r\nVia: %b\r\n" % (
+def request_passes(key: bytes) -> bool:
+    """Whether a request's field of this (lower case) name is passed on (W2, W3, W4)."""
+    return key not in _REQUEST_DROPPED and not key.startswith(_REQUEST_PREFIXES_DROPPED) and b"_" not in key
+
+
+def response_passes(key: bytes) -> bool:
+    """Whether a response's field of this (lower case) name is passed on (W2)."""
+    return key not in _RESPONSE_DROPPED
+
+
+def via(before: Sequence[bytes]) -> bytes:
+    """Via with us behind those that the message came through already."""
+    return b", ".join([*filter(None, before), b"1.1 " + PSEUDONYM])
+
+
+def request_opening(method: bytes, target: bytes, host: bytes, fields: RequestFields) -> bytes:
+    """The part of a request's head that its own head decides."""
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%bX-Forwarded-Host: %b\r\nVia: %b\r\n" % (
+        method,
+        target,
         host,
-        b"".join(kept),
-        client_address,
+        fields.kept,
         host,
-        _via(fields.all),
+        fields.via,
     )
 
 
-def request_head(request: Request, common: bytes, request_id: bytes, length: int | None) -> bytes:
-    """A request's head. ``length``: of its body, None for a chunked one; a method without body gets no framing."""
+def client_lines(address: bytes) -> bytes:
+    """The part of a request's head that is the same for all requests of one connection; the request id follows."""
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Request-Id: " % address
+
+
+def request_ending(request: Request, length: int | None) -> bytes:
+    """The end of a request's head, behind the request id. ``length``: of its body, None for a chunked one (W1)."""
     if request.framing is Framing.NONE:
-        framing = b"\r\n"
-    elif length is None:
-        framing = b"Transfer-Encoding: chunked\r\n\r\n"
-    else:
-        framing = b"Content-Length: %d\r\n\r\n" % length
-    return b"%b %b HTTP/1.1\r\n%bX-Request-Id: %b\r\n%b" % (request.method, request.target, common, request_id, framing)
+        return b"\r\n\r\n"
+    if length is None:
+        return b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return b"\r\nContent-Length: %d\r\n\r\n" % length
 
 
 def response_framing(response: Response, client_minor: int) -> Framing:
@@ -82,51 +96,32 @@ def response_framing(response: Response, client_minor: int) -> Framing:
     return response.framing
 
 
-class PassedOn(NamedTuple):
-    """The end-to-end lines of a response, and whether Date is among them."""
-
-    lines: bytes
-    dated: bool
-
-
-def response_fields(fields: ResponseFields, server_name: bytes) -> PassedOn:
-    """What of a response is passed on, and the name of the server where it did not name itself."""
-    kept = []
-    served_by = dated = False
-    for key, name, value in fields.all:
-        if key in _RESPONSE_DROPPED or key in fields.options:
-            continue
-        served_by = served_by or key == b"x-served-by"
-        dated = dated or key == b"date"
-        kept.append(b"%b: %b\r\n" % (name, value))
-    if not served_by:
-        kept.append(b"X-Served-By: %b\r\n" % server_name)
-    kept.append(b"Via: %b\r\n" % _via(fields.all))
-    return PassedOn(b"".join(kept), dated)
-
-
-def response_head(
-    response: Response, passed_on: PassedOn, *, framing: Framing, request_id: bytes, connection: bytes, date: bytes
-) -> bytes:
-    """A response's head; ``connection`` is the whole line that we say about the client's connection, or nothing.
+def response_opening(response: Response, framing: Framing, server_name: bytes) -> bytes:
+    """The part of a response's head that server and framing decide: status line, kept lines, framing.
 
     A bodiless answer keeps its Content-Length only where that is allowed to say how long a body would have been.
     """
+    fields = response.fields
     if framing is Framing.CHUNKED:
         tail = b"Transfer-Encoding: chunked\r\n"
-    elif framing is Framing.LENGTH or (response.fields.length is not None and response.status != 204):
+    elif framing is Framing.LENGTH or (fields.length is not None and response.status != 204):
         tail = b"Content-Length: %d\r\n" % response.length
     else:
         tail = b""
-    return b"HTTP/1.1 %d %b\r\n%b%b%bX-Request-Id: %b\r\n%b\r\n" % (
+    return b"HTTP/1.1 %d %b\r\n%b%bVia: %b\r\n%b" % (
         response.status,
         response.reason,
-        passed_on.lines,
-        b"" if passed_on.dated else b"Date: %b\r\n" % date,
-        connection,
-        request_id,
+        fields.kept,
+        b"" if fields.named else b"X-Served-By: %b\r\n" % server_name,
+        fields.via,
         tail,
     )
+
+
+def response_ending(connection: bytes, request_id: bytes, date: bytes | None) -> bytes:
+    """The end of a response's head. ``connection``: the whole line about it, or nothing; ``date``: if it has none."""
+    dated = b"" if date is None else b"Date: %b\r\n" % date
+    return b"%b%bX-Request-Id: %b\r\n\r\n" % (dated, connection, request_id)
 
 
 def chunk(data: bytes) -> bytes:
@@ -142,9 +137,3 @@ def connection_line(*, keep_alive: bool, client_minor: int) -> bytes:
     if not keep_alive:
         return b"Connection: close\r\n"
     return b"" if client_minor else b"Connection: keep-alive\r\n"
-
-
-def _via(lines: Lines) -> bytes:
-    """Via with us behind those that the message came through already."""
-    before = [line.value for line in lines if line.key == b"via" and line.value]
-    return b", ".join([*before, b"1.1 " + PSEUDONYM])

@@ -1,34 +1,93 @@
-"""Field lines, and those facts about framing that requests and responses have in common. Holds no state."""
+"""Field lines, and those facts about framing that requests and responses have in common.
 
-from collections.abc import Sequence
+N1  A line's verdict is a pure function of its bytes, so lines that were read once are remembered: clients and servers
+    repeat nearly all of theirs. What is remembered is bounded in number and in bytes, and never changes an answer.
+"""
 
-from load_balancer.http1.events import Field, Lines
-from load_balancer.http1.grammar import CONTENT_LENGTH, FIELD_LINE, FIELD_LINES_MAX, OWS, TOKEN, MalformedError
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from load_balancer.http1.events import Field
+from load_balancer.http1.grammar import CONTENT_LENGTH, FIELD_LINES_MAX, OWS, TOKEN, MalformedError
+from load_balancer.http1.lines import parse_field_line
+
+# N1: lines up to this length, that many of them; some 3 MB at the worst. Longer ones (cookies) seldom come twice.
+REMEMBERED_LINE_BYTES_MAX: Final = 256
+REMEMBERED_LINES_MAX: Final = 2_048
+
+_KEEP_ALIVE: Final = frozenset({b"keep-alive"})
+_NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
-def lines_of_block(block: bytes) -> Lines | None:
-    """All field lines of a block of whole lines at once; None if any of them is wrong or there are too many."""
-    pairs = FIELD_LINE.findall(block)
-    if len(pairs) != block.count(b"\n") or len(pairs) > FIELD_LINES_MAX:
-        return None
-    return tuple([Field(name.lower(), name, value.rstrip(OWS)) for name, value in pairs])
+class Line(NamedTuple):
+    """A field line that was read: how it is passed on (nothing: it is not), whether it says something about framing."""
+
+    field: Field
+    kept: bytes
+    telling: bool
 
 
-def values(lines: Lines, key: bytes) -> list[bytes]:
-    return [line.value for line in lines if line.key == key]
+class KnownLines(dict[bytes, Line]):
+    """Lines without their CR LF, read on first sight; raises MalformedError, and remembers nothing that is wrong."""
+
+    def __init__(self, passes: Callable[[bytes], bool], telling: frozenset[bytes]) -> None:
+        """``passes``: whether a field of this (lower case) name is passed on; ``telling``: names that say more."""
+        super().__init__()
+        self._passes = passes
+        self._telling = telling
+
+    def __missing__(self, text: bytes) -> Line:
+        line = self.judge(parse_field_line(text))
+        if len(text) <= REMEMBERED_LINE_BYTES_MAX:
+            if len(self) >= REMEMBERED_LINES_MAX:
+                self.clear()
+            self[text] = line
+        return line
+
+    def judge(self, field: Field) -> Line:
+        kept = b"%b: %b\r\n" % (field.name, field.value) if self._passes(field.key) else b""
+        return Line(field, kept, field.key in self._telling)
+
+    def of_block(self, block: bytes) -> list[Line] | None:
+        """All lines of a block of whole lines; None if there are too many. Raises MalformedError for a wrong one."""
+        texts = block.split(b"\r\n")
+        if texts.pop():
+            raise MalformedError(400, "the last line has no end")
+        return None if len(texts) > FIELD_LINES_MAX else list(map(self.__getitem__, texts))
 
 
-def connection_options(given: Sequence[bytes]) -> frozenset[bytes]:
+def telling_values(lines: Sequence[Line]) -> dict[bytes, list[bytes]]:
+    """The values of the telling lines by name."""
+    found: dict[bytes, list[bytes]] = {}
+    for field in [line.field for line in lines if line.telling]:
+        found.setdefault(field.key, []).append(field.value)
+    return found
+
+
+def kept_lines(lines: Sequence[Line], options: frozenset[bytes]) -> bytes:
+    """What is passed on of these lines, without those that Connection nominates."""
+    if options <= _KEEP_ALIVE:  # a field Keep-Alive is never kept
+        return b"".join([line.kept for line in lines])
+    return b"".join([line.kept for line in lines if line.field.key not in options])
+
+
+def connection_options(found: Mapping[bytes, Sequence[bytes]]) -> frozenset[bytes]:
     """What Connection names, in lower case; raises MalformedError if it is not a list of tokens."""
+    given = found.get(b"connection")
+    if given is None:
+        return _NOTHING
+    if given == [b"keep-alive"]:
+        return _KEEP_ALIVE
     options = frozenset(part.strip(OWS).lower() for value in given for part in value.split(b","))
     if not all(TOKEN.fullmatch(option) for option in options if option):
         raise MalformedError(400, "Connection is not a list of tokens")
     return options
 
 
-def body_length(given: Sequence[bytes]) -> int | None:
+def body_length(found: Mapping[bytes, Sequence[bytes]]) -> int | None:
     """What Content-Length says; None without one. Two of them are refused even where they agree (an attack of 2026)."""
-    if not given:
+    given = found.get(b"content-length")
+    if given is None:
         return None
     if len(given) > 1:
         raise MalformedError(400, "more than one Content-Length")
@@ -37,9 +96,10 @@ def body_length(given: Sequence[bytes]) -> int | None:
     return int(given[0])
 
 
-def is_chunked(given: Sequence[bytes]) -> bool:
+def is_chunked(found: Mapping[bytes, Sequence[bytes]]) -> bool:
     """Whether Transfer-Encoding says chunked and nothing else; raises 501 for other codings, 400 for nonsense."""
-    if not given:
+    given = found.get(b"transfer-encoding")
+    if given is None:
         return False
     if len(given) > 1:
         raise MalformedError(400, "more than one Transfer-Encoding")

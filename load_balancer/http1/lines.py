@@ -33,7 +33,7 @@ def next_line(buffer: bytes, start: int, bytes_max: int, too_long: MalformedErro
 
 def parse_field_line(line: bytes) -> Field:
     """A field line without its CR LF; raises MalformedError."""
-    match = FIELD_LINE.fullmatch(line + b"\r\n")
+    match = FIELD_LINE.fullmatch(line)
     if match is None:
         raise MalformedError(400, "not a field line")
     return Field(match[1].lower(), match[1], match[2].rstrip(OWS))

@@ -6,22 +6,23 @@ R3  A head is accepted only if every byte of it was matched by the grammar; ther
 R4  A request has at most one framing, and a body only with POST, PUT or PATCH.
 R5  No more than one request's events are given out at a time: the caller asks for the next one when it wants it.
 
+R6  What is remembered of heads that came before is a pure function of their bytes: it changes no event, only its price.
+
 States: head -> (length | chunked) -> head …; any -> over.
-The quick path reads a head that lies there whole with two regular expressions; whatever it does not accept is read
-line by line, which finds the first offence. A test holds them against each other.
+The quick path takes a head that lies there whole at once; whatever it does not accept is read line by line, which finds
+the first offence. A test holds them against each other.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from load_balancer.http1.chunks import ChunkedDecoder
 from load_balancer.http1.events import (
     END,
     Body,
-    Field,
     Framing,
-    Lines,
     Rejected,
     Request,
     RequestEvent,
@@ -38,14 +39,23 @@ from load_balancer.http1.grammar import (
     MalformedError,
     valid_host,
 )
-from load_balancer.http1.heads import body_length, connection_options, is_chunked, lines_of_block, values
-from load_balancer.http1.lines import next_line, parse_field_line
+from load_balancer.http1.headers import request_opening, request_passes, via
+from load_balancer.http1.heads import (
+    KnownLines,
+    Line,
+    body_length,
+    connection_options,
+    is_chunked,
+    kept_lines,
+    telling_values,
+)
+from load_balancer.http1.lines import next_line
 from load_balancer.http1.targets import read_target, reserved, same_authority
 
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 _KNOWN_METHODS = frozenset(METHODS)
 _METHODS_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
-_FACTS = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"})
+_TELLING = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"via"})
 _METHODS_NOT_ALLOWED = frozenset({b"CONNECT", b"TRACE"})
 _LINE_TOO_LONG = MalformedError(414, "request line too long")
 _HEAD_TOO_LONG = MalformedError(431, "head too long")
@@ -58,6 +68,9 @@ class _At(Enum):
     CHUNKED = "in a chunked body"
     END = "behind a body whose end was not yet told"
     OVER = "nothing more will come"
+
+
+_HEAD: Final = _At.HEAD  # asked for with every request; an enum's member is found more slowly
 
 
 class _Line(NamedTuple):
@@ -86,37 +99,55 @@ def _read_line(text: bytes) -> _Line:
     return _Line(method, 1 if minor == b"1" else 0, target.path, target.authority, reserved(target.path))
 
 
-def _facts(lines: Lines) -> RequestFields:
+_KNOWN_LINES = KnownLines(request_passes, _TELLING)
+
+
+def _facts(lines: Sequence[Line]) -> RequestFields:
     """What the field lines say about host, framing and connection; raises MalformedError if that is not one thing."""
-    telling = tuple([line for line in lines if line.key in _FACTS])
-    hosts = values(telling, b"host")
-    if len(hosts) > 1:
+    found = telling_values(lines)
+    hosts = found.get(b"host")
+    if hosts is not None and len(hosts) > 1:
         raise MalformedError(400, "more than one Host")
-    if hosts and not valid_host(hosts[0]):
+    if hosts is not None and not valid_host(hosts[0]):
         raise MalformedError(400, "Host is not a host")
-    options = connection_options(values(telling, b"connection"))
-    codings = values(telling, b"transfer-encoding")
-    lengths = values(telling, b"content-length")
-    if codings and lengths:
+    options = connection_options(found)
+    if b"transfer-encoding" in found and b"content-length" in found:
         raise MalformedError(400, "both Content-Length and Transfer-Encoding")
-    expectations = values(telling, b"expect")
-    if expectations and [expectation.lower() for expectation in expectations] != [b"100-continue"]:
+    expectations = found.get(b"expect")
+    if expectations is not None and [expectation.lower() for expectation in expectations] != [b"100-continue"]:
         raise MalformedError(417, "expectation not known")
-    host = hosts[0] if hosts else None
-    return RequestFields(lines, host, body_length(lengths), is_chunked(codings), options, bool(expectations))
+    return RequestFields(
+        all=tuple([line.field for line in lines]),
+        host=None if hosts is None else hosts[0],
+        length=body_length(found),
+        chunked=is_chunked(found),
+        options=options,
+        expects_continue=expectations is not None,
+        kept=kept_lines(lines, options),
+        via=via(found.get(b"via", ())),
+    )
 
 
 def _fields_of_block(block: bytes) -> RequestFields | None:
-    lines = lines_of_block(block)
+    lines = _KNOWN_LINES.of_block(block)
     return None if lines is None else _facts(lines)
 
 
-# Browsers repeat their field lines word for word, and a shop has few addresses: what was judged once is remembered, by
-# all connections together. Pure functions of the bytes; short ones only, so that the memory stays below some 4 MB.
+# R6. Browsers repeat their heads nearly word for word, and a shop has few addresses: what was judged once is remembered,
+# by all connections together. Short ones only, so that all of it stays below some 10 MB, whatever clients send.
 _REMEMBERED_LINE_BYTES_MAX = 256
-_REMEMBERED_BLOCK_BYTES_MAX = 2_048
+_REMEMBERED_HEAD_BYTES_MAX = 2_048
+_REMEMBERED_HEADS_MAX = 1_024
 _remembered_line = lru_cache(maxsize=2_048)(_read_line)
 _remembered_fields = lru_cache(maxsize=512)(_fields_of_block)
+_remembered_heads: dict[bytes, Request] = {}
+
+
+def _remember(head: bytes, request: Request) -> None:
+    if len(head) <= _REMEMBERED_HEAD_BYTES_MAX:
+        if len(_remembered_heads) >= _REMEMBERED_HEADS_MAX:
+            _remembered_heads.clear()
+        _remembered_heads[head] = request
 
 
 class RequestParser:
@@ -140,24 +171,27 @@ class RequestParser:
         self._body_bytes_max = body_bytes_max
         self._buffer = b""
         self._position = 0
-        self._at = _At.HEAD
+        self._at = _HEAD
         self._eof = False
         self._left = 0
-        self._chunks = ChunkedDecoder(None)
+        self._chunks: ChunkedDecoder | None = None
         # Of the head that is being read line by line: up to where, its request line, its field lines.
         self._read = 0
         self._skipped = 0
         self._line: _Line | None = None
-        self._lines: list[Field] = []
+        self._lines: list[Line] | None = None
 
     def feed(self, data: bytes) -> None:
         position = self._position
-        if position == len(self._buffer):
-            self._buffer = data
-        else:
-            self._buffer = self._buffer[position:] + data
+        self._buffer = self._buffer[position:] + data if self._buffer else data
         self._read -= position
         self._position = 0
+
+    def take_whole(self, data: bytes) -> Request | None:
+        """The request that ``data`` is, if it is one without a body that came before; else ``feed`` it."""
+        if self._at is _HEAD and not self._buffer and not self._skipped:
+            return _remembered_heads.get(data)
+        return None
 
     def feed_eof(self) -> None:
         """The client will send nothing more."""
@@ -171,20 +205,23 @@ class RequestParser:
     @property
     def within_message(self) -> bool:
         """Whether a message has begun and is not complete."""
-        return self._at is not _At.HEAD or self.waiting_bytes > 0 or self._line is not None
+        return self._at is not _HEAD or self.waiting_bytes > 0 or self._line is not None
 
     def next_event(self) -> RequestEvent | None:
         """The next event, or None until more bytes (or the end of the input) are fed."""
         at = self._at
         try:
-            if at is _At.HEAD:
-                event: RequestEvent | None = self._next_head()
+            if at is _HEAD:
+                event: RequestEvent | None = self._next_head() if self._buffer else None
             elif at is _At.LENGTH:
                 event = self._next_of_length()
-            elif at is _At.CHUNKED:
-                event = self._next_chunk()
+            elif at is _At.CHUNKED and self._chunks is not None:
+                event, position = self._chunks.step(self._buffer, self._position)
+                self._use(position)
+                if event is END:
+                    self._at = _HEAD
             elif at is _At.END:
-                self._at = _At.HEAD
+                self._at = _HEAD
                 event = END
             else:
                 event = None
@@ -202,17 +239,19 @@ class RequestParser:
         self._position = 0
         return Rejected(status, reason)
 
-    def _next_chunk(self) -> RequestEvent | None:
-        event, self._position = self._chunks.step(self._buffer, self._position)
-        if event is END:
-            self._at = _At.HEAD
-        return event
+    def _use(self, position: int) -> None:
+        """The buffer is used up to here; an empty one holds no memory."""
+        if position == len(self._buffer):
+            self._buffer = b""
+            self._position = 0
+        else:
+            self._position = position
 
     def _next_of_length(self) -> RequestEvent | None:
-        if self._position == len(self._buffer):
+        if not self._buffer:
             return None
         data = self._buffer[self._position : self._position + self._left]
-        self._position += len(data)
+        self._use(self._position + len(data))
         self._left -= len(data)
         if not self._left:
             self._at = _At.END
@@ -226,7 +265,9 @@ class RequestParser:
         if end >= 0 and end + 4 - start <= HEAD_BYTES_MAX:
             request = self._whole_head(self._buffer[start : end + 2])
             if request is not None:
-                self._position = end + 4
+                if request.complete and not start and end + 4 == len(self._buffer):
+                    _remember(self._buffer, request)
+                self._use(end + 4)
                 return self._begin(request)
         return self._head_line_by_line(start)
 
@@ -235,7 +276,7 @@ class RequestParser:
         while True:
             first = self._buffer[self._position : self._position + 2]
             if first == b"\r\n":
-                self._position += 2
+                self._use(self._position + 2)
                 self._skipped += 1
                 if self._skipped > LEADING_EMPTY_LINES_MAX:
                     raise MalformedError(400, "too many empty lines before the request")
@@ -254,15 +295,16 @@ class RequestParser:
         text, block = head[:line_end], head[line_end + 2 :]
         try:
             line = _remembered_line(text) if line_end <= _REMEMBERED_LINE_BYTES_MAX else _read_line(text)
-            short = len(block) <= _REMEMBERED_BLOCK_BYTES_MAX
+            short = len(block) <= _REMEMBERED_HEAD_BYTES_MAX
             fields = _remembered_fields(block) if short else _fields_of_block(block)
             return None if fields is None else _judge(line, fields)
         except MalformedError:
             return None
 
     def _head_line_by_line(self, start: int) -> Request | None:
-        if self._line is None:
+        if self._line is None or self._lines is None:
             self._read = start
+            self._lines = []
         while True:
             limit = HEAD_BYTES_MAX - (self._read - start) - 2
             if self._line is None:
@@ -277,17 +319,17 @@ class RequestParser:
             elif text:
                 if len(self._lines) == FIELD_LINES_MAX:
                     raise _TOO_MANY_LINES
-                self._lines.append(parse_field_line(text))
+                self._lines.append(_KNOWN_LINES[text])
             else:
-                self._position = self._read
-                return self._begin(_judge(self._line, _facts(tuple(self._lines))))
+                request = _judge(self._line, _facts(self._lines))
+                self._use(self._read)
+                return self._begin(request)
 
     def _begin(self, request: Request) -> Request:
         """Make ready for the body of this request."""
         self._line = None
         self._skipped = 0
-        if self._lines:
-            self._lines = []
+        self._lines = None
         if request.complete:
             return request
         if request.framing is Framing.CHUNKED:
@@ -333,4 +375,5 @@ def _judge(line: _Line, fields: RequestFields) -> Request:
         expects_continue=fields.expects_continue and minor == 1 and framing is not Framing.NONE,
         complete=not length and not fields.chunked,
         reserved=is_reserved,
+        opening=request_opening(method, path, host, fields),
     )

@@ -1,23 +1,36 @@
-"""Responses of servers: bytes in, events out. Servers are trusted no more than clients.
+"""Responses of servers: bytes in, what they say out. Servers are trusted no more than clients.
 
-A1  The events depend on the bytes, never on how they were split.
-A2  After Broken no further event comes; whoever has seen the head of that answer must not end it cleanly.
-A3  An answer is complete only by its own framing; a connection that ends early is Broken.
+A1  What is said depends on the bytes, never on how they were split.
+A2  After a broken answer nothing more is said; whoever has seen the head of that answer must not end it cleanly.
+A3  An answer is complete only by its own framing; a connection that ends early is broken.
 A4  Bytes behind a complete answer belong to nobody: ``surplus`` says so, and the connection is dropped.
+A5  What is remembered of an earlier head is a pure function of its bytes: it changes nothing that is said.
 """
 
+from collections.abc import Sequence
 from enum import Enum
+from typing import Final
 
 from load_balancer.http1.chunks import ChunkedDecoder
-from load_balancer.http1.events import END, Body, Broken, Framing, Lines, Response, ResponseEvent, ResponseFields
+from load_balancer.http1.events import END, Body, Framing, Received, Response, ResponseFields
 from load_balancer.http1.grammar import HEAD_BYTES_MAX, STATUS_LINE, MalformedError
-from load_balancer.http1.heads import body_length, connection_options, is_chunked, lines_of_block, values
+from load_balancer.http1.headers import response_passes, via
+from load_balancer.http1.heads import (
+    KnownLines,
+    Line,
+    body_length,
+    connection_options,
+    is_chunked,
+    kept_lines,
+    telling_values,
+)
 from load_balancer.http1.lines import next_line
 
 INFORMATIONAL_MAX = 10  # more interim answers than that are an attack or a loop (as nginx and HAProxy limit them)
 _HEAD_TOO_LONG = MalformedError(502, "head too long")
 _SWITCHING_PROTOCOLS = 101
 _BODILESS = frozenset({204, 304})
+_NOTHING: Final = Received(None, b"", False, None)
 
 
 class _At(Enum):
@@ -29,170 +42,194 @@ class _At(Enum):
     BROKEN = "nothing that follows has a meaning"
 
 
+# Asked for with every answer; an enum's member is found more slowly.
+_IDLE: Final = _At.IDLE
+_HEAD: Final = _At.HEAD
+_LENGTH: Final = Framing.LENGTH
+
+
 class ResponseParser:
     """``expect`` an answer, ``receive`` bytes; one answer at a time."""
 
-    __slots__ = ("_at", "_buffer", "_chunks", "_for_head", "_informational", "_known_block", "_known_fields", "_left")
+    __slots__ = ("_at", "_buffer", "_chunks", "_for_head", "_informational", "_known", "_known_head", "_left")
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._at = _At.IDLE
+        self._at = _IDLE
         self._for_head = False
         self._left = 0
         self._informational = 0
-        self._chunks = ChunkedDecoder(None)
-        self._known_block = b""
-        self._known_fields = ResponseFields((), None, False, frozenset())
+        self._chunks: ChunkedDecoder | None = None
+        # A5: the last head of an answer with a body, and its bytes.
+        self._known_head = b""
+        self._known: Response | None = None
 
     def expect(self, *, for_head: bool) -> None:
         """The next bytes answer a request; ``for_head``: its method was HEAD, so there is no body."""
         self._for_head = for_head
         self._informational = 0
-        self._at = _At.HEAD
+        self._at = _HEAD
 
     @property
     def surplus(self) -> bool:
         """Whether bytes lie there that belong to no answer."""
         return bool(self._buffer)
 
-    def receive(self, data: bytes) -> list[ResponseEvent]:
-        """The events that these bytes complete."""
-        self._buffer = self._buffer + data if self._buffer else data
-        events: list[ResponseEvent] = []
+    def receive(self, data: bytes) -> Received:
+        """What these bytes say, together with those that came before."""
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        head = None
         try:
-            if self._at is _At.HEAD:
-                self._read_heads(events)
-            if self._at is not _At.HEAD:
-                self._read_body(events)
+            if self._at is _HEAD:
+                if self._known is not None and not self._for_head and data.startswith(self._known_head):
+                    head, data = self._known, data[len(self._known_head) :]
+                else:
+                    head, data = self._read_heads(data)
+                    if head is None:
+                        self._buffer = data
+                        return _NOTHING
+                if head.framing is _LENGTH:
+                    if len(data) == head.length:  # most answers arrive whole
+                        self._at = _IDLE
+                        return Received(head, data, True, None)
+                    self._left = head.length
+                    self._at = _At.LENGTH
+                else:
+                    self._prepare(head)
+            return self._read_body(head, data)
         except MalformedError as error:
-            self._break(events, error.reason)
-        return events
+            return self._break(head, error.reason)
 
-    def receive_eof(self) -> list[ResponseEvent]:
+    def receive_eof(self) -> Received:
         """The server closed its side in good order."""
-        events: list[ResponseEvent] = []
         if self._at is _At.CLOSE:
-            self._end(events)
-        elif self._at is not _At.IDLE:
-            self._break(events, "the connection ended within an answer")
-        return events
+            self._at = _IDLE
+            return Received(None, b"", True, None)
+        if self._at is not _IDLE:
+            return self._break(None, "the connection ended within an answer")
+        return _NOTHING
 
-    def _break(self, events: list[ResponseEvent], reason: str) -> None:
-        if self._at is not _At.BROKEN:
-            events.append(Broken(reason))
+    def _break(self, head: Response | None, reason: str, data: bytes = b"") -> Received:
+        """``data``: what of the body was good."""
+        if self._at is _At.BROKEN:
+            return _NOTHING
         self._at = _At.BROKEN
+        return Received(head, data, False, reason)
 
-    def _end(self, events: list[ResponseEvent]) -> None:
-        events.append(END)
-        self._at = _At.IDLE
-
-    def _read_heads(self, events: list[ResponseEvent]) -> None:
-        """Swallow interim answers, then take the final one's head."""
+    def _read_heads(self, data: bytes) -> tuple[Response | None, bytes]:
+        """Swallow interim answers, then take the final one's head; and the bytes behind what was taken."""
         while True:
-            response = self._read_head()
-            if response is None:
-                return
-            if response.status >= 200:
-                events.append(response)
-                self._prepare(response, events)
-                return
+            response, data = self._read_head(data)
+            if response is None or response.status >= 200:
+                return response, data
             self._informational += 1
             if response.status == _SWITCHING_PROTOCOLS:
                 raise MalformedError(502, "the server switched protocols though nobody asked for it")
             if self._informational > INFORMATIONAL_MAX:
                 raise MalformedError(502, "too many interim answers")
 
-    def _read_head(self) -> Response | None:
-        end = self._buffer.find(b"\r\n\r\n", 0, HEAD_BYTES_MAX)
+    def _read_head(self, data: bytes) -> tuple[Response | None, bytes]:
+        end = data.find(b"\r\n\r\n", 0, HEAD_BYTES_MAX)
         if end < 0:
-            self._refuse_early()
-            return None
-        line, _, block = self._buffer[: end + 2].partition(b"\r\n")
+            _refuse_early(data)
+            return None, data
+        line, _, block = data[: end + 2].partition(b"\r\n")
         status_line = STATUS_LINE.fullmatch(line)
         if status_line is None:
             raise MalformedError(502, "not a status line")
-        if block != self._known_block:
-            lines = lines_of_block(block)
-            if lines is None:
-                raise MalformedError(502, "a field line is malformed, or there are too many")
-            self._known_fields = _facts(lines)
-            self._known_block = block
+        lines = _KNOWN_LINES.of_block(block)
+        if lines is None:
+            raise MalformedError(502, "too many field lines")
         minor = 1 if status_line[1] == b"1" else 0
-        response = _judge(
-            minor, int(status_line[2]), status_line[3] or b"", self._known_fields, for_head=self._for_head
-        )
-        self._buffer = self._buffer[end + 4 :]
-        return response
+        response = _judge(minor, int(status_line[2]), status_line[3] or b"", _facts(lines), for_head=self._for_head)
+        if response.status >= 200 and not self._for_head:
+            self._known_head, self._known = data[: end + 4], response
+        return response, data[end + 4 :]
 
-    def _refuse_early(self) -> None:
-        """A head that is wrong already is not waited for."""
-        if not b"HTTP/1.".startswith(self._buffer[:7]):
-            raise MalformedError(502, "not a status line")
-        start = 0
-        while found := next_line(self._buffer, start, HEAD_BYTES_MAX - start - 2, _HEAD_TOO_LONG):
-            start = found[1]
-
-    def _prepare(self, response: Response, events: list[ResponseEvent]) -> None:
+    def _prepare(self, response: Response) -> None:
         match response.framing:
             case Framing.CHUNKED:
                 self._chunks = ChunkedDecoder(None)
                 self._at = _At.CHUNKED
             case Framing.CLOSE:
                 self._at = _At.CLOSE
-            case Framing.LENGTH if response.length:
-                self._left = response.length
-                self._at = _At.LENGTH
             case _:
-                self._end(events)
+                self._at = _IDLE
 
-    def _read_body(self, events: list[ResponseEvent]) -> None:
-        buffer = self._buffer
-        if not buffer:
-            return
+    def _read_body(self, head: Response | None, data: bytes) -> Received:
+        """``head``: if it came with these bytes."""
         match self._at:
             case _At.LENGTH:
-                data = buffer[: self._left]
-                self._buffer = buffer[len(data) :]
-                self._left -= len(data)
-                events.append(Body(data))
-                if not self._left:
-                    self._end(events)
+                size = len(data)
+                if size < self._left:
+                    self._left -= size
+                    return Received(head, data, False, None)
+                if size > self._left:
+                    self._buffer = data[self._left :]
+                    data = data[: self._left]
+                self._at = _IDLE
+                return Received(head, data, True, None)
             case _At.CLOSE:
-                self._buffer = b""
-                events.append(Body(buffer))
-            case _At.CHUNKED:
-                self._read_chunks(buffer, events)
+                return Received(head, data, False, None)
+            case _At.CHUNKED if self._chunks is not None:
+                return self._read_chunks(self._chunks, head, data)
             case _At.BROKEN:
-                self._buffer = b""
+                return _NOTHING
             case _:
-                pass
+                self._buffer = data
+                return Received(head, b"", head is not None, None)
 
-    def _read_chunks(self, buffer: bytes, events: list[ResponseEvent]) -> None:
+    def _read_chunks(self, chunks: ChunkedDecoder, head: Response | None, data: bytes) -> Received:
+        """All the pieces that came at once, as one."""
+        pieces: list[bytes] = []
         position = 0
         try:
             while True:
-                event, position = self._chunks.step(buffer, position)
+                event, position = chunks.step(data, position)
+                if isinstance(event, Body):
+                    pieces.append(event.data)
+                    continue
                 if event is END:
-                    self._end(events)
-                    return
-                if event is None:
-                    return
-                events.append(event)
-        finally:
-            self._buffer = buffer[position:]
+                    self._at = _IDLE
+                self._buffer = data[position:]
+                return Received(head, b"".join(pieces), event is END, None)
+        except MalformedError as error:
+            return self._break(head, error.reason, b"".join(pieces))
 
 
-_FACTS = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+def _refuse_early(data: bytes) -> None:
+    """A head that is wrong already is not waited for."""
+    if not b"HTTP/1.".startswith(data[:7]):
+        raise MalformedError(502, "not a status line")
+    start = 0
+    while found := next_line(data, start, HEAD_BYTES_MAX - start - 2, _HEAD_TOO_LONG):
+        start = found[1]
 
 
-def _facts(lines: Lines) -> ResponseFields:
+_TELLING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"via", b"date", b"x-served-by"})
+_KNOWN_LINES = KnownLines(response_passes, _TELLING)
+
+
+def _facts(lines: Sequence[Line]) -> ResponseFields:
     """What the field lines say about framing; raises MalformedError if that is not one single thing."""
-    telling = tuple([line for line in lines if line.key in _FACTS])
-    length = body_length(values(telling, b"content-length"))
-    chunked = is_chunked(values(telling, b"transfer-encoding"))
+    found = telling_values(lines)
+    length = body_length(found)
+    chunked = is_chunked(found)
     if chunked and length is not None:
         raise MalformedError(502, "both Content-Length and Transfer-Encoding")
-    return ResponseFields(lines, length, chunked, connection_options(values(telling, b"connection")))
+    options = connection_options(found)
+    return ResponseFields(
+        all=tuple([line.field for line in lines]),
+        length=length,
+        chunked=chunked,
+        options=options,
+        kept=kept_lines(lines, options),
+        via=via(found.get(b"via", ())),
+        dated=b"date" in found and b"date" not in options,
+        named=b"x-served-by" in found and b"x-served-by" not in options,
+    )
 
 
 def _judge(minor: int, status: int, reason: bytes, fields: ResponseFields, *, for_head: bool) -> Response:

@@ -132,7 +132,7 @@ class Balancer:
         for client in [client for client in self.clients if client.deadline <= now]:
             client.deadline_passed(now)
         for backend in self.backends.values():
-            backend.pool.drop_old()
+            backend.pool.drop_old(now)
 
     def drain(self) -> None:
         """Answer what is under way, and nothing more."""

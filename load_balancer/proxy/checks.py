@@ -9,7 +9,6 @@ import time
 from typing import Final
 
 from load_balancer.balancing.servers import Admin, Operation, Sign
-from load_balancer.http1.events import Broken, End, Response
 from load_balancer.http1.responses import ResponseParser
 from load_balancer.options import Check
 from load_balancer.proxy.balancer import Backend, Balancer
@@ -72,13 +71,13 @@ async def _ask(backend: Backend, path: str) -> int | None:
         while received <= _ANSWER_BYTES_MAX:
             data = await reader.read(_READ_BYTES)
             received += len(data)
-            for event in parser.receive(data) if data else parser.receive_eof():
-                if isinstance(event, Response):
-                    status = event.status
-                elif isinstance(event, End):
-                    return status
-                elif isinstance(event, Broken):
-                    return None
+            answer = parser.receive(data) if data else parser.receive_eof()
+            if answer.broken is not None:
+                return None
+            if answer.head is not None:
+                status = answer.head.status
+            if answer.ended:
+                return status
         return None
     finally:
         writer.transport.abort()

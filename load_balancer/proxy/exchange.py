@@ -12,19 +12,19 @@ States: choosing -> connecting -> waiting for the answer -> passing it on -> ove
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Protocol
+from time import monotonic
+from typing import Final, Protocol
 
 from load_balancer.balancing.retries import REPEATABLE, Progress, Step, next_step
 from load_balancer.balancing.servers import Sign
-from load_balancer.http1.events import Body, Broken, End, Framing, Request, Response, ResponseEvent
+from load_balancer.http1.events import Framing, Received, Request, Response
 from load_balancer.http1.headers import (
     LAST_CHUNK,
     chunk,
     connection_line,
-    request_head,
+    request_ending,
+    response_ending,
     response_framing,
-    response_head,
 )
 from load_balancer.proxy.balancer import Backend, Balancer
 from load_balancer.proxy.upstream import Upstream
@@ -36,6 +36,11 @@ _FAILURES = {
     Step.BAD_GATEWAY: (502, "the server failed before it had answered"),
     Step.GATEWAY_TIMEOUT: (504, "the server did not answer in time"),
 }
+# Asked for with every request; an enum's member is found more slowly.
+_LENGTH: Final = Framing.LENGTH
+_CHUNKED: Final = Framing.CHUNKED
+_CLOSE: Final = Framing.CLOSE
+_NO_BODY: Final = (b"\r\n\r\n", b"")
 
 
 class Downstream(Protocol):
@@ -44,8 +49,8 @@ class Downstream(Protocol):
     def write(self, data: bytes) -> None:
         """Part of the answer."""
 
-    def await_server(self, seconds: float) -> None:
-        """From now on the server has this long for its next byte."""
+    def await_server(self, now: float) -> None:
+        """From now on the server has its time for the next byte."""
 
     def may_keep_alive(self) -> bool:
         """Whether the connection can serve another request after this one."""
@@ -53,8 +58,8 @@ class Downstream(Protocol):
     def request_paused(self, *, paused: bool) -> None:
         """The server does not read the request's body (or reads it again)."""
 
-    def exchange_done(self, *, keep_alive: bool) -> None:
-        """The answer is complete."""
+    def exchange_done(self, now: float, *, keep_alive: bool) -> None:
+        """The answer is complete; this exchange may be started again."""
 
     def exchange_failed(self, status: int, reason: str, *, not_dispatched: bool) -> None:
         """There is no answer; none of it was passed on."""
@@ -64,7 +69,10 @@ class Downstream(Protocol):
 
 
 class Exchange:
-    """A request whose head (and body, or the first part of it) is here; ``start`` it, then feed it what comes."""
+    """A request whose head (and body, or the first part of it) is here; ``start`` it, then feed it what comes.
+
+    One whose answer was complete may be started again, for the next request of its client: nothing of it is left.
+    """
 
     __slots__ = (
         "_attempts",
@@ -72,7 +80,7 @@ class Exchange:
         "_balancer",
         "_body",
         "_client",
-        "_common",
+        "_client_lines",
         "_complete",
         "_connecting",
         "_framing",
@@ -80,22 +88,22 @@ class Exchange:
         "_request",
         "_request_id",
         "_resends",
-        "_response",
+        "_reusable",
         "_started",
+        "_status",
         "_tried",
         "_upstream",
         "_written",
     )
 
-    def __init__(
-        self, balancer: Balancer, client: Downstream, request: Request, *, request_id: bytes, common: bytes, body: bytes
-    ) -> None:
+    def __init__(self, balancer: Balancer, client: Downstream, client_lines: bytes) -> None:
+        """``client_lines``: what every request of this client tells about it (headers.client_lines)."""
         self._balancer = balancer
         self._client = client
-        self._request = request
-        self._request_id = request_id
-        self._common = common
-        self._body = body
+        self._client_lines = client_lines
+        self._request: Request
+        self._request_id = b""
+        self._body = b""
         self._complete = True
         self._attempts = 0
         self._resends = 0
@@ -103,7 +111,8 @@ class Exchange:
         self._backend: Backend | None = None
         self._upstream: Upstream | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._response: Response | None = None
+        self._status = 0
+        self._reusable = False
         self._framing = Framing.NONE
         self._written = False
         self._keep_alive = False
@@ -111,12 +120,19 @@ class Exchange:
 
     # From the client's side.
 
-    def start(self, *, complete: bool) -> None:
+    def start(self, request: Request, request_id: bytes, body: bytes = b"", *, complete: bool = True) -> None:
         """Choose a server and send. Not ``complete``: the rest of the body follows by ``more`` and ``end``."""
+        self._request = request
+        self._request_id = request_id
+        self._body = body
         self._complete = complete
-        self._started = self._balancer.loop.time()
+        self._written = False
+        if self._tried:
+            self._tried = ()
+            self._attempts = self._resends = 0
+        self._started = now = monotonic()
         self._balancer.budget.deposit()
-        self._dispatch()
+        self._dispatch(now)
 
     def more(self, data: bytes) -> None:
         """A further piece of the request's body."""
@@ -137,7 +153,7 @@ class Exchange:
             self._upstream.pause()
         elif self._upstream is not None:
             self._upstream.resume()
-            self._client.await_server(self._balancer.options.timeouts.server_seconds)
+            self._client.await_server(monotonic())
 
     def abandon(self) -> None:
         """The client is gone, or must not get an answer: whatever the server does with it is its own affair."""
@@ -169,29 +185,24 @@ class Exchange:
             self._leave()
             self._after_failure(Progress.SENT)
 
-    def received(self, events: Sequence[ResponseEvent]) -> None:
-        """Pass an answer on, piece by piece."""
-        head = b""
-        pieces: list[bytes] = []
-        done = False
-        for event in events:
-            if isinstance(event, Body):
-                pieces.append(event.data)
-            elif isinstance(event, Response):
-                head = self._begin_response(event)
-            elif isinstance(event, End):
-                done = True
-            elif isinstance(event, Broken):
-                self._broken(event.reason)
-                return
-        data = self._framed_answer(head, pieces, done=done)
+    def received(self, received: Received) -> None:
+        """Pass an answer on, piece by piece. All that came at once goes out at once, in one chunk if in any."""
+        response, data, ended, broken = received
+        if broken is not None:
+            self._broken(broken)
+            return
+        head = b"" if response is None else self._begin_response(response)
+        if self._framing is _CHUNKED:
+            data = b"".join((head, chunk(data) if data else b"", LAST_CHUNK if ended else b""))
+        elif head:
+            data = head + data
         if data:
             self._written = True
             self._client.write(data)
-        if done:
+        if ended:
             self._finish()
         else:
-            self._client.await_server(self._balancer.options.timeouts.server_seconds)
+            self._client.await_server(monotonic())
 
     def upstream_lost(self, reason: str) -> None:
         """The connection ended early."""
@@ -216,7 +227,7 @@ class Exchange:
 
     # How it goes on.
 
-    def _dispatch(self, again: Backend | None = None) -> None:
+    def _dispatch(self, now: float, again: Backend | None = None) -> None:
         """To the server whose turn it is; ``again``, which was tried already, only where there is no other."""
         backend = self._balancer.choose(self._tried)
         if backend is None and again is not None and again.health.eligible:
@@ -224,18 +235,14 @@ class Exchange:
         if backend is None:
             self._give_up(Step.BAD_GATEWAY if self._resends else Step.UNAVAILABLE)
             return
-        self._send_to(backend)
-
-    def _send_to(self, backend: Backend) -> None:
         self._backend = backend
-        self._tried += (backend.name,)
         backend.waiting.add(self)
         # What was sent in vain on an idle connection must not meet a second one that is just as dead.
-        upstream = None if self._resends else backend.pool.take(repeatable=self._request.method in REPEATABLE)
+        upstream = None if self._resends else backend.pool.take(now, repeatable=self._request.method in REPEATABLE)
         if upstream is not None:
-            self._send(upstream)
+            self._send(backend, upstream, now)
         else:
-            self._client.await_server(self._balancer.options.timeouts.server_seconds)
+            self._client.await_server(now)
             self._connecting = self._balancer.loop.create_task(self._connect(backend))
 
     async def _connect(self, backend: Backend) -> None:
@@ -255,7 +262,7 @@ class Exchange:
         else:
             self._connecting = None
             backend.traffic.connections += 1
-            self._send(upstream)
+            self._send(backend, upstream, monotonic())
 
     def _connect_failed(self, backend: Backend, reason: str, *, refused: bool) -> None:
         self._connecting = None
@@ -267,53 +274,54 @@ class Exchange:
             self._note_failure(backend, "no connection", reason)
         self._after_failure(Progress.NOT_SENT)
 
-    def _send(self, upstream: Upstream) -> None:
+    def _send(self, backend: Backend, upstream: Upstream, now: float) -> None:
         request = self._request
         self._upstream = upstream
-        length = None if request.framing is Framing.CHUNKED and not self._complete else len(self._body)
-        if request.framing is Framing.LENGTH:
-            length = request.length
-        head = request_head(request, self._common, self._request_id, length)
-        body = self._framed(self._body) if length is None else self._body
-        if self._complete and length is None:
-            body += LAST_CHUNK
-        if self._backend is not None:
-            self._backend.traffic.requests += 1
-        upstream.send(self, head + body if body else head, for_head=request.method == b"HEAD")
-        self._client.await_server(self._balancer.options.timeouts.server_seconds)
+        ending, body = _NO_BODY if request.framing is Framing.NONE else self._ending_and_body(request)
+        data = b"".join((request.opening, self._client_lines, self._request_id, ending, body))
+        backend.traffic.requests += 1
+        upstream.send(self, data, for_head=request.method == b"HEAD")
+        self._client.await_server(now)
+
+    def _ending_and_body(self, request: Request) -> tuple[bytes, bytes]:
+        """The end of the head, which tells the framing, and as much of the body as is here."""
+        if request.framing is _LENGTH:
+            return request_ending(request, request.length), self._body
+        if self._complete:
+            return request_ending(request, len(self._body)), self._body
+        return request_ending(request, None), self._framed(self._body)
 
     def _framed(self, data: bytes) -> bytes:
         return chunk(data) if self._request.framing is Framing.CHUNKED and data else data
 
     def _begin_response(self, response: Response) -> bytes:
-        client_minor = self._request.minor
-        self._response = response
-        self._framing = response_framing(response, client_minor)
-        self._keep_alive = self._complete and self._framing is not Framing.CLOSE and self._client.may_keep_alive()
-        assert self._upstream is not None and self._backend is not None  # noqa: S101, PT018 - an answer came
-        return response_head(
-            response,
-            self._upstream.passed_on(response.fields, self._backend.name_bytes),
-            framing=self._framing,
-            request_id=self._request_id,
-            connection=connection_line(keep_alive=self._keep_alive, client_minor=client_minor),
-            date=self._balancer.date(),
+        """The head that the client gets."""
+        upstream, backend, minor = self._upstream, self._backend, self._request.minor
+        assert upstream is not None and backend is not None  # noqa: S101, PT018 - an answer came
+        framing = response.framing
+        if framing is not _LENGTH:
+            framing = response_framing(response, minor)
+        self._framing = framing
+        self._status = response.status
+        self._reusable = response.reusable
+        self._keep_alive = keep_alive = self._complete and framing is not _CLOSE and self._client.may_keep_alive()
+        return upstream.opening(response, framing, backend.name_bytes) + response_ending(
+            b"" if keep_alive and minor else connection_line(keep_alive=keep_alive, client_minor=minor),
+            self._request_id,
+            None if response.fields.dated else self._balancer.date(),
         )
 
-    def _framed_answer(self, head: bytes, pieces: list[bytes], *, done: bool) -> bytes:
-        """All that came at once goes out at once: however many chunks the server made of it, the client gets one."""
-        if self._framing is not Framing.CHUNKED:
-            return b"".join((head, *pieces))
-        data = b"".join(pieces)
-        return b"".join((head, chunk(data) if data else b"", LAST_CHUNK if done else b""))
-
     def _finish(self) -> None:
-        upstream, backend, response = self._upstream, self._backend, self._response
-        assert upstream is not None and backend is not None and response is not None  # noqa: S101, PT018 - as above
-        self._leave()
-        backend.traffic.answered(response.status, self._balancer.loop.time() - self._started)
-        upstream.release(reusable=response.reusable and self._complete and backend.health.eligible)
-        self._client.exchange_done(keep_alive=self._keep_alive)
+        upstream, backend = self._upstream, self._backend
+        assert upstream is not None and backend is not None  # noqa: S101, PT018 - an answer came
+        now = monotonic()
+        backend.waiting.discard(self)
+        self._backend = self._upstream = None
+        self._body = b""
+        del self._request  # between two requests a client holds no head in memory
+        backend.traffic.answered(self._status, now - self._started)
+        upstream.release(now, reusable=self._reusable and self._complete and backend.health.eligible)
+        self._client.exchange_done(now, keep_alive=self._keep_alive)
 
     def _broken(self, reason: str) -> None:
         backend = self._backend
@@ -355,15 +363,16 @@ class Exchange:
             self._resends += 1
             self._balancer.own.resends += 1
             self._balancer.budget.withdraw()
-        self._dispatch(again)
+        self._dispatch(monotonic(), again)
 
     def _give_up(self, step: Step) -> None:
         status, reason = _FAILURES[step]
         self._client.exchange_failed(status, reason, not_dispatched=step is Step.UNAVAILABLE)
 
     def _leave(self) -> None:
-        """X3."""
+        """X3, for a server that did not answer, or not well."""
         if self._backend is not None:
             self._backend.waiting.discard(self)
+            self._tried += (self._backend.name,)
         self._backend = None
         self._upstream = None

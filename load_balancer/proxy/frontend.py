@@ -3,22 +3,23 @@
 F1  One request at a time; what is pipelined behind it waits, unparsed, and beyond 64 KiB in the client's own kernel.
 F2  A body up to 1 MiB is here as a whole before a server is chosen: a slow sender never holds one.
 F3  After an error in the client's bytes nothing more of them is read as HTTP.
-F4  Every state has a deadline; there is exactly one at any time.
-F5  A connection is closed so that the answer survives: our side ends, then the client has a second to read.
+F4  What a deadline that passed means depends on who was waited for.
 
 States: idle -> head -> (body) -> exchange -> idle …, streaming where a body is larger than F2; any -> lingering -> gone.
 """
 
 import asyncio
 import logging
+from time import monotonic
 from typing import Final, cast
 
-from load_balancer.http1.events import Body, End, Framing, Rejected, Request, RequestEvent, RequestFields
-from load_balancer.http1.headers import connection_line, request_fields
+from load_balancer.http1.events import Body, End, Framing, Rejected, Request, RequestEvent
+from load_balancer.http1.headers import client_lines, connection_line, request_opening
 from load_balancer.http1.requests import RequestParser
 from load_balancer.proxy.balancer import Balancer
 from load_balancer.proxy.bodies import CollectedBody
-from load_balancer.proxy.endings import ReaderPace, own_authority, reset
+from load_balancer.proxy.connection import Connection
+from load_balancer.proxy.endings import own_authority, reset
 from load_balancer.proxy.exchange import Exchange
 from load_balancer.proxy.phases import WANTS_EVENTS, Phase
 from load_balancer.proxy.replies import Reply, own_reply, problem, reply_bytes, wants_html
@@ -28,63 +29,44 @@ log = logging.getLogger(__name__)
 PIPELINED_BYTES_MAX: Final = 65_536  # F1
 REQUESTS_MAX: Final = 1_000  # on one connection, nginx's keepalive_requests
 BODY_RATE_BYTES_PER_SECOND_MIN: Final = 16_384  # each byte that arrives buys its sender time at this rate
-LINGER_SECONDS: Final = 1.0
-LINGER_BYTES_MAX: Final = 262_144
 REFUSALS_MAX: Final = 128  # connections beyond the limit that are told so at the same time; further ones just close
+# Asked for with every request; an enum's member is found more slowly.
+_IDLE: Final = Phase.IDLE
+_EXCHANGE: Final = Phase.EXCHANGE
+_STREAMING: Final = Phase.STREAMING
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Client(asyncio.Protocol):
-    """One connection. ``deadline``: when it has waited long enough, in the loop's time (F4)."""
+class Client(Connection):
+    """One connection, as HTTP sees it."""
 
     __slots__ = (
         "_address",
         "_advancing",
-        "_balancer",
         "_body",
-        "_common",
-        "_common_for",
-        "_common_host",
-        "_eof",
+        "_client_lines",
         "_exchange",
-        "_linger_bytes",
-        "_loop",
-        "_pace",
         "_parser",
-        "_phase",
-        "_reading_paused",
         "_request",
         "_request_id",
         "_served",
-        "_transport",
+        "_spare",
         "_upstream_paused",
-        "_write_paused",
-        "deadline",
     )
 
     def __init__(self, balancer: Balancer) -> None:
-        self._balancer = balancer
-        self._loop = balancer.loop
+        super().__init__(balancer)
         self._parser = RequestParser(balancer.options.body_bytes_max)
-        self._transport: asyncio.Transport
-        self._phase = Phase.IDLE
         self._address = b""
         self._request: Request | None = None
         self._request_id = b""
         self._exchange: Exchange | None = None
-        self._body = CollectedBody(balancer.body_memory)
+        self._spare: Exchange | None = None  # one that ended well, for the next request
+        self._body: CollectedBody | None = None
         self._served = 0
-        self._common = b""
-        self._common_for: RequestFields | None = None
-        self._common_host = b""
+        self._client_lines = b""
         self._advancing = False
-        self._eof = False
-        self._reading_paused = False
-        self._write_paused = False
         self._upstream_paused = False
-        self._pace = ReaderPace()
-        self._linger_bytes = 0
-        self.deadline = 0.0
 
     # The transport's side.
 
@@ -92,6 +74,7 @@ class Client(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
         peer = transport.get_extra_info("peername")
         self._address = peer[0].encode("ascii") if peer else b"unknown"
+        self._client_lines = client_lines(self._address)
         balancer = self._balancer
         balancer.clients.add(self)
         balancer.own.connections += 1
@@ -105,10 +88,13 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
+        if phase is _IDLE and not self._write_paused:
+            request = self._parser.take_whole(data)
+            if request is not None:
+                self._begin(request)
+                return
         if phase is Phase.LINGER:
-            self._linger_bytes += len(data)
-            if self._linger_bytes > LINGER_BYTES_MAX:
-                self._transport.abort()
+            self._lingered(data)
             return
         self._parser.feed(data)
         if phase is Phase.EXCHANGE:
@@ -129,7 +115,7 @@ class Client(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - how it ended does not matter
         self._phase = Phase.GONE
         self._balancer.clients.discard(self)
-        self._body.forget()
+        self._forget_body()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.abandon()
@@ -199,10 +185,11 @@ class Client(asyncio.Protocol):
                 self._send_own(reply, keep_alive=request.complete and self.may_keep_alive())
                 return
         if request.complete:
-            self._phase = Phase.EXCHANGE
-            self._dispatch(complete=True)
+            self._phase = _EXCHANGE
+            self._dispatch(request, complete=True)
             return
         self._phase = Phase.BODY
+        self._body = CollectedBody(balancer.body_memory)
         self._set_deadline(balancer.options.timeouts.client_seconds)
         if request.expects_continue and not self._parser.waiting_bytes:
             self._transport.write(_CONTINUE)
@@ -212,38 +199,34 @@ class Client(asyncio.Protocol):
         if self._phase is Phase.STREAMING and self._exchange is not None:
             self._exchange.more(data)
             return
-        self._body.add(data)
-        if self._body.too_much:
+        body, request = self._body, self._request
+        assert body is not None and request is not None  # noqa: S101, PT018 - its head came before
+        body.add(data)
+        if body.too_much:
             self._refuse(503, "too many large requests at once")
-        elif self._body.large:
+        elif body.large:
             self._phase = Phase.STREAMING
-            self._dispatch(complete=False)
+            self._dispatch(request, complete=False)
 
     def _end_of_body(self) -> None:
         if self._phase is Phase.STREAMING and self._exchange is not None:
             self._phase = Phase.EXCHANGE
             self._exchange.end()
-            self.await_server(self._balancer.options.timeouts.server_seconds)
-        else:
+            self.await_server(monotonic())
+        elif self._request is not None:
             self._phase = Phase.EXCHANGE
-            self._dispatch(complete=True)
+            self._dispatch(self._request, complete=True)
 
-    def _dispatch(self, *, complete: bool) -> None:
-        request = self._request
-        assert request is not None  # noqa: S101 - its head came before its end
-        if self._common_for is not request.fields or self._common_host != request.host:
-            host = request.host or own_authority(self._transport)
-            self._common = request_fields(request.fields, host, self._address)
-            self._common_for, self._common_host = request.fields, request.host
-        self._exchange = Exchange(
-            self._balancer,
-            self,
-            request,
-            request_id=self._request_id,
-            common=self._common,
-            body=b"" if request.complete else self._body.take(),
-        )
-        self._exchange.start(complete=complete)
+    def _dispatch(self, request: Request, *, complete: bool) -> None:
+        if not request.host:
+            host = own_authority(self._transport)
+            request = request._replace(opening=request_opening(request.method, request.target, host, request.fields))
+        exchange = self._spare
+        if exchange is None:
+            exchange = Exchange(self._balancer, self, self._client_lines)
+        self._exchange, self._spare = exchange, None
+        body = b"" if self._body is None else self._body.take()
+        exchange.start(request, self._request_id, body, complete=complete)
 
     def _rejected(self, rejected: Rejected) -> None:
         """F3. No byte of the request is logged, for it may hold anything."""
@@ -258,9 +241,9 @@ class Client(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         self._transport.write(data)
 
-    def await_server(self, seconds: float) -> None:
-        if not self._write_paused and self._phase is Phase.EXCHANGE:
-            self.deadline = self._loop.time() + seconds
+    def await_server(self, now: float) -> None:
+        if self._phase is _EXCHANGE and not self._write_paused:
+            self.deadline = now + self._balancer.options.timeouts.server_seconds
 
     def may_keep_alive(self) -> bool:
         request = self._request
@@ -269,7 +252,7 @@ class Client(asyncio.Protocol):
             and request.keep_alive
             and self._served < REQUESTS_MAX
             and not self._balancer.draining
-            and self._phase is not Phase.STREAMING
+            and self._phase is not _STREAMING
         )
 
     def request_paused(self, *, paused: bool) -> None:
@@ -279,13 +262,13 @@ class Client(asyncio.Protocol):
         else:
             self._advance()
 
-    def exchange_done(self, *, keep_alive: bool) -> None:
-        self._exchange = None
+    def exchange_done(self, now: float, *, keep_alive: bool) -> None:
+        self._exchange, self._spare = None, self._exchange
         self._upstream_paused = False
         if keep_alive:
-            self._next_request()
+            self._next_request(now)
         else:
-            self._linger()
+            self._end()
 
     def exchange_failed(self, status: int, reason: str, *, not_dispatched: bool) -> None:
         self._exchange = None
@@ -326,61 +309,45 @@ class Client(asyncio.Protocol):
             )
         )
         if keep_alive:
-            self._next_request()
+            self._next_request(monotonic())
         else:
-            self._linger()
+            self._end()
 
     # Between requests, and the end.
 
-    def _next_request(self) -> None:
-        self._phase = Phase.IDLE
+    def _next_request(self, now: float) -> None:
+        self._phase = _IDLE
         self._request = None
-        self._body.forget()
+        self._forget_body()
         if not self._write_paused:
-            self._set_deadline(self._balancer.options.timeouts.keep_alive_seconds)
+            self.deadline = now + self._balancer.options.timeouts.keep_alive_seconds
         if self._parser.waiting_bytes or self._eof or self._reading_paused:
             self._advance()
 
-    def _linger(self) -> None:
-        """F5."""
-        self._phase = Phase.LINGER
-        self._body.forget()
-        self._pace.begin()
-        self._set_deadline(LINGER_SECONDS)
-        self._regulate_reading()
-        if self._eof or self._transport.is_closing():
-            self._transport.close()
-        else:
-            self._transport.write_eof()
+    def _end(self) -> None:
+        self._spare = None
+        self._forget_body()
+        self._linger()
+
+    def _forget_body(self) -> None:
+        if self._body is not None:
+            self._body.forget()
+            self._body = None
 
     def _regulate_reading(self) -> None:
         """F1 and X4: stop reading what cannot be used yet; go on when it can."""
-        wanted = self._phase is Phase.LINGER or not (
-            self._upstream_paused or self._parser.waiting_bytes > PIPELINED_BYTES_MAX
-        )
-        if wanted != self._reading_paused or self._transport.is_closing():
-            return
-        self._reading_paused = not wanted
-        if wanted:
-            self._transport.resume_reading()
-        else:
-            self._transport.pause_reading()
+        usable = not (self._upstream_paused or self._parser.waiting_bytes > PIPELINED_BYTES_MAX)
+        self._read_on(wanted=usable or self._phase is Phase.LINGER)
 
     def drain(self) -> None:
         """End an idle connection now; a busy one ends after its answer (``may_keep_alive``)."""
         if self._phase is Phase.IDLE:
-            self._linger()
-
-    def _set_deadline(self, seconds: float) -> None:
-        self.deadline = self._loop.time() + seconds
+            self._end()
 
     def deadline_passed(self, now: float) -> None:
-        """What it means depends on who was waited for."""
+        """F4."""
         if self._write_paused or self._phase is Phase.LINGER:
-            if self._pace.reads(self._transport):
-                self.deadline = now + self._balancer.options.timeouts.client_seconds
-            else:
-                self._transport.abort()
+            self._stalled(now)
             return
         match self._phase:
             case Phase.IDLE | Phase.GONE:

@@ -9,12 +9,10 @@ U4  A request that must not be repeated gets an idle connection only if that was
 
 import asyncio
 import select
-import time
-from collections.abc import Sequence
 from typing import Final, Protocol, cast
 
-from load_balancer.http1.events import Broken, ResponseEvent, ResponseFields
-from load_balancer.http1.headers import PassedOn, response_fields
+from load_balancer.http1.events import Framing, Received, Response
+from load_balancer.http1.headers import response_opening
 from load_balancer.http1.responses import ResponseParser
 
 IDLE_PER_SERVER_MAX: Final = 128  # nginx calls it `keepalive`; more than a busy classroom has requests in flight
@@ -26,7 +24,7 @@ IDLE_SECONDS_MAX_FOR_UNSAFE: Final = 1.0
 class Receiver(Protocol):
     """Who waits for the answer on a connection."""
 
-    def received(self, events: Sequence[ResponseEvent]) -> None:
+    def received(self, received: Received) -> None:
         """Part of the answer came."""
 
     def upstream_lost(self, reason: str) -> None:
@@ -40,16 +38,17 @@ class Upstream(asyncio.Protocol):
     """One connection to a server. ``heard``: whether a byte came since the request was sent."""
 
     __slots__ = (
-        "_fields",
+        "_opening",
+        "_opening_for",
+        "_opening_framing",
         "_parser",
-        "_passed_on",
         "_paused",
         "_receiver",
-        "_transport",
         "heard",
         "idle_since",
         "pool",
         "requests",
+        "transport",
     )
 
     def __init__(self, pool: "Pool") -> None:
@@ -59,13 +58,14 @@ class Upstream(asyncio.Protocol):
         self.idle_since = 0.0
         self._parser = ResponseParser()
         self._receiver: Receiver | None = None
-        self._transport: asyncio.Transport
-        self._fields: ResponseFields | None = None
-        self._passed_on = PassedOn(b"", dated=False)
+        self.transport: asyncio.Transport
+        self._opening = b""
+        self._opening_for: Response | None = None
+        self._opening_framing = Framing.NONE
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
 
     def send(self, receiver: Receiver, data: bytes, *, for_head: bool) -> None:
         """Begin a request (U1)."""
@@ -73,27 +73,27 @@ class Upstream(asyncio.Protocol):
         self.requests += 1
         self.heard = False
         self._parser.expect(for_head=for_head)
-        self._transport.write(data)
+        self.transport.write(data)
 
     def send_more(self, data: bytes) -> None:
-        self._transport.write(data)
+        self.transport.write(data)
 
     def pause(self) -> None:
         if not self._paused:
             self._paused = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
 
     def resume(self) -> None:
         if self._paused:
             self._paused = False
-            self._transport.resume_reading()
+            self.transport.resume_reading()
 
-    def passed_on(self, fields: ResponseFields, server_name: bytes) -> PassedOn:
-        """The lines to pass on; servers repeat theirs, so the last ones are kept."""
-        if fields is not self._fields:
-            self._fields = fields
-            self._passed_on = response_fields(fields, server_name)
-        return self._passed_on
+    def opening(self, response: Response, framing: Framing, server_name: bytes) -> bytes:
+        """The answer's head as the client gets it; servers repeat theirs, so the last one is kept."""
+        if response is not self._opening_for or framing is not self._opening_framing:
+            self._opening = response_opening(response, framing, server_name)
+            self._opening_for, self._opening_framing = response, framing
+        return self._opening
 
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
@@ -112,9 +112,9 @@ class Upstream(asyncio.Protocol):
         if not self.heard:
             self._detach(receiver, "the server closed the connection without an answer")
             return
-        events = self._parser.receive_eof()
-        if events and not isinstance(events[-1], Broken):
-            receiver.received(events)
+        received = self._parser.receive_eof()
+        if received.ended:
+            receiver.received(received)
         else:
             self._detach(receiver, "the server's answer was cut off")
 
@@ -131,12 +131,13 @@ class Upstream(asyncio.Protocol):
         if self._receiver is not None:
             self._receiver.upstream_paused(paused=False)
 
-    def release(self, *, reusable: bool) -> None:
+    def release(self, now: float, *, reusable: bool) -> None:
         """The answer is complete: keep the connection, or not (U2)."""
         self._receiver = None
-        if reusable and not self._parser.surplus and not self._transport.is_closing():
-            self.resume()  # an idle connection that is not read could not be seen to end (U3)
-            self.pool.give(self)
+        if reusable and not self._parser.surplus and not self.transport.is_closing():
+            if self._paused:
+                self.resume()  # an idle connection that is not read could not be seen to end (U3)
+            self.pool.give(self, now)
         else:
             self.drop()
 
@@ -144,15 +145,11 @@ class Upstream(asyncio.Protocol):
         """End the connection at once; nobody is told."""
         self._receiver = None
         self.pool.forget(self)
-        self._transport.abort()
-
-    @property
-    def closing(self) -> bool:
-        return self._transport.is_closing()
+        self.transport.abort()
 
     def is_quiet(self) -> bool:
         """Whether nothing waits in the socket (U4)."""
-        socket = self._transport.get_extra_info("socket")
+        socket = self.transport.get_extra_info("socket")
         descriptor = -1 if socket is None else socket.fileno()
         if descriptor < 0:
             return False
@@ -162,7 +159,7 @@ class Upstream(asyncio.Protocol):
 
     def _detach(self, receiver: Receiver, reason: str) -> None:
         self._receiver = None
-        self._transport.abort()
+        self.transport.abort()
         receiver.upstream_lost(reason)
 
 
@@ -175,33 +172,33 @@ class Pool:
     def __len__(self) -> int:
         return len(self._idle)
 
-    def take(self, *, repeatable: bool) -> Upstream | None:
+    def take(self, now: float, *, repeatable: bool) -> Upstream | None:
         """An idle connection that may carry the next request; None: a new one is needed (U3, U4)."""
         while self._idle:
             upstream = self._idle.pop()
-            if upstream.closing:
+            if upstream.transport.is_closing():
                 continue
             if repeatable:
                 return upstream
-            if time.monotonic() - upstream.idle_since < IDLE_SECONDS_MAX_FOR_UNSAFE and upstream.is_quiet():
+            if now - upstream.idle_since < IDLE_SECONDS_MAX_FOR_UNSAFE and upstream.is_quiet():
                 return upstream
             upstream.drop()
         return None
 
-    def give(self, upstream: Upstream) -> None:
+    def give(self, upstream: Upstream, now: float) -> None:
         if len(self._idle) >= IDLE_PER_SERVER_MAX:
             upstream.drop()
             return
-        upstream.idle_since = time.monotonic()
+        upstream.idle_since = now
         self._idle.append(upstream)
 
     def forget(self, upstream: Upstream) -> None:
         if upstream in self._idle:
             self._idle.remove(upstream)
 
-    def drop_old(self) -> None:
+    def drop_old(self, now: float) -> None:
         """End those that were not needed for a while; the oldest lie at the bottom."""
-        oldest = time.monotonic() - IDLE_SECONDS_MAX
+        oldest = now - IDLE_SECONDS_MAX
         while self._idle and self._idle[0].idle_since < oldest:
             self._idle[0].drop()
 

@@ -26,9 +26,9 @@ def test_a_balancer_that_keeps_a_connection_with_bytes_left_over_would_be_caught
 ) -> None:
     """Control of U2: the next client gets an answer that was meant for nobody."""
 
-    def keep(upstream: Upstream, *, reusable: bool) -> None:
+    def keep(upstream: Upstream, now: float, *, reusable: bool) -> None:
         upstream._receiver = None
-        upstream.pool.give(upstream)
+        upstream.pool.give(upstream, now)
 
     monkeypatch.setattr(Upstream, "release", keep)
     poison = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"

@@ -56,7 +56,7 @@ def test_fields_of_an_answer_are_filtered_too() -> None:
         running.servers[0].script = lambda _: ok(b"ok", fields)
         answer = running.ask(GET)
     assert re.findall(rb"\n([^:]+):", answer.head) == [
-        b"A", b"X-Served-By", b"Via", b"Date", b"X-Request-Id", b"Content-Length",
+        b"A", b"X-Served-By", b"Via", b"Content-Length", b"Date", b"X-Request-Id",
     ]  # fmt: skip
     assert answer.field("X-Served-By") == "s1"
     assert answer.field("X-Request-Id") != "theirs"

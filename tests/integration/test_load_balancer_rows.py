@@ -24,7 +24,7 @@ def one_server() -> Iterator[World]:
 def test_a_refused_request_reaches_no_server_and_harms_no_other_client(
     one_server: World, row: Row, piece: int | None
 ) -> None:
-    """F3, F5: one answer, then the end; a second connection is served as if nothing had been."""
+    """F3, D2: one answer, then the end; a second connection is served as if nothing had been."""
     if piece and len(row.data) > 5_000:
         piece = 997
     server = one_server.servers[0]
