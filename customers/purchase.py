@@ -38,12 +38,16 @@ class Wanted:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+def is_key(text: str) -> bool:
+    return _KEY.fullmatch(text) is not None
+
+
 def checked_key(key: str | None) -> str:
     """The idempotency key, verbatim; raises MalformedRequest."""
     if key is None:
         message = _("The header Idempotency-Key is missing: choose a new one for every purchase that you mean.")
         raise MalformedRequest(message)
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         message = _("The header Idempotency-Key has 1 to 200 visible ASCII characters.")
         raise MalformedRequest(message)
     return key

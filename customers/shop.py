@@ -143,6 +143,10 @@ class Shop:
         with transaction(self._engine) as connection:
             return queries.order(connection, customer_id, order_id)
 
+    def newest_order(self, customer_id: int) -> Order | None:
+        with transaction(self._engine) as connection:
+            return queries.order(connection, customer_id, queries.newest_order(connection, customer_id))
+
     def orders_and_facts(self, customer_id: int, wanted: PageWanted) -> tuple[Page[Order], dict[int, Facts]]:
         with transaction(self._engine) as connection:
             page = queries.orders(connection, customer_id, wanted.page, wanted.per_page)

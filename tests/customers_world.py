@@ -1,5 +1,6 @@
 """One web instance for tests: its runtime on a test database, Flask's client, and the steps every customer takes."""
 
+import html
 import re
 import subprocess
 import sys
@@ -109,6 +110,19 @@ def field_value(page: str, name: str) -> str:
     return match[1]
 
 
+def form_fields(page: str, action: str) -> dict[str, str]:
+    """What the page's form with this action sends if nothing is typed: hidden fields and chosen radio buttons."""
+    match = re.search(rf'<form [^>]*action="{re.escape(action)}".*?</form>', page, re.DOTALL)
+    assert match, f"no form for {action} on the page"
+    inputs = [(tag, re.search(r'name="([^"]+)"', tag), re.search(r'value="([^"]*)"', tag))
+              for tag in re.findall(r"<input [^>]*>", match[0])]  # fmt: skip
+    return {
+        name[1]: html.unescape(value[1])
+        for tag, name, value in inputs
+        if name and value and ("hidden" in tag or " checked" in tag)
+    }
+
+
 class Person:
     """A customer with a browser: pages, cookies, form tokens."""
 
@@ -133,6 +147,23 @@ class Person:
         fields = {"number": CARD_NUMBER, "expiry": "12/39", "holder": "Ada Lovelace"}
         assert self.post("/account/card", "/account", **fields).status_code == 303
         return self
+
+    def put_in_cart(self, stock_id: int, quantity: int = 1) -> None:
+        assert self.post(f"/cart/{stock_id}/add", "/account", quantity=str(quantity)).status_code == 303
+
+    def checkout(self) -> dict[str, str]:
+        """The buy button's form, as the page shows it now."""
+        return form_fields(self.get("/checkout").text, "/checkout")
+
+    def buy(self, form: dict[str, str], **typed: str) -> TestResponse:
+        return self.client.post("/checkout", data=form | typed)
+
+
+def alert(page: str) -> str:
+    """The words of the message that takes the focus."""
+    match = re.search(r'role="alert" tabindex="-1" data-focus>(.*?)</div>', page, re.DOTALL)
+    assert match, "no message on the page"
+    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", match[1]).split()))
 
 
 @dataclass

@@ -89,6 +89,27 @@ def add_customer_to(connection: Any, email: str, *, card: bool = True) -> int:
     return int(connection.execute(insert(Customer).returning(Customer.id), values).scalar_one())
 
 
+def add_same_good(engine: Engine, stock_id: int, code: str, quantity: int, price_minor: int = PRICE_MINOR) -> int:
+    """The same product from this manufacturer, who is made known if need be; the new stock row's id."""
+    with transaction(engine) as connection:
+        connection.execute(
+            text("INSERT INTO manufacturer (code, name) VALUES (:code, :code) ON CONFLICT DO NOTHING"), {"code": code}
+        )
+        row_id: int = connection.execute(
+            text("""INSERT INTO stock (product_id, manufacturer_id, name, price_minor, currency, supplied)
+                    SELECT product_id, (SELECT id FROM manufacturer WHERE code = :code), name, :price, currency, :quantity
+                    FROM stock WHERE id = :stock_id RETURNING id"""),
+            {"code": code, "price": price_minor, "quantity": quantity, "stock_id": stock_id},
+        ).scalar_one()
+        return row_id
+
+
+def sell_to_others(engine: Engine, stock_id: int, quantity: int) -> None:
+    """As if other customers had bought them; the books do not know these buyers."""
+    with transaction(engine) as connection:
+        connection.execute(update(Stock).where(Stock.id == stock_id).values(sold=Stock.sold + quantity))
+
+
 def set_month(engine: Engine, state: str, number: int = 1) -> None:
     reason = "by_hand" if state in ("closing", "closed") else None
     with transaction(engine) as connection:

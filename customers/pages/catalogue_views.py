@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 
 from customers.errors import NotFound
 from customers.instance import customer, instance
-from customers.pages import forms
+from customers.pages import forms, guests
 from customers.query_input import ProductsWanted, read_products
 from distributor.queries import Item, Product
 
@@ -56,7 +56,8 @@ def product_page(stock_id: int, errors: dict[str, str] | None = None, general: s
     product: Product | None = shop.window.product(stock_id) if reader is None else shop.product(stock_id, reader)
     if product is None:
         raise NotFound
-    typed = request.form.get("quantity", "1")[: forms.QUANTITY_LENGTH_MAX]
+    wanted = guests.wanted_quantity(request.args) or 1
+    typed = request.form.get("quantity", str(wanted))[: forms.QUANTITY_LENGTH_MAX]
     return render_template(
         "product.html",
         here="catalogue",

@@ -10,9 +10,12 @@ from customers.languages import gettext as _
 QUANTITY = re.compile(r"[1-9][0-9]{0,5}")
 TEXT_MAX = 2_000
 QUANTITY_LENGTH_MAX = 6
+NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")  # within PostgreSQL's bigint
 
 # Pages that signing in may lead back to: a path of ours, no scheme, no host, no backslash, no control character.
-_WAY_BACK = re.compile(r"/(?:|cart|account|orders|orders/[1-9][0-9]{0,17}|product/[1-9][0-9]{0,17})")
+_WAY_BACK = re.compile(
+    r"/(?:|cart|checkout|account|orders|orders/[1-9][0-9]{0,17}|product/[1-9][0-9]{0,17}(?:\?want=[1-9][0-9]{0,5})?)"
+)
 
 
 def text(name: str, length_max: int = TEXT_MAX) -> str:
@@ -30,6 +33,14 @@ def quantity() -> int:
     typed = text("quantity")
     if not QUANTITY.fullmatch(typed):
         raise InvalidInput.of("quantity", _("use a whole number, 1 or more, in plain digits"))
+    return int(typed)
+
+
+def row_id(name: str) -> int:
+    """The number of a row that the page named; raises InvalidInput."""
+    typed = text(name)
+    if not NUMBER.fullmatch(typed):
+        raise InvalidInput.of(name, _("is not one that a page of this shop names"))
     return int(typed)
 
 

@@ -1,18 +1,8 @@
-"""How values look on pages: numbers, money, dates, an order's steps. Used as template filters, in the reader's language."""
+"""How values look on pages: numbers, money, dates. Used as template filters, in the reader's language."""
 
 import datetime as dt
-from dataclasses import dataclass
 
-from customers.languages import Lazy, formats, gettext, language
-from customers.languages import lazy_gettext as _
-
-STATUS_WORDS = {
-    "confirmed": _("Received"),
-    "packed": _("Packed"),
-    "shipped": _("On its way"),
-    "delivered": _("Delivered"),
-}
-STATUS_STEPS = tuple(STATUS_WORDS)
+from customers.languages import formats, gettext, language
 
 
 def number(value: int) -> str:
@@ -38,21 +28,3 @@ def time_left(seconds: float) -> str:
         return gettext("%(minutes)s min %(seconds)s s", minutes=minutes, seconds=f"{rest:02}")
     hours, minutes = divmod(minutes, 60)
     return gettext("%(hours)s h %(minutes)s min", hours=hours, minutes=f"{minutes:02}")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of an order's way; ``state`` is done, now or later."""
-
-    words: Lazy
-    state: str
-
-
-def status(name: str) -> str:
-    return str(STATUS_WORDS.get(name, name))
-
-
-def steps(name: str) -> list[Step]:
-    position = STATUS_STEPS.index(name) if name in STATUS_STEPS else 0
-    states = ["done"] * position + ["now"] + ["later"] * (len(STATUS_STEPS) - position - 1)
-    return [Step(STATUS_WORDS[step], state) for step, state in zip(STATUS_STEPS, states, strict=True)]

@@ -17,11 +17,14 @@ from customers.languages import lazy_gettext as _
 from customers.pages import (
     account_views,
     assets,
+    cart_views,
     catalogue_views,
+    checkout_views,
     csrf,
-    forms,
+    guests,
     language_views,
-    shop_views,
+    month_views,
+    order_views,
     shown,
     signing_views,
     stock_views,
@@ -56,23 +59,32 @@ CUSTOMER_VIEWS: tuple[tuple[str, str, Any], ...] = (
     ("/account/sessions/end-others", "POST", account_views.end_other_sessions),
     ("/account/export", "GET", account_views.export_account),
     ("/account/delete", "POST", account_views.delete_account),
-    ("/cart", "GET", shop_views.show_cart),
-    ("/cart/fit", "POST", shop_views.fit_cart),
-    ("/cart/<id:stock_id>", "POST", shop_views.set_quantity),
-    ("/cart/<id:stock_id>/add", "POST", shop_views.add_to_cart),
-    ("/cart/<id:stock_id>/hold", "POST", shop_views.hold_again),
-    ("/cart/<id:stock_id>/remove", "POST", shop_views.remove_line),
-    ("/buy", "POST", shop_views.buy),
-    ("/orders", "GET", shop_views.show_orders),
-    ("/orders/<id:order_id>", "GET", shop_views.show_order),
-    ("/finished", "POST", shop_views.finish_month),
+    ("/cart", "GET", cart_views.show_cart),
+    ("/cart/<id:stock_id>", "POST", cart_views.set_quantity),
+    ("/cart/<id:stock_id>/add", "POST", cart_views.add_to_cart),
+    ("/cart/<id:stock_id>/hold", "POST", cart_views.hold_line),
+    ("/cart/<id:stock_id>/remove", "POST", cart_views.remove_line),
+    ("/cart/<id:stock_id>/swap", "POST", cart_views.swap_line),
+    ("/cart/fit", "POST", cart_views.fit_cart),
+    ("/checkout", "GET", checkout_views.show_checkout),
+    ("/checkout", "POST", checkout_views.buy),
+    ("/finished", "POST", month_views.finish_month),
+    ("/orders", "GET", order_views.show_orders),
+    ("/orders/<id:order_id>", "GET", order_views.show_order),
 )
 _CUSTOMERS_ONLY = frozenset(view.__name__ for _, _, view in CUSTOMER_VIEWS)
 
 NOTICES = {
     "added": _("It is in your cart."),
     "removed": _("Taken out of your cart."),
+    "wanted": _("Welcome back to what you wanted: press “Add to cart” to put it in your cart."),
+    "changed": _("The quantity is changed."),
+    "held": _("Held for you again, from now on."),
+    "swapped": _("Changed: your cart has it from the other manufacturer now."),
+    "fitted": _("Your cart has only what is left now."),
     "bought": _("Thank you. Your order is in, and your card was charged once."),
+    "bought-rest": _("Thank you. Your order is in. What others were faster with is still in your cart."),
+    "bought-before": _("You had bought this already: here is the order. It was placed once and charged once."),
     "card-saved": _("Your card is saved."),
     "card-removed": _("Your card is removed."),
     "details-saved": _("Your details are saved."),
@@ -90,9 +102,7 @@ NOTICES = {
 def _guard() -> Response | None:
     """Every form is checked; pages of one customer send a guest to the log-in page and back."""
     if (request.endpoint or "").rpartition(".")[2] in _CUSTOMERS_ONLY and not current_user.is_authenticated:
-        target = request.path if request.method == "GET" else "/"
-        way_back = forms.way_back(target)
-        return redirect("/log-in" if way_back == "/" else f"/log-in?next={way_back}", 303)
+        return redirect(guests.log_in_address(), 303)
     csrf.check_if_unsafe()
     rate_limits.check()
     return None
@@ -116,7 +126,7 @@ def _around_every_page() -> dict[str, Any]:
         "instance_name": shop.name,
         "request_id": g.request_id,
         "refresh_seconds": shop.runtime.settings.customers.stock_refresh_seconds,
-        "notice": NOTICES.get(request.args.get("done", "")),
+        "notice": NOTICES.get("wanted" if guests.WANTED in request.args else request.args.get("done", "")),
         "form_token": _form_token,
         "address_of_page": _address_of_page,
         "address_with": _address_with,
@@ -160,6 +170,7 @@ def _address_with(**changes: str) -> str:
 
 
 def _add_views() -> None:
+    blueprint.register_error_handler(Exception, checkout_views.tell_trouble)
     for path, method, view in GUEST_VIEWS + CUSTOMER_VIEWS:
         blueprint.add_url_rule(path, view.__name__, view, methods=[method])
     blueprint.add_app_template_global(assets.address, "asset")
@@ -168,8 +179,6 @@ def _add_views() -> None:
     blueprint.add_app_template_filter(shown.money, "money")
     blueprint.add_app_template_filter(shown.moment, "moment")
     blueprint.add_app_template_filter(shown.time_left, "time_left")
-    blueprint.add_app_template_filter(shown.steps, "steps")
-    blueprint.add_app_template_filter(shown.status, "status")
     blueprint.add_app_template_filter(shown_expiry, "expiry")
 
 

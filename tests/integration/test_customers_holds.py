@@ -117,7 +117,7 @@ def test_holding_again_by_page(app: Flask, engine: Engine, world: World) -> None
     with transaction(engine) as connection:
         connection.execute(text("UPDATE cart_line SET held_until = clock_timestamp()"))
     answer = person.post(f"/cart/{world.stock[0]}/hold", "/account")
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/cart")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/cart?done=held")
     assert rows(engine, "SELECT held_until > clock_timestamp() AS live, holds_begun FROM cart_line") == [(True, 2)]
     refused = person.post(f"/cart/{world.stock[0]}/hold", "/account")
     assert refused.status_code == 409

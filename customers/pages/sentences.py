@@ -1,0 +1,72 @@
+"""What pages say when a cart or a purchase cannot be as it was asked for: whole sentences, each with what to do next."""
+
+from customers.errors import InvalidInput
+from customers.languages import gettext as _
+from customers.languages import lazy_gettext, ngettext
+from customers.pages.shown import number
+from distributor.errors import InvalidBasket, NotEnoughStock, ShortLine
+from settings.model import Cart as Limits
+
+QuantityRefused = InvalidInput | InvalidBasket | NotEnoughStock
+
+
+def quantity_refused(error: QuantityRefused, limits: Limits) -> str:
+    """Why a quantity was not put in the cart."""
+    if isinstance(error, NotEnoughStock):
+        return _not_enough(error.lines[0])
+    if isinstance(error, InvalidBasket) and error.field == "lines":
+        return _(
+            "Your cart is full: it takes %(count)s different products. Take one out, or buy what is in it first.",
+            count=number(limits.lines_max),
+        )
+    return _("Use a whole number from 1 to %(count)s, in plain digits.", count=number(limits.quantity_max))
+
+
+def status_of(error: QuantityRefused) -> int:
+    return 409 if isinstance(error, NotEnoughStock) else 422
+
+
+def _not_enough(line: ShortLine) -> str:
+    if line.available == 0 and line.in_other_carts:
+        return _("The last ones of this are in the carts of other customers at the moment. Your cart is as it was.")
+    if line.available == 0:
+        return _("This has just been sold out. Your cart is as it was.")
+    return ngettext(
+        "There is only %(left)s left, so your cart cannot have %(wanted)s. It is as it was.",
+        "There are only %(left)s left, so your cart cannot have %(wanted)s. It is as it was.",
+        line.available,
+        left=number(line.available),
+        wanted=number(line.wanted),
+    )
+
+
+REFUSED = {
+    "no_card": lazy_gettext("Nothing was ordered yet: your order needs a payment card that is valid. Enter it here."),
+    "cart_empty": lazy_gettext("Nothing was ordered: your cart is empty by now."),
+    "cart_changed": lazy_gettext(
+        "Nothing was ordered: your cart was changed in another window after this page was made. Here it is as it is now."
+    ),
+    "not_enough_stock": lazy_gettext(
+        "Other customers were faster, so nothing was ordered and nothing was charged. Your cart is kept."
+    ),
+    "enough_again": lazy_gettext(
+        "Other customers were faster when you sent this, so nothing was ordered. By now everything is there again."
+    ),
+    "price_changed": lazy_gettext(
+        "Prices have changed since you saw them, so nothing was ordered. Look at the new ones before you buy."
+    ),
+    "currencies_differ": lazy_gettext(
+        "Nothing was ordered: goods in different currencies cannot be bought in one order. Take some out of the cart first."
+    ),
+    "total_too_large": lazy_gettext("Nothing was ordered: the total is too large. Buy the goods in several orders."),
+    "key_reused": lazy_gettext(
+        "This form was used before, for another order, so nothing was ordered now. Here is your cart as it is."
+    ),
+}
+"""Why a purchase was refused, by the distributor's reason."""
+
+REFUSED_OTHERWISE = lazy_gettext("Nothing was ordered. Look at your cart and try again.")
+
+
+def purchase_refused(reason: str) -> str:
+    return str(REFUSED.get(reason, REFUSED_OTHERWISE))
