@@ -27,7 +27,7 @@ msgstr ""
 
 """  # no dates and no versions: the file changes with its texts only
 # The distributor speaks to programs; of its texts only the rules for a basket reach people.
-KEYWORDS = DEFAULT_KEYWORDS | {"lazy_gettext": None, "InvalidBasket": (2,)}
+KEYWORDS = DEFAULT_KEYWORDS | {"lazy_gettext": None, "plural_forms": (1, 2), "InvalidBasket": (2,)}
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2.ext:babel_extract")]
 OPTIONS = {"**/templates/**.html": {"trimmed": "true", "newstyle_gettext": "true", "silent": "false"}}
 FOLDERS = ("customers", "distributor")

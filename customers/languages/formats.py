@@ -21,6 +21,7 @@ LOCALES: dict[str, Locale] = {"en": Locale("en", "GB"), "pl": Locale("pl", "PL")
 
 MOMENTS_KEPT = 2_048  # a list shows twenty; kept ones cost a tenth of a microsecond
 CURRENCIES_KEPT = 64
+PERIOD = 101  # of our languages, none looks at more than the last two digits
 
 # Currencies whose minor unit is not a hundredth (ISO 4217). CLDR counts the digits that are shown, not those that exist.
 _EXPONENTS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "BHD": 3, "KWD": 3, "TND": 3, "JOD": 3, "OMR": 3}
@@ -88,3 +89,9 @@ def _moment(minute: dt.datetime, code: str) -> str:
 def plural_category(value: int, code: str) -> str:
     """CLDR's name of the plural form, as Intl.PluralRules in the browser calls it."""
     return LOCALES[code].plural_form(value)
+
+
+@lru_cache
+def examples(code: str) -> dict[str, int]:
+    """The plural forms of whole numbers, each with one of its numbers."""
+    return {plural_category(number, code): number for number in range(PERIOD)}

@@ -12,6 +12,7 @@ from typing import Any
 from flask import Flask
 from markupsafe import Markup, escape
 
+from customers.languages import formats
 from customers.languages.current import Choose, follow, language
 from customers.languages.messages import CATALOGUES, LANGUAGES
 
@@ -26,6 +27,13 @@ def gettext(message: str, /, **values: Any) -> str:
 def ngettext(singular: str, plural: str, number: int, /, **values: Any) -> str:
     """``%(num)s`` is the number unless ``values`` says how it is written."""
     return _plural(singular, plural, number) % ({"num": number} | values)
+
+
+def plural_forms(singular: str, plural: str, /, **values: Any) -> dict[str, str]:
+    """All forms by the name that CLDR gives them, for a script that counts on (Intl.PluralRules)."""
+    code = language()
+    texts = CATALOGUES[code]
+    return {form: texts.ngettext(singular, plural, number) % values for form, number in formats.examples(code).items()}
 
 
 class Lazy:
@@ -54,6 +62,7 @@ def install(app: Flask, choose: Choose) -> None:
         "gettext": _marked_up,
         "ngettext": _marked_up_plural,
         "language": language,
+        "plural_forms": plural_forms,
     }
 
 

@@ -131,6 +131,7 @@ def _around_every_page() -> dict[str, Any]:
         "address_of_page": _address_of_page,
         "address_with": _address_with,
         "languages": LANGUAGES,
+        "times": shown.times,
         "way_here": language_views.way_here,
     }
 

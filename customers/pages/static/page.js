@@ -5,12 +5,16 @@ const clocks = [...document.querySelectorAll("[data-seconds-left]")].map((node) 
   end: performance.now() + Number(node.dataset.secondsLeft) * 1000,
 }));
 
+// In the page's language, as the server wrote them (shown.py).
+const times = clocks.length ? JSON.parse(document.querySelector("main").dataset.times) : {};
+
 function words(seconds) {
   const two = (number) => String(number).padStart(2, "0");
-  if (seconds < 60) return `${seconds} s`;
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  if (seconds < 60) return fill(times.seconds, { seconds });
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${two(seconds % 60)} s`;
-  return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
+  if (minutes < 60) return fill(times.minutes, { minutes, seconds: two(seconds % 60) });
+  return fill(times.hours, { hours: Math.floor(minutes / 60), minutes: two(minutes % 60) });
 }
 
 // Silent for screen readers: a clock that speaks every second would drown everything else.

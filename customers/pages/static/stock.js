@@ -4,11 +4,14 @@
 const FEW = 5; // as in parts.html
 const area = document.querySelector("[data-refresh-seconds]");
 const words = document.querySelector("main").dataset;
-const written = new Intl.NumberFormat(document.documentElement.lang);
+const language = document.documentElement.lang;
+const left = JSON.parse(words.left); // a text for each plural form of the language
+const form = new Intl.PluralRules(language);
+const written = new Intl.NumberFormat(language, { useGrouping: "always" });
 
 function show(badge, available, inOtherCarts) {
   const held = available === 0 && inOtherCarts > 0;
-  const text = available ? words.left.replace("{count}", written.format(available)) : held ? words.held : words.none;
+  const text = available ? left[form.select(available)].replace("{count}", written.format(available)) : held ? words.held : words.none;
   if (badge.textContent === text) return;
   badge.textContent = text;
   badge.classList.toggle("none", available === 0 && !held);
