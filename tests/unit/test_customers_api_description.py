@@ -5,6 +5,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from customers import error_pages, errors
 from customers.accounts import names
 from customers.api import openapi, problems
+from customers.api.__main__ import whole
 from customers.api.calls import CALLS, TAGS
 from customers.api.openapi import document, encoded, errors_of, expiry_pattern
 from customers.api.paging import links
@@ -161,3 +163,8 @@ def test_a_page_links_its_neighbours(page: int, total: int, wanted: dict[str, in
     found = re.findall(r'<(/api/v1/products\?q=a%3Eb%2C%22c&page=(\d+))>; rel="(\w+)"', header)
     assert {name: int(number) for _, number, name in found} == wanted
     assert openapi.PREFIX + "/products" in header
+
+
+def test_the_list_of_problems_in_docs_is_up_to_date() -> None:
+    listed = (Path(__file__).parents[2] / "docs" / "problems.md").read_text(encoding="utf-8")
+    assert listed == whole(), "run: python -m customers.api > docs/problems.md"
