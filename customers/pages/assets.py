@@ -1,23 +1,56 @@
-"""Style sheet, scripts, pictures: addressed by their content, so that browsers keep them until they change."""
+"""Style sheet, scripts, fonts, pictures: addressed by their content, so that browsers keep them until they change.
+
+The files are small and never change while a process runs: they are kept in memory, coded once as well as it goes.
+"""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
-from flask import Response, send_from_directory
+from flask import Response, request
+from werkzeug.wrappers import Response as AnyResponse
 
+from customers import compression
 from customers.errors import NotFound
 from customers.pages import pictures
 
 FOLDER = Path(__file__).parent / "static"
 VERSION_DIGITS = 12
 FOR_EVER = "public, max-age=31536000, immutable"
+BEST_LEVEL = 9  # of gzip: once a process
+_TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".md": "text/plain",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+    ".woff2": "font/woff2",
+}
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file as it is sent; ``coded`` with gzip, or None for what is coded already."""
+
+    mimetype: str
+    content: bytes
+    coded: bytes | None
+
+
+def _read(path: Path) -> Asset:
+    mimetype, content = _TYPES[path.suffix], path.read_bytes()
+    coded = compression.gzipped(content, BEST_LEVEL) if compression.is_compressible(mimetype) else None
+    return Asset(mimetype, content, coded)
+
+
+_FILES = {path.name: _read(path) for path in sorted(FOLDER.iterdir())}
 
 
 def _version() -> str:
     """One for the whole folder, so that its files may name one another by their plain names."""
     digest = hashlib.sha256()
-    for path in sorted(FOLDER.iterdir()):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for name, asset in _FILES.items():
+        digest.update(name.encode() + b"\0" + asset.content + b"\0")
     return digest.hexdigest()[:VERSION_DIGITS]
 
 
@@ -32,12 +65,20 @@ def picture_address(sku: str, name: str) -> str:
     return f"/picture/{pictures.VERSION}/{pictures.motif_of(sku, name)}.svg"
 
 
-def static_file(version: str, name: str) -> Response:
+def static_file(version: str, name: str) -> AnyResponse:
     """The version in the path says what the file contains: it may be kept for ever."""
-    response = send_from_directory(FOLDER, name)
-    if version == VERSION:
-        response.headers["Cache-Control"] = FOR_EVER
-    return response
+    asset = _FILES.get(name)
+    if asset is None:
+        raise NotFound
+    response = Response(asset.content, mimetype=asset.mimetype)
+    if asset.coded is not None:
+        response.vary.add("Accept-Encoding")
+        if compression.may_be_coded():
+            response.set_data(asset.coded)
+            response.headers["Content-Encoding"] = compression.CODING
+    response.headers["Cache-Control"] = FOR_EVER if version == VERSION else "no-cache"
+    response.set_etag(VERSION, weak=True)
+    return response.make_conditional(request)
 
 
 def picture(version: str, motif: str) -> Response:
@@ -45,6 +86,6 @@ def picture(version: str, motif: str) -> Response:
     wanted = pictures.read_motif(motif)
     if wanted is None:
         raise NotFound
-    response = Response(pictures.paint(wanted), content_type="image/svg+xml; charset=utf-8")
+    response = Response(pictures.paint(wanted), mimetype="image/svg+xml")
     response.headers["Cache-Control"] = FOR_EVER if version == pictures.VERSION else "no-cache"
     return response
