@@ -1,0 +1,96 @@
+"""wrk with the heads of a browser: always the same ones, or each with a path, a Referer and a cookie of its own."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.balancer.programs import OTHERS_CORE, pinned
+
+_HEADERS = {
+    "Connection": "keep-alive",
+    "Cache-Control": "max-age=0",
+    "Sec-Ch-Ua": '\\"Google Chrome\\";v=\\"131\\", \\"Chromium\\";v=\\"131\\", \\"Not_A Brand\\";v=\\"24\\"',
+    "Sec-Ch-Ua-Mobile": "?0",
+    "Upgrade-Insecure-Requests": "1",
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+    "Sec-Fetch-Site": "same-origin",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Dest": "document",
+    "Accept-Encoding": "gzip, deflate, br",
+    "Accept-Language": "en-GB,en-US;q=0.9,en;q=0.8",
+}
+_COOKIE = "session=eyJjc3JmIjoiYzU4ZTRkYzE1NDA2Iiwi.ZyT9Gg.kT0f3JkEPqQ8mVtq0Xy_W3fS7QZ9pAkT0f3JkEPqQ8m-"
+DIFFERENT_HEADS = 20_000  # many more than are remembered
+
+# ``delay_max`` milliseconds between an answer and the next request on its connection, at random from none on.
+_SCRIPT = """
+local headers = {{ {headers} }}
+local requests, next_one = {{}}, 0
+function init(args)
+  math.randomseed(1)
+  for number = 1, {count} do
+    if {count} > 1 then
+      headers["Referer"] = "http://shop.example/varied?page=" .. number % 500
+    else
+      headers["Referer"] = "http://shop.example/products"
+    end
+    headers["Cookie"] = "{cookie}" .. number
+    requests[number] = wrk.format("GET", "{path}" .. number % 1000, headers)
+  end
+end
+function request()
+  next_one = next_one % {count} + 1
+  return requests[next_one]
+end
+"""
+_DELAY = "function delay() return math.random(0, {delay_max}) end\n"
+
+
+@dataclass(frozen=True)
+class Result:
+    """``errors``: what wrk says of failed requests; such a run counts for nothing."""
+
+    requests: int
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    errors: str
+
+
+def script(folder: Path, *, varied: bool, delay_max_ms: int = 0) -> Path:
+    """A script for wrk; returns its path."""
+    headers = ", ".join(f'["{name}"] = "{value}"' for name, value in ({"Host": "shop.example"} | _HEADERS).items())
+    path = "/varied?page=" if varied else "/products?page="
+    text = _SCRIPT.format(headers=headers, count=DIFFERENT_HEADS if varied else 1, cookie=_COOKIE, path=path)
+    if delay_max_ms:
+        text += _DELAY.format(delay_max=delay_max_ms)
+    file = folder / f"client-{'varied' if varied else 'same'}-{delay_max_ms}.lua"
+    file.write_text(text)
+    return file
+
+
+def ask(port: int, lua: Path, *, connections: int, seconds: float) -> Result:
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds:g}s",
+        "--latency",
+        "-s",
+        str(lua),
+        f"http://127.0.0.1:{port}",
+    ]
+    done = subprocess.run(pinned(command, OTHERS_CORE), capture_output=True, text=True, check=True)
+    text = done.stdout
+    total, rate = re.search(r"(\d+) requests in", text), re.search(r"Requests/sec:\s+([\d.]+)", text)
+    if total is None or rate is None:
+        raise RuntimeError(f"wrk said: {text} {done.stderr}")
+    errors = "; ".join(re.findall(r"Socket errors:.*|Non-2xx.*", text))
+    return Result(int(total[1]), float(rate[1]), _percentile(text, "50%"), _percentile(text, "99%"), errors)
+
+
+def _percentile(text: str, name: str) -> float:
+    match = re.search(rf"{name}\s+([\d.]+)(us|ms|s)", text)
+    return float(match[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[match[2]] if match else 0.0

@@ -1,0 +1,135 @@
+"""The figures: processor time a request, requests a second, p99 at 80 % load, idle connections, cost of a choice.
+
+Rounds go round all programs, so that whatever else the machine does hits all of them; medians. The processor time of
+the proxy's own process is the steadier figure: the rate also depends on what the client gets of the other core.
+"""
+
+import statistics
+import tempfile
+import timeit
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+from bench.balancer import programs
+from bench.balancer.client import Result, ask, script
+from bench.balancer.idle import idle_connections
+from bench.balancer.programs import Program
+from load_balancer.balancing.algorithms import ALGORITHMS
+
+ROUNDS = 5
+SECONDS = 2.0
+CONNECTIONS = 32
+PACED_ROUNDS = 3
+PACED_SECONDS = 4.0
+DELAY_MAX_MS = 20  # a connection asks a hundred times a second on average
+IDLE_CONNECTIONS = 5_000
+SERVERS_MANY = 1_000
+CHOICES = 200_000
+
+Start = Callable[[Path], AbstractContextManager[Program]]
+PROXIES: dict[str, Start] = {"haproxy": programs.haproxy, "nginx": programs.nginx, "ours": programs.ours}
+
+
+def run() -> dict[str, Any]:
+    """All figures; where a program is missing, only which package to install."""
+    missing = programs.missing_packages()
+    if missing:
+        print(f"skipped: install {' '.join(missing)} (apt install {' '.join(missing)})")
+        return {"skipped": f"not installed: {', '.join(missing)}"}
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        folder.chmod(0o755)  # nginx's worker may run as another user
+        stack.enter_context(programs.page_servers(folder))
+        running = {name: stack.enter_context(start(folder)) for name, start in PROXIES.items()}
+        plain = stack.enter_context(programs.aiohttp_proxy(folder))
+        figures: dict[str, Any] = {
+            "same_heads": _speed(running, plain, script(folder, varied=False)),
+            "varied_heads": _speed(running, plain, script(folder, varied=True)),
+        }
+        figures["at_80_percent"] = _paced(running, folder, figures["varied_heads"]["ours"]["requests_per_second"] * 0.8)
+        figures["idle"] = {name: idle_connections(program, IDLE_CONNECTIONS) for name, program in running.items()}
+    figures["choice_ns"] = _choices()
+    return figures | {"targets": _targets(figures)}
+
+
+def _speed(running: dict[str, Program], plain: Program, lua: Path) -> dict[str, Any]:
+    """As fast as it goes; the aiohttp proxy, which is far behind, in fewer rounds."""
+    everyone = running | {"aiohttp": plain}
+    taken: dict[str, list[tuple[float, Result]]] = {name: [] for name in everyone}
+    for program in everyone.values():
+        ask(program.port, lua, connections=CONNECTIONS, seconds=1)
+    for number in range(ROUNDS):
+        for name, program in everyone.items():
+            if name != "aiohttp" or number < 2:
+                taken[name].append(_once(program, lua))
+    figures = {name: _medians(rounds) for name, rounds in taken.items()}
+    for name, figure in figures.items():
+        print(f"{lua.stem}: {name}: {figure}")
+    return figures
+
+
+def _once(program: Program, lua: Path) -> tuple[float, Result]:
+    before = program.cpu_seconds()
+    result = ask(program.port, lua, connections=CONNECTIONS, seconds=SECONDS)
+    return (program.cpu_seconds() - before) / result.requests * 1e6, result
+
+
+def _medians(rounds: list[tuple[float, Result]]) -> dict[str, Any]:
+    errors = sorted({result.errors for _, result in rounds} - {""})
+    return {
+        "cpu_us_per_request": round(statistics.median(cpu for cpu, _ in rounds), 2),
+        "requests_per_second": round(statistics.median(result.per_second for _, result in rounds)),
+    } | ({"errors": errors} if errors else {})
+
+
+def _paced(running: dict[str, Program], folder: Path, rate: float) -> dict[str, Any]:
+    """The same rate for all: 80 % of what ours did with heads that differ."""
+    lua = script(folder, varied=True, delay_max_ms=DELAY_MAX_MS)
+    connections = max(1, round(rate * DELAY_MAX_MS / 2000))
+    taken: dict[str, list[Result]] = {name: [] for name in running}
+    for _ in range(PACED_ROUNDS):
+        for name, program in running.items():
+            taken[name].append(ask(program.port, lua, connections=connections, seconds=PACED_SECONDS))
+    figures = {
+        name: {
+            "requests_per_second": round(statistics.median(result.per_second for result in results)),
+            "p50_ms": round(statistics.median(result.p50_ms for result in results), 3),
+            "p99_ms": round(statistics.median(result.p99_ms for result in results), 3),
+        }
+        for name, results in taken.items()
+    }
+    print(f"at 80 %: {figures}")
+    return {"wanted_per_second": round(rate)} | figures
+
+
+def _choices() -> dict[str, dict[str, float]]:
+    """One choice with 3 and with 1,000 servers, in nanoseconds."""
+    figures: dict[str, dict[str, float]] = {}
+    for name, algorithm in ALGORITHMS.items():
+        figures[name] = {}
+        for count in (len(programs.SERVER_PORTS), SERVERS_MANY):
+            names = [f"s{number}" for number in range(count)]
+            chooser = algorithm()
+            chooser.change(names, names)
+            best = min(timeit.repeat(lambda chooser=chooser: chooser.choose(()), number=CHOICES, repeat=5))  # type: ignore[misc]
+            figures[name][f"of_{count}"] = round(best / CHOICES * 1e9)
+    return figures
+
+
+def _targets(figures: dict[str, Any]) -> dict[str, Any]:
+    """How near the targets are: ratios of processor time (more is better for ours), and of requests a second."""
+    ratios: dict[str, Any] = {}
+    for kind in ("same_heads", "varied_heads"):
+        mine = figures[kind]["ours"]
+        for other in ("haproxy", "nginx", "aiohttp"):
+            theirs = figures[kind][other]
+            ratios[f"{kind}_vs_{other}"] = {
+                "by_cpu": round(theirs["cpu_us_per_request"] / mine["cpu_us_per_request"], 2),
+                "by_rate": round(mine["requests_per_second"] / theirs["requests_per_second"], 2),
+            }
+    late = figures["at_80_percent"]
+    ratios["p99_ms_above_haproxy"] = round(late["ours"]["p99_ms"] - late["haproxy"]["p99_ms"], 3)
+    ratios["idle_mb"] = figures["idle"]["ours"]["rss_mb"]
+    return ratios

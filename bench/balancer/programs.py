@@ -1,0 +1,181 @@
+"""The programs that are compared, and the servers behind them, each a process of its own that ends with the run.
+
+All proxies get the same three servers (one nginx with one worker: a short page, so that it is never the bottleneck of a
+proxy), active checks where they have them, keep-alive on both sides, no access log, one thread. HAProxy and nginx do
+less than ours with a request: no Via, no request id, none of the checks that their configuration leaves off.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+PORT_BASE = 28_000
+SERVER_PORTS = (PORT_BASE + 1, PORT_BASE + 2, PORT_BASE + 3)
+PROXY_CORE, OTHERS_CORE = 0, 1
+CONNECTIONS_MAX = 8_000
+START_SECONDS_MAX = 15.0
+PACKAGES = {"wrk": "wrk", "nginx": "nginx", "haproxy": "haproxy"}
+BODY = "<p>" + "x" * 1_000 + "</p>"
+
+_NGINX = """daemon off; pid {folder}/{name}.pid; error_log {folder}/{name}.err; worker_processes 1;
+worker_rlimit_nofile 18000; events {{ worker_connections 16384; }}
+http {{ access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+{inner} }}
+"""
+_PAGE_SERVER = """keepalive_requests 1000000000; server {{ {listens} default_type text/html;
+location / {{ add_header Cache-Control "private, no-store"; add_header X-Content-Type-Options nosniff; return 200 "{body}"; }}
+location /varied {{ add_header Set-Cookie "session=$request_id; HttpOnly; Path=/; SameSite=Lax";
+add_header Cache-Control "private, no-store"; add_header X-Content-Type-Options nosniff; return 200 "{body}"; }} }}"""
+_NGINX_PROXY = """keepalive_requests 1000000000;
+upstream servers {{ {servers} keepalive 128; keepalive_requests 1000000000; }}
+server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://servers; proxy_http_version 1.1;
+proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;
+proxy_set_header X-Forwarded-Proto http; }} }}"""
+_HAPROXY = """global
+  nbthread 1
+  maxconn {connections}
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 60s
+  timeout server 15s
+  option forwardfor
+  http-reuse always
+frontend shop
+  bind 127.0.0.1:{port} backlog 4096
+  http-request set-header X-Forwarded-Proto http
+  default_backend servers
+backend servers
+  balance roundrobin
+  option httpchk GET /healthz
+  default-server check inter 1s fall 2 rise 1
+{servers}
+"""
+
+
+def missing_packages() -> list[str]:
+    """Debian packages without which the comparison means nothing."""
+    return [package for program, package in PACKAGES.items() if shutil.which(program) is None]
+
+
+@dataclass
+class Program:
+    """A running program: ``processes`` all that compute for it."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def processes(self) -> list[psutil.Process]:
+        first = psutil.Process(self.process.pid)
+        return [first, *first.children(recursive=True)]
+
+    def cpu_seconds(self) -> float:
+        return sum(sum(process.cpu_times()[:2]) for process in self.processes)
+
+    def rss_mb(self) -> float:
+        return sum(process.memory_info().rss for process in self.processes) / 1e6
+
+    def descriptors(self) -> int:
+        return sum(process.num_fds() for process in self.processes)
+
+
+def pinned(command: Sequence[str], core: int) -> list[str]:
+    """On a core of its own where there are two."""
+    if shutil.which("taskset") is None or (os.cpu_count() or 1) < 2:
+        return list(command)
+    return ["taskset", "-c", str(core), *command]
+
+
+@contextlib.contextmanager
+def page_servers(folder: Path) -> Iterator[Program]:
+    """Three addresses of one nginx, on the core that the proxies do not have."""
+    listens = " ".join(f"listen 127.0.0.1:{port} backlog=4096;" for port in SERVER_PORTS)
+    with _nginx(folder, "servers", SERVER_PORTS[0], _PAGE_SERVER.format(listens=listens, body=BODY), OTHERS_CORE) as it:
+        yield it
+
+
+@contextlib.contextmanager
+def haproxy(folder: Path) -> Iterator[Program]:
+    port = PORT_BASE + 20
+    servers = "".join(f"  server s{number} 127.0.0.1:{at}\n" for number, at in enumerate(SERVER_PORTS, 1))
+    config = folder / "haproxy.cfg"
+    config.write_text(_HAPROXY.format(connections=CONNECTIONS_MAX, port=port, servers=servers))
+    with _running("haproxy", port, ["haproxy", "-db", "-f", str(config)], folder, PROXY_CORE) as it:
+        yield it
+
+
+@contextlib.contextmanager
+def nginx(folder: Path) -> Iterator[Program]:
+    port = PORT_BASE + 21
+    servers = " ".join(f"server 127.0.0.1:{at};" for at in SERVER_PORTS)
+    with _nginx(folder, "nginx", port, _NGINX_PROXY.format(servers=servers, port=port), PROXY_CORE) as it:
+        yield it
+
+
+@contextlib.contextmanager
+def ours(folder: Path) -> Iterator[Program]:
+    """With room for 8,000 connections, more than its default."""
+    port = PORT_BASE + 10
+    servers = [f"--server=s{number}=127.0.0.1:{at}" for number, at in enumerate(SERVER_PORTS, 1)]
+    code = (
+        "import dataclasses, sys; from load_balancer.commands import read_options; from load_balancer.service import run;"
+        f"options = read_options('127.0.0.1:{port}', {[text.partition('=')[2] for text in servers]!r}, None, '/healthz', ());"
+        f"sys.exit(run(dataclasses.replace(options, connections_max={CONNECTIONS_MAX})))"
+    )
+    with _running("ours", port, [sys.executable, "-c", code], folder, PROXY_CORE) as it:
+        yield it
+
+
+@contextlib.contextmanager
+def aiohttp_proxy(folder: Path) -> Iterator[Program]:
+    port = PORT_BASE + 22
+    command = [sys.executable, "-m", "bench.balancer.aiohttp_proxy", str(port), *map(str, SERVER_PORTS)]
+    with _running("aiohttp", port, command, folder, PROXY_CORE) as it:
+        yield it
+
+
+@contextlib.contextmanager
+def _nginx(folder: Path, name: str, port: int, inner: str, core: int) -> Iterator[Program]:
+    config = folder / f"{name}.conf"
+    config.write_text(_NGINX.format(folder=folder, name=name, inner=inner))
+    command = ["nginx", "-e", str(folder / f"{name}.err"), "-c", str(config)]
+    with _running(name, port, command, folder, core) as program:
+        yield program
+
+
+@contextlib.contextmanager
+def _running(name: str, port: int, command: Sequence[str], folder: Path, core: int) -> Iterator[Program]:
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(pinned(command, core), cwd=ROOT, stdout=log, stderr=log)
+    try:
+        _await_port(process, name, port, folder / f"{name}.log")
+        yield Program(name, port, process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_port(process: subprocess.Popen[bytes], name: str, port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{name} does not listen on {port}: {log.read_text(errors='replace')[-500:]}")
