@@ -275,18 +275,20 @@ def refuse_supplies(shop: HoldingShop) -> None:
 
 
 def test_a_withdrawal_cuts_the_holds_that_end_last(shop: HoldingShop) -> None:
-    """Of 43 units from two supplies 40 + 2 go; one is left, and who holds it can buy it at once."""
+    """Of 6 units 4 go; the first holder keeps one, the second one of two, the third none: the rest can be bought at once."""
     with transaction(shop.engine) as connection:
         stock_id = shop.world.stock[MANY]
-        connection.execute(text("UPDATE stock SET supplied = 43 WHERE id = :id"), {"id": stock_id})
-        connection.execute(text("UPDATE supply_line SET quantity = 42 WHERE stock_id = :id"), {"id": stock_id})
+        connection.execute(text("UPDATE stock SET supplied = 6 WHERE id = :id"), {"id": stock_id})
+        connection.execute(text("UPDATE supply_line SET quantity = 4 WHERE stock_id = :id"), {"id": stock_id})
     shop.put(ADA, MANY, 1)
     shop.put(BOB, MANY, 2)
+    shop.put(CLEO, MANY, 1)
     refuse_supplies(shop)
-    assert (shop.line(ADA, MANY).held, shop.line(BOB, MANY).held) == (1, 0)
+    assert [shop.line(who, MANY).held for who in (ADA, BOB, CLEO)] == [1, 1, 0]
     assert not overheld(shop.engine)
     assert shop.buy(ADA).status == 201
-    assert shop.refused(shop.buy(BOB)) == [(MANY, 0, 0)]
+    assert shop.refused(shop.buy(BOB)) == [(MANY, 1, 0)]
+    assert shop.refused(shop.buy(CLEO)) == [(MANY, 0, 1)]
 
 
 def test_a_withdrawal_takes_free_units_before_held_ones(shop: HoldingShop) -> None:
