@@ -23,7 +23,9 @@ from customers.reader_language import COOKIE
 
 REMEMBERED_SECONDS = 31_536_000  # a year: the longest that privacy guides find fit for such a cookie
 WAY_LENGTH_MAX = 2_000
-NOTICE = "done"  # the parameter that names a notice: it is read once
+# What our pages read of an address, but the notice, which is read once. Anything else is not repeated: it may be a secret
+# that somebody put into an address by mistake.
+KEPT = frozenset({"q", "manufacturer", "sort", "page", "next"})
 
 
 def choose_language() -> Response:
@@ -56,7 +58,7 @@ def _checked(target: str) -> str:
 
 
 def _written(path: str, query: list[tuple[str, str]]) -> str:
-    kept = urlencode([(name, value) for name, value in query if name != NOTICE])
+    kept = urlencode([(name, value) for name, value in query if name in KEPT])
     whole = f"{path}?{kept}" if kept else path
     return whole if _opens(path) and len(whole) <= WAY_LENGTH_MAX else "/"
 

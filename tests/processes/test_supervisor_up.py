@@ -1,67 +1,23 @@
 """`main.py up`, the whole system: what it prints, its status, its end, and what a kill -9 of main.py leaves (P5, P8)."""
 
-import json
 import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
 import pytest
 
 from settings.addresses import Addresses
-from tests.conftest import ROOT, wait_until
+from tests.conftest import wait_until
+from tests.supervisor_world import Up, main
 
 PORT_BASE = 21_100
-START_SECONDS_MAX = 120  # measured 5 s on an idle machine
-SLIM = ("customers.instances=2", "manufacturers.count=2", "customers.simulated=0", "broker.url=postgres")
-
-
-def main(*words: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, str(ROOT / "main.py"), *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=START_SECONDS_MAX)
-
-
-class Up:
-    """A running `main.py up`, its output in a file."""
-
-    def __init__(self, state: Path, port_base: int = PORT_BASE, settings: tuple[str, ...] = SLIM) -> None:
-        self.state = state
-        self.port_base = port_base
-        self.log = state.with_name("up.log")
-        argv = [sys.executable, str(ROOT / "main.py"), "up", "--state", str(state), "--port-base", str(port_base)]
-        argv += [word for setting in settings for word in ("--set", setting)]
-        with self.log.open("w") as output:
-            self.process = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT, cwd="/")
-
-    def until_ready(self) -> "Up":
-        begun = lambda: self.process.poll() is not None or "ready: " in self.output()  # noqa: E731
-        wait_until(begun, START_SECONDS_MAX, "the system is ready")
-        assert self.process.poll() is None, self.output()
-        return self
-
-    def output(self) -> str:
-        return self.log.read_text()
-
-    def status(self) -> dict[str, Any]:
-        done = main("status", "--json", "--state", str(self.state))
-        assert done.returncode == 0, done.stderr
-        status: dict[str, Any] = json.loads(done.stdout)
-        return status
-
-    def process_row(self, name: str) -> dict[str, Any]:
-        return next(row for row in self.status()["processes"] if row["name"] == name)
-
-    def family(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +31,7 @@ def state() -> Iterator[Path]:
 @pytest.fixture
 def up(state: Path) -> Iterator[Up]:
     """A system; the state folder is the same for all tests of this file, so that each start after the first is a second one."""
-    running = Up(state)
+    running = Up(state, PORT_BASE)
     try:
         yield running.until_ready()
     finally:
@@ -144,7 +100,7 @@ def test_a_killed_main_takes_its_children_with_it_and_loses_nothing(up: Up) -> N
     os.kill(up.process.pid, signal.SIGKILL)
     up.process.wait()
     wait_until(lambda: nothing_left(family, PORT_BASE), 20, "every child is gone and every port is free")
-    second = Up(up.state).until_ready()
+    second = Up(up.state, PORT_BASE).until_ready()
     try:
         with psycopg.connect(second.status()["database"]) as connection:
             assert connection.execute("SELECT v FROM kept").fetchone() == (42,)
