@@ -6,6 +6,7 @@ import json
 BENCHMARKS = {
     "startup": "start times, memory and idle CPU with either broker",
     "gather": "200 manufacturers with 50 products each, gathered while customers buy",
+    "holds": "what timed holds cost a purchase and a cart, beside the same without them",
     "pages": "catalogue pages, a whole journey and 500 open pages, with 10,000 products in stock",
     "purchase": "purchases a second by strategy, beside pgbench on the same server; writes docs/strategies-measured.md",
     "balancer": "the load balancer beside HAProxy, nginx and an aiohttp proxy: speed, latency, idle connections",
