@@ -8,6 +8,9 @@ C2  Lines come merged (one per stock id) and sorted by stock id, quantities >= 1
 C3  ``take`` returns one result per basket, in order. A ``Short`` basket of a strategy with ``groups_max`` > 1 has
     changed nothing; with ``groups_max`` == 1 the caller rolls the transaction back when the result is ``Short``.
 C4  Within ``take`` no network call but SQL on the given connection, and no sleep.
+C5  When ``take`` returns ``Taken``, this transaction has written the stock rows that it took from, as counting ``sold``
+    does. So they are locked, and what other customers hold in their carts is compared with them after that: no
+    strategy needs to know of holds (decision 15).
 """
 
 from collections.abc import Sequence
