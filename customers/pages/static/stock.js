@@ -2,6 +2,7 @@
 // Needs an element with data-refresh-seconds; the words are those of <main>. Without it the page shows what was there.
 
 const FEW = 5; // as in parts.html
+const SPEAK_MS = 5000; // changes are gathered this long and then said at once, so that they do not drown everything else
 const area = document.querySelector("[data-refresh-seconds]");
 const words = document.querySelector("main").dataset;
 const language = document.documentElement.lang;
@@ -19,6 +20,23 @@ function show(badge, available, inOtherCarts) {
   badge.classList.toggle("few", available > 0 && available <= FEW);
   badge.classList.add("changed");
   setTimeout(() => badge.classList.remove("changed"), 1200);
+  speakLater(badge, text);
+}
+
+const spoken = document.getElementById("spoken");
+const unsaid = new Map();
+
+// For screen readers, politely, and only of what the page is about: what lies within data-announce, which names it.
+function speakLater(badge, text) {
+  const about = badge.closest("[data-announce]");
+  if (!about) return;
+  if (!unsaid.size) {
+    setTimeout(() => {
+      spoken.textContent = [...unsaid].map(([name, news]) => `${name}: ${news}`).join("; ");
+      unsaid.clear();
+    }, SPEAK_MS);
+  }
+  unsaid.set(about.dataset.announce, text);
 }
 
 async function refresh() {
