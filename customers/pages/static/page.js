@@ -29,8 +29,7 @@ for (const button of document.querySelectorAll("button[data-show]")) {
   button.addEventListener("click", () => {
     const shown = input.type === "password";
     input.type = shown ? "text" : "password";
-    button.textContent = shown ? button.dataset.hide : button.dataset.show;
-    button.setAttribute("aria-pressed", String(shown));
+    button.firstElementChild.textContent = shown ? button.dataset.hide : button.dataset.show;
   });
   // A password never leaves the page as plain text that the browser would remember.
   input.form.addEventListener("submit", () => { input.type = "password"; });
