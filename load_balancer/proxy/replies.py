@@ -6,6 +6,7 @@ All of them say whether anything reached a server: with ``X-Not-Dispatched: 1`` 
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ from load_balancer.http1.headers import NOT_DISPATCHED
 from load_balancer.http1.requests import METHODS
 
 RETRY_AFTER_SECONDS: Final = 1
+_READING: Final = (b"GET", b"HEAD")
 
 _EXPLANATIONS: Final = {
     400: "The request could not be understood.",
@@ -66,9 +68,9 @@ ALIVE: Final = Reply(200, b"text/plain; charset=utf-8", b"alive\n")
 def own_reply(request: Request, hosts: frozenset[bytes] | None, request_id: bytes) -> Reply | None:
     """The answer to a request that no server may see; None for all others. ``hosts``: those served, None for any."""
 
-    def refusal(status: int, detail: str, extra: bytes = b"") -> Reply:
-        reply = problem(status, detail, request_id=request_id, html=wants_html(request.fields), not_dispatched=True)
-        return reply._replace(extra=reply.extra + extra)
+    def refusal(status: int, detail: str, allow: Sequence[bytes] = METHODS) -> Reply:
+        html = wants_html(request.fields)
+        return problem(status, detail, request_id=request_id, html=html, not_dispatched=True, allow=allow)
 
     if hosts is not None and request.host.lower() not in hosts:
         return refusal(421, "the host is not one of ours")
@@ -77,16 +79,29 @@ def own_reply(request: Request, hosts: frozenset[bytes] | None, request_id: byte
     if request.reserved is Reserved.HIDDEN:
         return refusal(404, "this path is not public")
     if request.reserved is Reserved.OURSELVES:
-        return Reply(204, b"", b"", b"Allow: " + b", ".join(METHODS) + b"\r\n")
-    return ALIVE if request.method in (b"GET", b"HEAD") else refusal(405, "only GET and HEAD", b"Allow: GET, HEAD\r\n")
+        return Reply(204, b"", b"", _allow(METHODS))
+    return ALIVE if request.method in _READING else refusal(405, "only GET and HEAD", _READING)
 
 
-def problem(status: int, detail: str, *, request_id: bytes, html: bool, not_dispatched: bool) -> Reply:
-    """An error: RFC 9457 for programs, a page for browsers. ``detail`` never repeats bytes of the request."""
+def problem(
+    status: int,
+    detail: str,
+    *,
+    request_id: bytes,
+    html: bool,
+    not_dispatched: bool,
+    allow: Sequence[bytes] = METHODS,
+) -> Reply:
+    """An error: RFC 9457 for programs, a page for browsers. ``detail`` never repeats bytes of the request.
+
+    ``allow``: the methods that a 405 has to name (RFC 9110, 15.5.6).
+    """
     title = phrase(status)
     extra = b""
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         extra += b"Retry-After: %d\r\n" % RETRY_AFTER_SECONDS
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        extra += _allow(allow)
     if not_dispatched:
         extra += NOT_DISPATCHED + b": 1\r\n"
     shown_id = request_id.decode("ascii")
@@ -103,6 +118,10 @@ def problem(status: int, detail: str, *, request_id: bytes, html: bool, not_disp
         "request_id": shown_id,
     }
     return Reply(status, b"application/problem+json", json.dumps(document).encode() + b"\n", extra)
+
+
+def _allow(methods: Sequence[bytes]) -> bytes:
+    return b"Allow: " + b", ".join(methods) + b"\r\n"
 
 
 def wants_html(fields: RequestFields) -> bool:

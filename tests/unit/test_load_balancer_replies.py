@@ -43,3 +43,10 @@ def test_the_policy_allows_the_style_of_the_page_and_nothing_else() -> None:
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
     assert not re.search(r"<script| style=| on[a-z]+=", page)
+
+
+def test_a_refused_method_is_told_which_ones_there_are() -> None:
+    """RFC 9110, 15.5.6."""
+    headers, _body = head_and_body(problem_of(405, html=False))
+    assert headers["Allow"] == "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+    assert "Allow" not in head_and_body(problem_of(404, html=False))[0]
