@@ -1,6 +1,6 @@
 """Whether the load balancer keeps anything of 1,000,000 requests: memory and descriptors, on new connections all the time.
 
-Heads are the same in half of the runs and differ in the other half; a connection ends after its 1,000 requests, so some
+Heads come again in half of the runs and never do in the other half; a connection ends after its 1,000 requests, so some
 thousand of them come and go. The first runs fill what is remembered, so the comparison begins behind them.
 """
 
@@ -33,7 +33,7 @@ def run() -> dict[str, Any]:
         folder.chmod(0o755)  # nginx's worker may run as another user
         stack.enter_context(programs.page_servers(folder))
         program = stack.enter_context(programs.ours(folder))
-        scripts = [script(folder, varied=varied) for varied in (False, True)]
+        scripts = [script(folder, kind) for kind in ("visitors", "never_same")]
         at_rest = program.descriptors()
         asked = 0
         warm = 0.0

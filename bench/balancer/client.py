@@ -1,4 +1,9 @@
-"""wrk with the heads of a browser: always the same ones, or each with a path, a Referer and a cookie of its own."""
+"""wrk with the heads of a browser (some 700 bytes), of three kinds:
+
+same        always the same one
+visitors    300 visitors, each with a cookie of their own, on 100 pages with the Referer of another one: 30,000 heads
+never_same  no head comes twice, and no answer's head does
+"""
 
 import re
 import subprocess
@@ -22,22 +27,35 @@ _HEADERS = {
     "Accept-Language": "en-GB,en-US;q=0.9,en;q=0.8",
 }
 _COOKIE = "session=eyJjc3JmIjoiYzU4ZTRkYzE1NDA2Iiwi.ZyT9Gg.kT0f3JkEPqQ8mVtq0Xy_W3fS7QZ9pAkT0f3JkEPqQ8m-"
-DIFFERENT_HEADS = 20_000  # many more than are remembered
+VISITORS, PAGES = 300, 100
+COUNTS = {
+    "same": 1,
+    "visitors": VISITORS * PAGES,
+    "never_same": 60_000,
+}  # the last: in turns, many more than are remembered
 
 # ``delay_max`` milliseconds between an answer and the next request on its connection, at random from none on.
 _SCRIPT = """
 local headers = {{ {headers} }}
-local requests, next_one = {{}}, 0
+local requests, next_one, kind = {{}}, 0, "{kind}"
 function init(args)
   math.randomseed(1)
   for number = 1, {count} do
-    if {count} > 1 then
-      headers["Referer"] = "http://shop.example/varied?page=" .. number % 500
-    else
-      headers["Referer"] = "http://shop.example/products"
+    local path, visitor = "/products?page=" .. number % {pages}, number
+    if kind == "never_same" then
+      path = "/varied?number=" .. number
+    elseif kind == "visitors" then
+      visitor = math.floor(number / {pages})
     end
-    headers["Cookie"] = "{cookie}" .. number
-    requests[number] = wrk.format("GET", "{path}" .. number % 1000, headers)
+    headers["Referer"] = "http://shop.example/products?page=" .. (number * 7) % {pages}
+    headers["Cookie"] = "{cookie}" .. visitor
+    requests[number] = wrk.format("GET", path, headers)
+  end
+  if kind == "visitors" then
+    for number = {count}, 2, -1 do
+      local other = math.random(number)
+      requests[number], requests[other] = requests[other], requests[number]
+    end
   end
 end
 function request()
@@ -59,14 +77,13 @@ class Result:
     errors: str
 
 
-def script(folder: Path, *, varied: bool, delay_max_ms: int = 0) -> Path:
+def script(folder: Path, kind: str, *, delay_max_ms: int = 0) -> Path:
     """A script for wrk; returns its path."""
     headers = ", ".join(f'["{name}"] = "{value}"' for name, value in ({"Host": "shop.example"} | _HEADERS).items())
-    path = "/varied?page=" if varied else "/products?page="
-    text = _SCRIPT.format(headers=headers, count=DIFFERENT_HEADS if varied else 1, cookie=_COOKIE, path=path)
+    text = _SCRIPT.format(headers=headers, kind=kind, count=COUNTS[kind], pages=PAGES, cookie=_COOKIE)
     if delay_max_ms:
         text += _DELAY.format(delay_max=delay_max_ms)
-    file = folder / f"client-{'varied' if varied else 'same'}-{delay_max_ms}.lua"
+    file = folder / f"{kind}-{delay_max_ms}.lua"
     file.write_text(text)
     return file
 

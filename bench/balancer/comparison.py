@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.balancer import programs
-from bench.balancer.client import Result, ask, script
+from bench.balancer.client import COUNTS, Result, ask, script
 from bench.balancer.idle import idle_connections
 from bench.balancer.programs import Program
 from load_balancer.balancing.algorithms import ALGORITHMS
 
-ROUNDS = 5
+ROUNDS = 4
 SECONDS = 2.0
 CONNECTIONS = 32
 PACED_ROUNDS = 3
@@ -44,17 +44,14 @@ def run() -> dict[str, Any]:
         stack.enter_context(programs.page_servers(folder))
         running = {name: stack.enter_context(start(folder)) for name, start in PROXIES.items()}
         plain = stack.enter_context(programs.aiohttp_proxy(folder))
-        figures: dict[str, Any] = {
-            "same_heads": _speed(running, plain, script(folder, varied=False)),
-            "varied_heads": _speed(running, plain, script(folder, varied=True)),
-        }
-        figures["at_80_percent"] = _paced(running, folder, figures["varied_heads"]["ours"]["requests_per_second"] * 0.8)
+        figures: dict[str, Any] = {kind: _speed(kind, running, plain, script(folder, kind)) for kind in COUNTS}
+        figures["at_80_percent"] = _paced(running, folder, figures["visitors"]["ours"]["requests_per_second"] * 0.8)
         figures["idle"] = {name: idle_connections(program, IDLE_CONNECTIONS) for name, program in running.items()}
     figures["choice_ns"] = _choices()
     return figures | {"targets": _targets(figures)}
 
 
-def _speed(running: dict[str, Program], plain: Program, lua: Path) -> dict[str, Any]:
+def _speed(kind: str, running: dict[str, Program], plain: Program, lua: Path) -> dict[str, Any]:
     """As fast as it goes; the aiohttp proxy, which is far behind, in fewer rounds."""
     everyone = running | {"aiohttp": plain}
     taken: dict[str, list[tuple[float, Result]]] = {name: [] for name in everyone}
@@ -66,7 +63,7 @@ def _speed(running: dict[str, Program], plain: Program, lua: Path) -> dict[str, 
                 taken[name].append(_once(program, lua))
     figures = {name: _medians(rounds) for name, rounds in taken.items()}
     for name, figure in figures.items():
-        print(f"{lua.stem}: {name}: {figure}")
+        print(f"{kind}: {name}: {figure}")
     return figures
 
 
@@ -85,8 +82,8 @@ def _medians(rounds: list[tuple[float, Result]]) -> dict[str, Any]:
 
 
 def _paced(running: dict[str, Program], folder: Path, rate: float) -> dict[str, Any]:
-    """The same rate for all: 80 % of what ours did with heads that differ."""
-    lua = script(folder, varied=True, delay_max_ms=DELAY_MAX_MS)
+    """The same rate for all: 80 % of what ours did."""
+    lua = script(folder, "visitors", delay_max_ms=DELAY_MAX_MS)
     connections = max(1, round(rate * DELAY_MAX_MS / 2000))
     taken: dict[str, list[Result]] = {name: [] for name in running}
     for _ in range(PACED_ROUNDS):
@@ -121,7 +118,7 @@ def _choices() -> dict[str, dict[str, float]]:
 def _targets(figures: dict[str, Any]) -> dict[str, Any]:
     """How near the targets are: ratios of processor time (more is better for ours), and of requests a second."""
     ratios: dict[str, Any] = {}
-    for kind in ("same_heads", "varied_heads"):
+    for kind in COUNTS:
         mine = figures[kind]["ours"]
         for other in ("haproxy", "nginx", "aiohttp"):
             theirs = figures[kind][other]

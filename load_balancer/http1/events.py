@@ -22,31 +22,42 @@ class Reserved(Enum):
 
 
 class Field(NamedTuple):
-    """One field line; ``key`` is the name in lower case."""
+    """One field line; ``key`` is the name in lower case.
+
+    ``kept``: the line as it is passed on, nothing if it is not; ``telling``: it says something about framing or the like.
+    """
 
     key: bytes
     name: bytes
     value: bytes
+    kept: bytes
+    telling: bool
 
 
 Lines = tuple[Field, ...]
 
 
-class RequestFields(NamedTuple):
-    """The field lines of a request, and what those among them say that decide about framing and the connection.
+class RequestFacts(NamedTuple):
+    """What a request's telling lines say.
 
     ``host`` is valid where it is given. ``length`` is None without Content-Length. ``options``: what Connection names.
-    ``kept``: the lines that are passed on, as they are written; ``via``: the whole value of Via, with us in it.
+    ``via``: the whole value of Via, with us in it.
     """
 
-    all: Lines
     host: bytes | None
     length: int | None
     chunked: bool
     options: frozenset[bytes]
     expects_continue: bool
-    kept: bytes
     via: bytes
+
+
+class RequestFields(NamedTuple):
+    """The field lines of a request; ``kept``: those that are passed on, as they are written."""
+
+    all: Lines
+    facts: RequestFacts
+    kept: bytes
 
     def first(self, key: bytes) -> bytes:
         """The value of the first line with this (lower case) name, or nothing."""

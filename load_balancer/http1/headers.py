@@ -14,6 +14,7 @@ from typing import Final
 from load_balancer.http1.events import Framing, Request, RequestFields, Response
 
 PSEUDONYM: Final = b"cds-load-balancer"  # how Via names us (RFC 9110 7.6.3)
+_OURS: Final = b"1.1 " + PSEUDONYM
 NOT_DISPATCHED: Final = b"X-Not-Dispatched"
 
 _HOP_BY_HOP: Final = frozenset(
@@ -60,7 +61,7 @@ def response_passes(key: bytes) -> bool:
 
 def via(before: Sequence[bytes]) -> bytes:
     """Via with us behind those that the message came through already."""
-    return b", ".join([*filter(None, before), b"1.1 " + PSEUDONYM])
+    return b", ".join([*filter(None, before), _OURS]) if before else _OURS
 
 
 def request_opening(method: bytes, target: bytes, host: bytes, fields: RequestFields) -> bytes:
@@ -71,7 +72,7 @@ def request_opening(method: bytes, target: bytes, host: bytes, fields: RequestFi
         host,
         fields.kept,
         host,
-        fields.via,
+        fields.facts.via,
     )
 
 

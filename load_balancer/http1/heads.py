@@ -5,9 +5,9 @@ N1  A line's verdict is a pure function of its bytes, so lines that were read on
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-from load_balancer.http1.events import Field
+from load_balancer.http1.events import Field, Lines
 from load_balancer.http1.grammar import CONTENT_LENGTH, FIELD_LINES_MAX, OWS, TOKEN, MalformedError
 from load_balancer.http1.lines import parse_field_line
 
@@ -19,15 +19,7 @@ _KEEP_ALIVE: Final = frozenset({b"keep-alive"})
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 
 
-class Line(NamedTuple):
-    """A field line that was read: how it is passed on (nothing: it is not), whether it says something about framing."""
-
-    field: Field
-    kept: bytes
-    telling: bool
-
-
-class KnownLines(dict[bytes, Line]):
+class KnownLines(dict[bytes, Field]):
     """Lines without their CR LF, read on first sight; raises MalformedError, and remembers nothing that is wrong."""
 
     def __init__(self, passes: Callable[[bytes], bool], telling: frozenset[bytes]) -> None:
@@ -36,39 +28,41 @@ class KnownLines(dict[bytes, Line]):
         self._passes = passes
         self._telling = telling
 
-    def __missing__(self, text: bytes) -> Line:
-        line = self.judge(parse_field_line(text))
+    def __missing__(self, text: bytes) -> Field:
+        name, value = parse_field_line(text)
+        key = name.lower()
+        kept = b"%b: %b\r\n" % (name, value) if self._passes(key) else b""
+        field = Field(key, name, value, kept, key in self._telling)
         if len(text) <= REMEMBERED_LINE_BYTES_MAX:
             if len(self) >= REMEMBERED_LINES_MAX:
                 self.clear()
-            self[text] = line
-        return line
+            self[text] = field
+        return field
 
-    def judge(self, field: Field) -> Line:
-        kept = b"%b: %b\r\n" % (field.name, field.value) if self._passes(field.key) else b""
-        return Line(field, kept, field.key in self._telling)
-
-    def of_block(self, block: bytes) -> list[Line] | None:
+    def of_block(self, block: bytes) -> Lines | None:
         """All lines of a block of whole lines; None if there are too many. Raises MalformedError for a wrong one."""
         texts = block.split(b"\r\n")
         if texts.pop():
             raise MalformedError(400, "the last line has no end")
-        return None if len(texts) > FIELD_LINES_MAX else list(map(self.__getitem__, texts))
+        return None if len(texts) > FIELD_LINES_MAX else tuple(map(self.__getitem__, texts))
 
 
-def telling_values(lines: Sequence[Line]) -> dict[bytes, list[bytes]]:
-    """The values of the telling lines by name."""
+def telling_lines(lines: Lines) -> Lines:
+    return tuple([line for line in lines if line.telling])
+
+
+def values_by_name(lines: Lines) -> dict[bytes, list[bytes]]:
     found: dict[bytes, list[bytes]] = {}
-    for field in [line.field for line in lines if line.telling]:
-        found.setdefault(field.key, []).append(field.value)
+    for line in lines:
+        found.setdefault(line.key, []).append(line.value)
     return found
 
 
-def kept_lines(lines: Sequence[Line], options: frozenset[bytes]) -> bytes:
+def kept_lines(lines: Lines, options: frozenset[bytes]) -> bytes:
     """What is passed on of these lines, without those that Connection nominates."""
     if options <= _KEEP_ALIVE:  # a field Keep-Alive is never kept
         return b"".join([line.kept for line in lines])
-    return b"".join([line.kept for line in lines if line.field.key not in options])
+    return b"".join([line.kept for line in lines if line.key not in options])
 
 
 def connection_options(found: Mapping[bytes, Sequence[bytes]]) -> frozenset[bytes]:

@@ -6,7 +6,6 @@ The verdict depends on the bytes only, never on how they were split: the earlies
 import re
 from typing import Final
 
-from load_balancer.http1.events import Field
 from load_balancer.http1.grammar import FIELD_LINE, OWS, MalformedError
 
 _LINE_END: Final = re.compile(rb"\n|\r(?=[^\n])")
@@ -31,9 +30,9 @@ def next_line(buffer: bytes, start: int, bytes_max: int, too_long: MalformedErro
     return buffer[start : end - 1], end + 1
 
 
-def parse_field_line(line: bytes) -> Field:
-    """A field line without its CR LF; raises MalformedError."""
+def parse_field_line(line: bytes) -> tuple[bytes, bytes]:
+    """Name and value of a field line without its CR LF; raises MalformedError."""
     match = FIELD_LINE.fullmatch(line)
     if match is None:
         raise MalformedError(400, "not a field line")
-    return Field(match[1].lower(), match[1], match[2].rstrip(OWS))
+    return match[1], match[2].rstrip(OWS)

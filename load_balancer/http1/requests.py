@@ -13,7 +13,6 @@ The quick path takes a head that lies there whole at once; whatever it does not 
 the first offence. A test holds them against each other.
 """
 
-from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -22,10 +21,13 @@ from load_balancer.http1.chunks import ChunkedDecoder
 from load_balancer.http1.events import (
     END,
     Body,
+    Field,
     Framing,
+    Lines,
     Rejected,
     Request,
     RequestEvent,
+    RequestFacts,
     RequestFields,
     Reserved,
 )
@@ -42,14 +44,15 @@ from load_balancer.http1.grammar import (
 from load_balancer.http1.headers import request_opening, request_passes, via
 from load_balancer.http1.heads import (
     KnownLines,
-    Line,
     body_length,
     connection_options,
     is_chunked,
     kept_lines,
-    telling_values,
+    telling_lines,
+    values_by_name,
 )
 from load_balancer.http1.lines import next_line
+from load_balancer.http1.memory import Memory
 from load_balancer.http1.targets import read_target, reserved, same_authority
 
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
@@ -102,9 +105,9 @@ def _read_line(text: bytes) -> _Line:
 _KNOWN_LINES = KnownLines(request_passes, _TELLING)
 
 
-def _facts(lines: Sequence[Line]) -> RequestFields:
-    """What the field lines say about host, framing and connection; raises MalformedError if that is not one thing."""
-    found = telling_values(lines)
+def _read_facts(telling: Lines) -> RequestFacts:
+    """What they say about host, framing and connection; raises MalformedError if that is not one single thing."""
+    found = values_by_name(telling)
     hosts = found.get(b"host")
     if hosts is not None and len(hosts) > 1:
         raise MalformedError(400, "more than one Host")
@@ -116,38 +119,49 @@ def _facts(lines: Sequence[Line]) -> RequestFields:
     expectations = found.get(b"expect")
     if expectations is not None and [expectation.lower() for expectation in expectations] != [b"100-continue"]:
         raise MalformedError(417, "expectation not known")
-    return RequestFields(
-        all=tuple([line.field for line in lines]),
+    return RequestFacts(
         host=None if hosts is None else hosts[0],
         length=body_length(found),
         chunked=is_chunked(found),
         options=options,
         expects_continue=expectations is not None,
-        kept=kept_lines(lines, options),
         via=via(found.get(b"via", ())),
     )
 
 
-def _fields_of_block(block: bytes) -> RequestFields | None:
-    lines = _KNOWN_LINES.of_block(block)
-    return None if lines is None else _facts(lines)
-
-
 # R6. Browsers repeat their heads nearly word for word, and a shop has few addresses: what was judged once is remembered,
-# by all connections together. Short ones only, so that all of it stays below some 10 MB, whatever clients send.
-_REMEMBERED_LINE_BYTES_MAX = 256
-_REMEMBERED_HEAD_BYTES_MAX = 2_048
-_REMEMBERED_HEADS_MAX = 1_024
-_remembered_line = lru_cache(maxsize=2_048)(_read_line)
-_remembered_fields = lru_cache(maxsize=512)(_fields_of_block)
-_remembered_heads: dict[bytes, Request] = {}
+# by all connections together: whole heads, and where they differ, their request line, their block of field lines, each
+# line of it, and what the few telling lines mean together. All of it stays below some 15 MB, whatever clients send.
+_HEAD_BYTES_MAX = 2_048
+_known_heads: Memory[Request] = Memory(1_024, _HEAD_BYTES_MAX)
+_known_request_lines: Memory[_Line] = Memory(2_048, 256)
+_known_blocks: Memory[RequestFields] = Memory(512, _HEAD_BYTES_MAX)
+_known_facts = lru_cache(maxsize=256)(_read_facts)
 
 
-def _remember(head: bytes, request: Request) -> None:
-    if len(head) <= _REMEMBERED_HEAD_BYTES_MAX:
-        if len(_remembered_heads) >= _REMEMBERED_HEADS_MAX:
-            _remembered_heads.clear()
-        _remembered_heads[head] = request
+def _fields(lines: Lines, *, short: bool = False) -> RequestFields:
+    telling = telling_lines(lines)
+    facts = _known_facts(telling) if short else _read_facts(telling)
+    return RequestFields(lines, facts, kept_lines(lines, facts.options))
+
+
+def _line_of(text: bytes) -> _Line:
+    line = _known_request_lines.known.get(text)
+    if line is None:
+        line = _read_line(text)
+        _known_request_lines.offer(text, line)
+    return line
+
+
+def _fields_of(block: bytes) -> RequestFields | None:
+    fields = _known_blocks.known.get(block)
+    if fields is None:
+        lines = _KNOWN_LINES.of_block(block)
+        if lines is None:
+            return None
+        fields = _fields(lines, short=len(block) <= _HEAD_BYTES_MAX)
+        _known_blocks.offer(block, fields)
+    return fields
 
 
 class RequestParser:
@@ -179,7 +193,7 @@ class RequestParser:
         self._read = 0
         self._skipped = 0
         self._line: _Line | None = None
-        self._lines: list[Line] | None = None
+        self._lines: list[Field] | None = None
 
     def feed(self, data: bytes) -> None:
         position = self._position
@@ -190,7 +204,7 @@ class RequestParser:
     def take_whole(self, data: bytes) -> Request | None:
         """The request that ``data`` is, if it is one without a body that came before; else ``feed`` it."""
         if self._at is _HEAD and not self._buffer and not self._skipped:
-            return _remembered_heads.get(data)
+            return _known_heads.known.get(data)
         return None
 
     def feed_eof(self) -> None:
@@ -258,18 +272,35 @@ class RequestParser:
         return Body(data)
 
     def _next_head(self) -> Request | None:
-        if self._line is None and not self._skip_empty_lines():
-            return None
-        start = self._position
-        end = self._buffer.find(b"\r\n\r\n", start)
-        if end >= 0 and end + 4 - start <= HEAD_BYTES_MAX:
-            request = self._whole_head(self._buffer[start : end + 2])
+        if self._line is None:
+            request = self._whole_head()
             if request is not None:
-                if request.complete and not start and end + 4 == len(self._buffer):
-                    _remember(self._buffer, request)
-                self._use(end + 4)
                 return self._begin(request)
-        return self._head_line_by_line(start)
+            if not self._skip_empty_lines():
+                return None
+        return self._head_line_by_line(self._position)
+
+    def _whole_head(self) -> Request | None:
+        """The quick path. None for any head that is not right (and a few that are): the slow path decides on it."""
+        buffer, start = self._buffer, self._position
+        end = buffer.find(b"\r\n\r\n", start, start + HEAD_BYTES_MAX)
+        if end < 0:
+            return None
+        line_end = buffer.find(b"\r\n", start)
+        if line_end - start > REQUEST_LINE_BYTES_MAX:
+            return None
+        try:
+            line = _line_of(buffer[start:line_end])
+            fields = _fields_of(buffer[line_end + 2 : end + 2])
+            if fields is None:
+                return None
+            request = _judge(line, fields)
+        except MalformedError:
+            return None
+        if request.complete and not start and end + 4 == len(buffer):
+            _known_heads.offer(buffer, request)
+        self._use(end + 4)
+        return request
 
     def _skip_empty_lines(self) -> bool:
         """Old clients send a CR LF after a body. True if a request line may begin here."""
@@ -286,20 +317,6 @@ class RequestParser:
             if not TOKEN.match(first):
                 raise MalformedError(400, "not a request line")
             return True
-
-    def _whole_head(self, head: bytes) -> Request | None:
-        """The quick path. None for any head that is not right (and a few that are): the slow path decides on it."""
-        line_end = head.find(b"\r\n")
-        if line_end > REQUEST_LINE_BYTES_MAX:
-            return None
-        text, block = head[:line_end], head[line_end + 2 :]
-        try:
-            line = _remembered_line(text) if line_end <= _REMEMBERED_LINE_BYTES_MAX else _read_line(text)
-            short = len(block) <= _REMEMBERED_HEAD_BYTES_MAX
-            fields = _remembered_fields(block) if short else _fields_of_block(block)
-            return None if fields is None else _judge(line, fields)
-        except MalformedError:
-            return None
 
     def _head_line_by_line(self, start: int) -> Request | None:
         if self._line is None or self._lines is None:
@@ -321,7 +338,7 @@ class RequestParser:
                     raise _TOO_MANY_LINES
                 self._lines.append(_KNOWN_LINES[text])
             else:
-                request = _judge(self._line, _facts(self._lines))
+                request = _judge(self._line, _fields(tuple(self._lines)))
                 self._use(self._read)
                 return self._begin(request)
 
@@ -346,23 +363,22 @@ class RequestParser:
 def _judge(line: _Line, fields: RequestFields) -> Request:
     """What a request line and field lines mean together; raises MalformedError if that is not one single thing."""
     method, minor, path, authority, is_reserved = line
-    host = fields.host
+    host, given_length, chunked, options, expects_continue, _ = fields.facts
     if host is None:
         if minor:
             raise MalformedError(400, "no Host")
         host = authority or b""
     elif authority is not None and not same_authority(authority, host):
         raise MalformedError(400, "the target names another host than Host")
-    length = fields.length or 0
-    if fields.chunked and not minor:
+    length = given_length or 0
+    if chunked and not minor:
         raise MalformedError(400, "Transfer-Encoding in an HTTP/1.0 request")
     if method in _METHODS_WITH_BODY:
-        framing = Framing.CHUNKED if fields.chunked else Framing.LENGTH
-    elif fields.chunked or length:
+        framing = Framing.CHUNKED if chunked else Framing.LENGTH
+    elif chunked or length:
         raise MalformedError(400, "a body where the method has none")
     else:
         framing = Framing.NONE
-    options = fields.options
     return Request(
         method=method,
         target=path,
@@ -372,8 +388,8 @@ def _judge(line: _Line, fields: RequestFields) -> Request:
         framing=framing,
         length=length,
         keep_alive=b"close" not in options and (minor == 1 or b"keep-alive" in options),
-        expects_continue=fields.expects_continue and minor == 1 and framing is not Framing.NONE,
-        complete=not length and not fields.chunked,
+        expects_continue=expects_continue and minor == 1 and framing is not Framing.NONE,
+        complete=not length and not chunked,
         reserved=is_reserved,
         opening=request_opening(method, path, host, fields),
     )

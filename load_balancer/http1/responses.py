@@ -7,24 +7,24 @@ A4  Bytes behind a complete answer belong to nobody: ``surplus`` says so, and th
 A5  What is remembered of an earlier head is a pure function of its bytes: it changes nothing that is said.
 """
 
-from collections.abc import Sequence
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from load_balancer.http1.chunks import ChunkedDecoder
-from load_balancer.http1.events import END, Body, Framing, Received, Response, ResponseFields
+from load_balancer.http1.events import END, Body, Framing, Lines, Received, Response, ResponseFields
 from load_balancer.http1.grammar import HEAD_BYTES_MAX, STATUS_LINE, MalformedError
 from load_balancer.http1.headers import response_passes, via
 from load_balancer.http1.heads import (
     KnownLines,
-    Line,
     body_length,
     connection_options,
     is_chunked,
     kept_lines,
-    telling_values,
+    telling_lines,
+    values_by_name,
 )
 from load_balancer.http1.lines import next_line
+from load_balancer.http1.memory import Memory
 
 INFORMATIONAL_MAX = 10  # more interim answers than that are an attack or a loop (as nginx and HAProxy limit them)
 _HEAD_TOO_LONG = MalformedError(502, "head too long")
@@ -135,15 +135,12 @@ class ResponseParser:
         if end < 0:
             _refuse_early(data)
             return None, data
-        line, _, block = data[: end + 2].partition(b"\r\n")
-        status_line = STATUS_LINE.fullmatch(line)
-        if status_line is None:
-            raise MalformedError(502, "not a status line")
-        lines = _KNOWN_LINES.of_block(block)
+        line_end = data.find(b"\r\n")
+        status_line = _status_line_of(data[:line_end])
+        lines = _KNOWN_LINES.of_block(data[line_end + 2 : end + 2])
         if lines is None:
             raise MalformedError(502, "too many field lines")
-        minor = 1 if status_line[1] == b"1" else 0
-        response = _judge(minor, int(status_line[2]), status_line[3] or b"", _facts(lines), for_head=self._for_head)
+        response = _judge(status_line, _facts(lines), for_head=self._for_head)
         if response.status >= 200 and not self._for_head:
             self._known_head, self._known = data[: end + 4], response
         return response, data[end + 4 :]
@@ -208,31 +205,53 @@ def _refuse_early(data: bytes) -> None:
         start = found[1]
 
 
+class _StatusLine(NamedTuple):
+    minor: int
+    status: int
+    reason: bytes
+
+
+_known_status_lines: Memory[_StatusLine] = Memory(128, 128)
+
+
+def _status_line_of(text: bytes) -> _StatusLine:
+    known = _known_status_lines.known.get(text)
+    if known is not None:
+        return known
+    match = STATUS_LINE.fullmatch(text)
+    if match is None:
+        raise MalformedError(502, "not a status line")
+    line = _StatusLine(1 if match[1] == b"1" else 0, int(match[2]), match[3] or b"")
+    _known_status_lines.offer(text, line)
+    return line
+
+
 _TELLING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"via", b"date", b"x-served-by"})
 _KNOWN_LINES = KnownLines(response_passes, _TELLING)
 
 
-def _facts(lines: Sequence[Line]) -> ResponseFields:
+def _facts(lines: Lines) -> ResponseFields:
     """What the field lines say about framing; raises MalformedError if that is not one single thing."""
-    found = telling_values(lines)
+    found = values_by_name(telling_lines(lines))
     length = body_length(found)
     chunked = is_chunked(found)
     if chunked and length is not None:
         raise MalformedError(502, "both Content-Length and Transfer-Encoding")
     options = connection_options(found)
     return ResponseFields(
-        all=tuple([line.field for line in lines]),
-        length=length,
-        chunked=chunked,
-        options=options,
-        kept=kept_lines(lines, options),
-        via=via(found.get(b"via", ())),
-        dated=b"date" in found and b"date" not in options,
-        named=b"x-served-by" in found and b"x-served-by" not in options,
+        lines,
+        length,
+        chunked,
+        options,
+        kept_lines(lines, options),
+        via(found.get(b"via", ())),
+        b"date" in found and b"date" not in options,
+        b"x-served-by" in found and b"x-served-by" not in options,
     )
 
 
-def _judge(minor: int, status: int, reason: bytes, fields: ResponseFields, *, for_head: bool) -> Response:
+def _judge(line: _StatusLine, fields: ResponseFields, *, for_head: bool) -> Response:
+    minor, status, reason = line
     if fields.chunked and minor == 0:
         raise MalformedError(502, "Transfer-Encoding in an HTTP/1.0 response")
     if for_head or status < 200 or status in _BODILESS:
