@@ -21,7 +21,15 @@ def add_to_cart(stock_id: int) -> Page:
         instance().shop.add_to_cart(customer().id, stock_id, forms.quantity())
     except (InvalidInput, InvalidBasket, NotEnoughStock) as error:
         return catalogue_views.product_page(stock_id, {"quantity": _why(error)}), sentences.status_of(error)
+    product = instance().shop.window.product(stock_id) if _wants_part() else None
+    if product is not None:
+        return render_template("added.html", item=product.item)
     return redirect("/cart?done=added", 303)
+
+
+def _wants_part() -> bool:
+    """Whether a script asks, which stays on its page."""
+    return request.headers.get("HX-Request-Type") == "partial"
 
 
 def show_cart() -> Page:

@@ -1,118 +1,14 @@
 """The shop as people meet it, in a real browser: the whole journey, without JavaScript, by keyboard, on a small screen."""
 
-import os
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from sqlalchemy import Engine, text
+from playwright.sync_api import Page, expect
+from sqlalchemy import Engine
 
-from distributor.database import transaction
-from tests.conftest import require
-from tests.customers_world import PASSWORD, WebProcess, free_port_base, make_runtime, new_email, running_web
-from tests.distributor_world import World, discrepancies, engine_for, make_world, rows
-
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-]
-NAMES = ("Oak chair", "Walnut shelf & hook", "Brass lamp <large>", "Wool blanket", "Copper kettle", "Linen cushion")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = require("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def world(engine: Engine) -> World:
-    world = make_world(engine, [5, 3, 40, 1200, 7, 2], customers=0, price_minor=1_999)
-    with transaction(engine) as connection:
-        for stock_id, name in zip(world.stock, NAMES, strict=True):
-            connection.execute(text("UPDATE stock SET name = :n WHERE id = :s"), {"n": name, "s": stock_id})
-        # The same chair from the other maker, too.
-        connection.execute(
-            text("""INSERT INTO stock (product_id, manufacturer_id, name, price_minor, currency, supplied)
-                    SELECT product_id, (SELECT id FROM manufacturer WHERE code = 'm2'), 'Oak chair, oiled', 2499, 'GBP', 9
-                    FROM stock WHERE id = :s"""),
-            {"s": world.stock[0]},
-        )
-    return world
-
-
-@pytest.fixture
-def web(database_url: str, tmp_path: Path, world: World) -> Iterator[WebProcess]:
-    runtime = make_runtime(tmp_path, database_url, free_port_base(), customers={"stock_refresh_seconds": 0.3})
-    with running_web(runtime) as process:
-        yield process
-
-
-@pytest.fixture
-def new_page(browser: Browser, web: WebProcess) -> Iterator[Callable[..., Page]]:
-    """Pages in contexts of their own; whatever a page complains of in its console fails the test."""
-    contexts: list[BrowserContext] = []
-    complaints: list[str] = []
-
-    def make(**options: object) -> Page:
-        context = browser.new_context(base_url=web.url, **options)  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        return page
-
-    yield make
-    for context in contexts:
-        context.close()
-    # A browser also complains of every status above 399, which the tests ask for.
-    assert [text for text in complaints if "Failed to load resource" not in text] == []
-
-
-def sign_up(page: Page) -> str:
-    email = new_email()
-    page.goto("/sign-up")
-    page.get_by_label("First name").fill("Ada")
-    page.get_by_label("Last name").fill("Lovelace")
-    page.get_by_label("E-mail").fill(email)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Open the account").click()
-    expect(page.get_by_role("link", name="Account")).to_be_visible()
-    return email
-
-
-def add_card(page: Page) -> None:
-    page.goto("/account")
-    page.get_by_label("Card number").fill("4242 4242 4242 4242")
-    page.get_by_label("Expiry").fill("12/39")
-    page.get_by_label("Name on the card").fill("Ada Lovelace")
-    page.get_by_role("button", name="Save the card").click()
-    expect(page.get_by_text("•••• 4242")).to_be_visible()
-
-
-def snapshot(page: Page, name: str) -> None:
-    """A picture for people, if SHOP_PICTURES names a folder."""
-    folder = os.environ.get("SHOP_PICTURES")
-    if folder:
-        size = page.viewport_size or {"width": 0}
-        page.screenshot(path=str(Path(folder) / f"{name}-{size['width']}.png"), full_page=True)
+from tests.browser_world import add_card, assert_fits, go_to_checkout, put_in_cart, sign_up, snapshot, tab_to
+from tests.distributor_world import World, discrepancies, rows, sell_to_others
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without JavaScript"])
@@ -172,105 +68,6 @@ def test_the_whole_purchase_by_keyboard(new_page: Callable[..., Page], engine: E
     assert len(rows(engine, "SELECT * FROM orders")) == 1
 
 
-def tab_to(page: Page, wanted: str) -> None:
-    """Press Tab until the focus is on the element with this id or text."""
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if page.evaluate("[document.activeElement.id, document.activeElement.textContent.trim()]").count(wanted):
-            return
-    raise AssertionError(f"{wanted} cannot be reached by Tab")
-
-
-def test_a_double_click_orders_once(new_page: Callable[..., Page], engine: Engine, world: World) -> None:
-    page = new_page()
-    sign_up(page)
-    add_card(page)
-    put_in_cart(page, world.stock[0])
-    go_to_checkout(page)
-    page.get_by_role("button", name="Buy now").dblclick()
-    expect(page).to_have_url(re.compile(r"/orders/\d+"))
-    page.go_back()
-    page.go_forward()
-    assert len(rows(engine, "SELECT * FROM orders")) == 1
-
-
-def put_in_cart(page: Page, stock_id: int, quantity: int = 1) -> None:
-    page.goto(f"/product/{stock_id}")
-    page.get_by_label("Quantity").fill(str(quantity))
-    page.get_by_role("button", name="Add to cart", exact=True).click()
-    expect(page).to_have_url(re.compile("/cart"))
-
-
-def go_to_checkout(page: Page) -> None:
-    page.goto("/cart")
-    page.get_by_role("link", name="Go to the checkout").click()
-    expect(page).to_have_url(re.compile("/checkout"))
-
-
-def test_lost_lines_are_named_and_each_has_a_way_out(
-    new_page: Callable[..., Page], engine: Engine, world: World
-) -> None:
-    page = new_page()
-    sign_up(page)
-    add_card(page)
-    for stock_id, quantity in zip(world.stock[:3], (2, 3, 4), strict=True):
-        put_in_cart(page, stock_id, quantity)
-    go_to_checkout(page)
-    sell_to_others(engine, world.stock[0], 4)
-    sell_to_others(engine, world.stock[1], 3)
-    page.get_by_role("button", name="Buy now").click()
-    alert = page.get_by_role("alert")
-    expect(alert).to_be_focused()
-    expect(alert).to_contain_text("Oak chair, First Works: 1 of 2 left")
-    expect(alert).to_contain_text("Walnut shelf & hook, Second Works: sold out")
-    snapshot(page, "lost")
-    page.get_by_role("button", name="Take 2 from Second Works at £24.99 each").click()
-    expect(page.get_by_text("has it from the other manufacturer now")).to_be_visible()
-    page.get_by_role("button", name="Order the rest without them for £129.94").click()
-    expect(page.get_by_text("still in your cart")).to_be_visible()
-    bought = rows(engine, "SELECT quantity FROM order_line ORDER BY stock_id")
-    assert [line.quantity for line in bought] == [4, 2]
-    kept = rows(engine, "SELECT stock_id, quantity FROM cart_line")
-    assert [tuple(line) for line in kept] == [(world.stock[1], 3)]
-
-
-def sell_to_others(engine: Engine, stock_id: int, quantity: int) -> None:
-    with transaction(engine) as connection:
-        connection.execute(text("UPDATE stock SET sold = sold + :n WHERE id = :s"), {"n": quantity, "s": stock_id})
-
-
-def test_a_new_price_is_shown_and_agreed_to(new_page: Callable[..., Page], engine: Engine, world: World) -> None:
-    page = new_page()
-    sign_up(page)
-    add_card(page)
-    put_in_cart(page, world.stock[0])
-    go_to_checkout(page)
-    with transaction(engine) as connection:
-        connection.execute(text("UPDATE stock SET price_minor = 2199 WHERE id = :s"), {"s": world.stock[0]})
-    page.get_by_role("button", name="Buy now").click()
-    expect(page.get_by_role("alert")).to_contain_text("£19.99 before, £21.99 now")
-    page.get_by_role("button", name="Agree to the new prices and buy").click()
-    expect(page.get_by_text("£21.99").first).to_be_visible()
-    assert [row.total_minor for row in rows(engine, "SELECT total_minor FROM orders")] == [2_199]
-
-
-def test_another_window_cannot_change_what_is_bought(
-    new_page: Callable[..., Page], engine: Engine, world: World
-) -> None:
-    page = new_page()
-    sign_up(page)
-    add_card(page)
-    put_in_cart(page, world.stock[0])
-    go_to_checkout(page)
-    other = page.context.new_page()
-    put_in_cart(other, world.stock[2], 9)
-    page.get_by_role("button", name="Buy now").click()
-    expect(page.get_by_role("alert")).to_contain_text("changed in another window")
-    assert not rows(engine, "SELECT * FROM orders")
-    page.get_by_role("button", name="Buy now").click()
-    expect(page.get_by_text("Your order is in")).to_be_visible()
-
-
 def test_quantities_refresh_by_themselves(new_page: Callable[..., Page], engine: Engine, world: World) -> None:
     page = new_page()
     page.goto("/")
@@ -301,17 +98,6 @@ def test_nothing_is_wider_than_a_small_screen(new_page: Callable[..., Page], eng
     for path in customer_pages:
         page.goto(path)
         assert_fits(page)
-
-
-def assert_fits(page: Page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320, page.url
-    small = page.evaluate("""
-        [...document.querySelectorAll("a, button, input, select, summary")]
-          .filter((node) => node.checkVisibility() && !node.closest(".skip, .hidden, p, li") && node.type !== "hidden")
-          .map((node) => [node.outerHTML.slice(0, 80), node.getBoundingClientRect()])
-          .filter(([, box]) => box.width < 24 || box.height < 24).map(([html]) => html)
-    """)
-    assert small == [], page.url
 
 
 def test_mistakes_are_shown_beside_the_fields(new_page: Callable[..., Page], world: World) -> None:

@@ -268,6 +268,20 @@ def test_goods_that_came_back_are_offered_again(world: World, engine: Engine, ad
     assert ada.buy(form_fields(again.text, "/checkout")).status_code == 303
 
 
+def test_a_script_adds_without_leaving_its_page(ada: Person, world: World, engine: Engine) -> None:
+    """The answer has a word about it and the head's new link; what is refused is told on a whole page, as ever."""
+    form = form_fields(ada.get("/").text, "/cart")
+    part = {"HX-Request-Type": "partial"}
+    added = ada.client.post(f"/cart/{world.stock[0]}/add", data=form | {"quantity": "3"}, headers=part)
+    assert added.status_code == 200
+    words = " ".join(re.sub("<[^>]+>", " ", added.text).split())
+    assert words == "Product 1 by First Works is in your cart. Go to the cart Cart 3 units"
+    refused = ada.client.post(f"/cart/{world.stock[0]}/add", data=form | {"quantity": "3"}, headers=part)
+    assert refused.status_code == 409
+    assert "only 5 left" in alert(refused.text)
+    assert cart_of(engine) == {world.stock[0]: 3}
+
+
 def test_a_new_price_must_be_agreed_to(ada: Person, world: World, engine: Engine) -> None:
     """C15, B2: never charged before it was shown."""
     ada.put_in_cart(world.stock[0], 2)

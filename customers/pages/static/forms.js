@@ -3,9 +3,12 @@
 // F2 After one second the button shows that it waits. After ten the form's data-slow template says so honestly, and offers
 //    to send the same form again (data-again): for a purchase the same key, so it finds the order or places it, once.
 // F3 Coming back by the browser's history shows the page as it was left: its forms can be used again.
+// F4 A form marked data-in-place does not leave the page when all went well. Whatever else the server answers changed
+//    nothing, so the browser sends the form itself and shows that answer. Without an answer the page says just that.
 
 const WAITING_MS = 1_000;
 const SLOW_MS = 10_000;
+const TOLD_MS = 10_000; // good news goes away by itself, so that nothing stays covered
 
 const sent = new Map(); // form -> what to undo
 
@@ -48,9 +51,54 @@ document.addEventListener("submit", (event) => {
   }
   release(form);
   const button = asksAgain ? form.querySelector("button") : event.submitter ?? form.querySelector("button");
+  if (form.dataset.inPlace && !form.dataset.leaves) {
+    event.preventDefault();
+    sendInPlace(form, button);
+  }
   if (button) send(form, button);
 });
 
 addEventListener("pageshow", (event) => {
-  if (event.persisted) [...sent.keys()].forEach(release);
+  if (!event.persisted) return;
+  [...sent.keys()].forEach(release);
+  for (const form of document.querySelectorAll("form[data-leaves]")) delete form.dataset.leaves;
 });
+
+// There before anything is said, else a screen reader would not say it.
+const told = document.createElement("div");
+if (document.querySelector("form[data-in-place]")) {
+  told.className = "told";
+  told.role = "status";
+  document.querySelector("main").append(told);
+}
+
+async function sendInPlace(form, button) {
+  const address = button?.getAttribute("formaction") ?? form.getAttribute("action");
+  const body = new URLSearchParams(new FormData(form));
+  try {
+    const answer = await fetch(address, { method: "POST", body, headers: { "HX-Request-Type": "partial" } });
+    if (answer.redirected) return location.assign(answer.url);
+    if (!answer.ok) return leave(form, button);
+    show(await answer.text());
+  } catch {
+    const words = Object.assign(document.createElement("p"), { textContent: form.dataset.inPlace });
+    told.replaceChildren(Object.assign(document.createElement("div"), { className: "notice warn" }));
+    told.firstChild.append(words);
+  }
+  release(form);
+}
+
+function leave(form, button) {
+  release(form);
+  form.dataset.leaves = "yes";
+  form.requestSubmit(button);
+}
+
+function show(text) {
+  const answer = new DOMParser().parseFromString(text, "text/html");
+  const news = [...answer.querySelectorAll(".notice")];
+  told.replaceChildren(...news);
+  setTimeout(() => news.forEach((one) => one.remove()), TOLD_MS);
+  const link = answer.querySelector("template");
+  if (link) document.querySelector('header a[href="/cart"]')?.replaceChildren(...link.content.childNodes);
+}
