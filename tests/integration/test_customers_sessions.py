@@ -100,7 +100,7 @@ def test_use_is_noted_at_most_once_a_minute(shop: Shop, ada: Program) -> None:
     assert seen_seconds_ago(shop, ada) < 30
 
 
-def test_noting_waits_for_nobody(shop: Shop, ada: Program) -> None:
+def test_noting_waits_for_nobody(shop: Shop, ada: Program, caplog: pytest.LogCaptureFixture) -> None:
     """S4: while another transaction holds the row, the request is answered and the note left out."""
     move_back(shop, ada, "seen_at", 5)
     with shop.engine.connect() as holder:
@@ -111,6 +111,7 @@ def test_noting_waits_for_nobody(shop: Shop, ada: Program) -> None:
         assert status(ada) == 200
         holder.rollback()
     assert seen_seconds_ago(shop, ada) > 200
+    assert "could not be noted" not in caplog.text, "it waited until its patience was over"
 
 
 def test_a_note_that_cannot_be_written_refuses_nobody(
