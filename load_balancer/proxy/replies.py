@@ -28,6 +28,12 @@ _EXPLANATIONS: Final = {
     503: "No server is ready at the moment. Nothing was done; please try again in a moment.",
     504: "The server did not answer in time. Whether it did what was asked is not known.",
 }
+# What a customer may come to see, for whoever reads the shop in Polish. Both stand on the page: a balancer chooses no language.
+_IN_POLISH: Final = {
+    502: "Odpowiedź serwera była nie do użycia. Nie wiadomo, czy wykonał to, o co proszono.",
+    503: "W tej chwili żaden serwer nie jest gotowy. Nic się nie zmieniło; spróbuj ponownie za chwilę.",
+    504: "Serwer nie odpowiedział na czas. Nie wiadomo, czy wykonał to, o co proszono.",
+}
 _STYLE: Final = """body{font:18px/1.5 system-ui,sans-serif;max-width:34em;margin:15vh auto 0;padding:0 1em}
 body{color:#1d2733;background:#fff}
 h1{font-size:1.5em}small{color:#56616e}
@@ -36,7 +42,7 @@ _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>{status} {title}</title>
 <style>{style}</style></head>
-<body><h1>{title}</h1><p>{detail}</p><p><small>{status} · request {request_id}</small></p></body></html>
+<body><h1>{title}</h1><p>{detail}</p>{polish}<p><small>{status} · request {request_id}</small></p></body></html>
 """
 # ASVS 5.0 3.4: every answer of every route, ours included. The page's one style is named by its hash: nothing else that
 # might get into the page as text is style or code.
@@ -106,9 +112,9 @@ def problem(
         extra += NOT_DISPATCHED + b": 1\r\n"
     shown_id = request_id.decode("ascii")
     if html:
-        text = _PAGE.format(
-            status=status, style=_STYLE, title=title, detail=_EXPLANATIONS.get(status, title), request_id=shown_id
-        )
+        polish = f'<p lang="pl">{_IN_POLISH[status]}</p>' if status in _IN_POLISH else ""
+        words = _EXPLANATIONS.get(status, title)
+        text = _PAGE.format(status=status, style=_STYLE, title=title, detail=words, polish=polish, request_id=shown_id)
         return Reply(status, b"text/html; charset=utf-8", text.encode(), extra)
     document = {
         "type": "about:blank",

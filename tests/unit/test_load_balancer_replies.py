@@ -50,3 +50,11 @@ def test_a_refused_method_is_told_which_ones_there_are() -> None:
     headers, _body = head_and_body(problem_of(405, html=False))
     assert headers["Allow"] == "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
     assert "Allow" not in head_and_body(problem_of(404, html=False))[0]
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_what_customers_may_see_of_us_is_said_in_both_languages(status: int) -> None:
+    headers, page = head_and_body(problem_of(status, html=True))
+    assert '<html lang="en">' in page
+    assert re.search(r'<p lang="pl">[^<]*serwer', page, re.IGNORECASE)
+    assert int(headers["Content-Length"]) == len(page.encode())
