@@ -36,3 +36,7 @@ class Memory(Generic[Value]):
             if len(self._seen) >= self._count_max * SEEN_PER_KEPT:
                 self._seen.clear()
             self._seen.add(mark)
+
+    def clear(self) -> None:
+        self.known.clear()
+        self._seen.clear()

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from load_balancer.http1.events import Request, RequestFields, Reserved
 from load_balancer.http1.headers import NOT_DISPATCHED
-from load_balancer.http1.requests import METHODS
+from load_balancer.http1.request_heads import METHODS
 
 RETRY_AFTER_SECONDS: Final = 1
 _READING: Final = (b"GET", b"HEAD")

@@ -13,7 +13,8 @@ from load_balancer.http1.events import Body, End, Framing, Rejected, Request, Re
 from load_balancer.http1.grammar import FIELD_LINES_MAX, MalformedError
 from load_balancer.http1.headers import LAST_CHUNK, chunk, client_lines, request_ending, request_opening, request_passes
 from load_balancer.http1.heads import KnownLines
-from load_balancer.http1.requests import METHODS, RequestParser
+from load_balancer.http1.request_heads import METHODS, forget
+from load_balancer.http1.requests import RequestParser
 from load_balancer.http1.responses import ResponseParser
 from tests.unit.test_load_balancer_requests import BODY_MAX, GOOD, ROWS, drain
 from tests.unit.test_load_balancer_responses import ROWS as ANSWERS
@@ -175,6 +176,55 @@ def test_what_reaches_a_server_has_one_meaning(data: bytes) -> None:
     assert_one_meaning(data)
 
 
+def taken_whole(data: bytes, before: list[bytes]) -> Request | None:
+    """What a new connection takes from memory after others have sent these heads; all twice, for only that is kept."""
+    forget()
+    for earlier in [*before, data] * 2:
+        request_events([earlier])
+    return RequestParser(BODY_MAX).take_whole(data)
+
+
+def assert_memory_changes_nothing(data: bytes, before: list[bytes]) -> bool:
+    """R6: what is taken from memory is what reading byte by byte, with nothing remembered, says; True if anything was."""
+    taken = taken_whole(data, before)
+    whole = request_events([data])
+    forget()
+    slow = request_events([data[place : place + 1] for place in range(len(data))])
+    assert whole == slow
+    if taken is not None:
+        assert slow == [taken]
+        assert taken.complete
+    return taken is not None
+
+
+@given(data=hostile_bytes, before=st.lists(hostile_bytes, max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_what_is_remembered_changes_no_verdict(data: bytes, before: list[bytes]) -> None:
+    """R6, for heads with lines, blocks and request lines in common."""
+    assert_memory_changes_nothing(data, before)
+
+
+@pytest.mark.parametrize("sample", range(len(SAMPLES)))
+def test_no_row_is_remembered_as_anything_else(sample: int) -> None:
+    """R6: the rows, each behind those whose lines it may share; a refused one is never taken from memory."""
+    data = SAMPLES[sample]
+    taken = assert_memory_changes_nothing(data, SAMPLES[sample - 3 : sample])
+    refused = any(isinstance(event, Rejected) for event in request_events([data]))
+    assert not (taken and refused)
+
+
+def test_a_head_that_came_twice_is_taken_from_memory() -> None:
+    """The control of the laws about memory: there is one, and it begins with the second time."""
+    forget()
+    parser = RequestParser(BODY_MAX)
+    taken = []
+    for _ in range(3):
+        taken.append(parser.take_whole(GOOD))
+        parser.feed(GOOD)
+        assert isinstance(parser.next_event(), Request)
+    assert [request is not None for request in taken] == [False, False, True]
+
+
 def mutate(data: bytes, dice: random.Random) -> bytes:
     for _ in range(dice.randint(1, 3)):
         place = dice.randrange(len(data) + 1)
@@ -200,7 +250,7 @@ def test_mutated_requests_crash_nothing_and_smuggle_nothing() -> None:
         data = mutate(dice.choice(GOOD_SAMPLES if number % 2 else SAMPLES), dice)
         assert_one_meaning(data)
         if number % 20 == 0:
-            assert request_events([data[place : place + 1] for place in range(len(data))]) == request_events([data])
+            assert_memory_changes_nothing(data, [])
 
 
 token = st.text("abcXYZ019-!~", min_size=1, max_size=10).map(str.encode)

@@ -1,0 +1,161 @@
+"""What the head of a request means: pure functions of its bytes, and the memory of what they said before (requests.R6).
+
+Browsers repeat their heads nearly word for word, and a shop has few addresses: what was judged once is remembered, by
+all connections together: whole heads, and where they differ, their request line, their block of field lines, each line
+of it, and what the few telling lines mean together. All of it stays below some 15 MB, whatever clients send.
+"""
+
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from load_balancer.http1.events import Framing, Lines, Request, RequestFacts, RequestFields, Reserved
+from load_balancer.http1.grammar import REQUEST_LINE, MalformedError, valid_host
+from load_balancer.http1.headers import request_opening, request_passes, via
+from load_balancer.http1.heads import (
+    KnownLines,
+    body_length,
+    connection_options,
+    is_chunked,
+    kept_lines,
+    telling_lines,
+    values_by_name,
+)
+from load_balancer.http1.memory import Memory
+from load_balancer.http1.targets import read_target, reserved, same_authority
+
+METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
+_KNOWN_METHODS: Final = frozenset(METHODS)
+_METHODS_WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
+_METHODS_NOT_ALLOWED: Final = frozenset({b"CONNECT", b"TRACE"})
+_TELLING: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"via"})
+
+
+class RequestLine(NamedTuple):
+    """A request line that was judged: what of it counts."""
+
+    method: bytes
+    minor: int
+    path: bytes
+    authority: bytes | None
+    reserved: Reserved | None
+
+
+def read_line(text: bytes) -> RequestLine:
+    """Judge a request line; raises MalformedError."""
+    match = REQUEST_LINE.fullmatch(text)
+    if match is None:
+        raise MalformedError(400, "not a request line")
+    method, raw, major, minor = match.groups()
+    if major != b"1" or minor not in (b"0", b"1"):
+        raise MalformedError(505, "HTTP version not supported")
+    if method not in _KNOWN_METHODS:
+        if method in _METHODS_NOT_ALLOWED:
+            raise MalformedError(405, "method not allowed")
+        raise MalformedError(501, "method not known")
+    target = read_target(method, raw)
+    return RequestLine(method, 1 if minor == b"1" else 0, target.path, target.authority, reserved(target.path))
+
+
+KNOWN_LINES = KnownLines(request_passes, _TELLING)
+
+
+def _read_facts(telling: Lines) -> RequestFacts:
+    """What they say about host, framing and connection; raises MalformedError if that is not one single thing."""
+    found = values_by_name(telling)
+    hosts = found.get(b"host")
+    if hosts is not None and len(hosts) > 1:
+        raise MalformedError(400, "more than one Host")
+    if hosts is not None and not valid_host(hosts[0]):
+        raise MalformedError(400, "Host is not a host")
+    options = connection_options(found)
+    if b"transfer-encoding" in found and b"content-length" in found:
+        raise MalformedError(400, "both Content-Length and Transfer-Encoding")
+    expectations = found.get(b"expect")
+    if expectations is not None and [expectation.lower() for expectation in expectations] != [b"100-continue"]:
+        raise MalformedError(417, "expectation not known")
+    return RequestFacts(
+        host=None if hosts is None else hosts[0],
+        length=body_length(found),
+        chunked=is_chunked(found),
+        options=options,
+        expects_continue=expectations is not None,
+        via=via(found.get(b"via", ())),
+    )
+
+
+_HEAD_BYTES_MAX: Final = 2_048
+known_heads: Memory[Request] = Memory(1_024, _HEAD_BYTES_MAX)
+_known_request_lines: Memory[RequestLine] = Memory(2_048, 256)
+_known_blocks: Memory[RequestFields] = Memory(512, _HEAD_BYTES_MAX)
+_known_facts = lru_cache(maxsize=256)(_read_facts)
+
+
+def forget() -> None:
+    """Begin with nothing remembered, as a new process does."""
+    for memory in (known_heads, _known_request_lines, _known_blocks):
+        memory.clear()
+    _known_facts.cache_clear()
+    KNOWN_LINES.clear()
+
+
+def fields_of_lines(lines: Lines, *, short: bool = False) -> RequestFields:
+    """``short``: what they mean together may be remembered; raises MalformedError."""
+    telling = telling_lines(lines)
+    facts = _known_facts(telling) if short else _read_facts(telling)
+    return RequestFields(lines, facts, kept_lines(lines, facts.options))
+
+
+def line_of(text: bytes) -> RequestLine:
+    """As ``read_line``, from memory where it can be."""
+    line = _known_request_lines.known.get(text)
+    if line is None:
+        line = read_line(text)
+        _known_request_lines.offer(text, line)
+    return line
+
+
+def fields_of(block: bytes) -> RequestFields | None:
+    """The fields of a block of whole lines; None if there are too many; raises MalformedError."""
+    fields = _known_blocks.known.get(block)
+    if fields is None:
+        lines = KNOWN_LINES.of_block(block)
+        if lines is None:
+            return None
+        fields = fields_of_lines(lines, short=len(block) <= _HEAD_BYTES_MAX)
+        _known_blocks.offer(block, fields)
+    return fields
+
+
+def judge(line: RequestLine, fields: RequestFields) -> Request:
+    """What a request line and field lines mean together; raises MalformedError if that is not one single thing."""
+    method, minor, path, authority, is_reserved = line
+    host, given_length, chunked, options, expects_continue, _ = fields.facts
+    if host is None:
+        if minor:
+            raise MalformedError(400, "no Host")
+        host = authority or b""
+    elif authority is not None and not same_authority(authority, host):
+        raise MalformedError(400, "the target names another host than Host")
+    length = given_length or 0
+    if chunked and not minor:
+        raise MalformedError(400, "Transfer-Encoding in an HTTP/1.0 request")
+    if method in _METHODS_WITH_BODY:
+        framing = Framing.CHUNKED if chunked else Framing.LENGTH
+    elif chunked or length:
+        raise MalformedError(400, "a body where the method has none")
+    else:
+        framing = Framing.NONE
+    return Request(
+        method=method,
+        target=path,
+        host=host,
+        minor=minor,
+        fields=fields,
+        framing=framing,
+        length=length,
+        keep_alive=b"close" not in options and (minor == 1 or b"keep-alive" in options),
+        expects_continue=expects_continue and minor == 1 and framing is not Framing.NONE,
+        complete=not length and not chunked,
+        reserved=is_reserved,
+        opening=request_opening(method, path, host, fields),
+    )
