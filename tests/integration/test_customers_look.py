@@ -173,6 +173,21 @@ def test_a_sold_out_product_says_so(guest: Person, world: World) -> None:
     assert "Log in to buy" not in page
 
 
+def test_what_others_hold_in_their_carts_is_not_called_sold_out(
+    world: World, database_url: str, tmp_path: Path
+) -> None:
+    app = make_app(make_runtime(tmp_path, database_url, cart={"hold_seconds": 600}))
+    ada, eve = (Person(app.test_client()).sign_up() for _ in range(2))
+    held = world.stock[1]
+    assert ada.post(f"/cart/{held}/add", f"/product/{held}", quantity="3").status_code == 303
+    page = eve.get(f"/product/{held}").text
+    assert f'<span class="left held" data-stock="{held}">in others\u2019 carts</span>' in page
+    assert "What they do not buy can be had again" in page
+    assert f'data-stock="{held}">in others\u2019 carts' in eve.get("/?q=Product+2").text
+    assert f'formaction="/cart/{held}/add"' not in page + eve.get("/").text
+    assert "it is held for you for 10 min" in eve.get(f"/product/{world.stock[3]}").text
+
+
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [
@@ -201,7 +216,7 @@ def test_other_errors_are_designed_too(guest: Person) -> None:
     for answer, status, words in (
         (guest.get("/nowhere"), 404, "Search the catalogue"),
         (guest.get("/log-out"), 405, "To the catalogue"),
-        (guest.get("/?page=x"), 422, "page: "),
+        (guest.get("/?page=x"), 422, "Page: "),
         (guest.client.post("/log-in", data={"email": "x"}), 403, "reload the page"),
         (guest.client.post("/log-in", data={"email": "x" * 600_000}), 413, "To the catalogue"),
     ):
