@@ -6,11 +6,14 @@ from collections.abc import Iterator
 import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
+from flask import Flask
 
-from customers.languages import DEFAULT, LANGUAGES, gettext, language, lazy_gettext, ngettext
+from customers.languages import DEFAULT, LANGUAGES, gettext, install, language, lazy_gettext, ngettext
 from customers.languages.accepted import best
 from customers.languages.formats import LOCALES, plural_category
 from customers.languages.messages import CATALOGUES, file_of
+from customers.languages.texts import plural_forms
+from customers.pages.shown import time_left, times
 from deploy.messages import extracted, updated
 
 OFFERED = tuple(LANGUAGES)
@@ -141,3 +144,28 @@ def test_polish_counts_as_poles_do() -> None:
 
 def test_every_language_has_formats() -> None:
     assert {code: locale.language for code, locale in LOCALES.items()} == {code: code for code in LANGUAGES}
+
+
+def test_a_script_gets_every_plural_form_and_the_words_of_times_left() -> None:
+    app = Flask(__name__)
+    install(app, lambda: "pl")
+    with app.test_request_context():
+        assert plural_forms("%(count)s left", "%(count)s left", count="{count}") == {
+            "many": "zostało {count} sztuk",
+            "one": "została {count} sztuka",
+            "few": "zostały {count} sztuki",
+        }
+        assert times()["hours"] == "{hours} godz. {minutes} min"
+        assert time_left(2 * 3_600 + 5 * 60) == "2 godz. 05 min"
+
+
+def test_templates_escape_values_and_not_texts() -> None:
+    """T1, T2: as Jinja's own wrappers do, which are slower."""
+    app = Flask(__name__)
+    install(app, lambda: "en")
+    template = app.jinja_env.from_string(
+        '{% autoescape true %}{{ _("%(a)s & 100 %%", a="<i>") }}|{{ ngettext("%(num)s <b>", "%(num)s <b>s", 2) }}|'
+        '{% trans name="<u>" %}  Hello\n  {{ name }} 5% {% endtrans %}|{{ "<" + _("Cart") }}{% endautoescape %}'
+    )
+    with app.test_request_context():
+        assert template.render() == "&lt;i&gt; & 100 %|2 <b>s|Hello &lt;u&gt; 5%|&lt;Cart"
