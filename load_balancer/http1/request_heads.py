@@ -26,7 +26,7 @@ from load_balancer.http1.targets import read_target, reserved, same_authority
 METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 _KNOWN_METHODS: Final = frozenset(METHODS)
 _METHODS_WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
-_METHODS_NOT_ALLOWED: Final = frozenset({b"CONNECT", b"TRACE"})
+_METHODS_NOT_ALLOWED: Final = frozenset({b"CONNECT", b"TRACE", b"QUERY"})
 _TELLING: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"via"})
 
 

@@ -68,6 +68,7 @@ LINES = [
     Row("L15 no method", get(b" / HTTP/1.1"), 400),
     Row("L16 CONNECT", get(b"CONNECT shop:443 HTTP/1.1"), 405),
     Row("L17 TRACE", get(b"TRACE / HTTP/1.1"), 405),
+    Row("L17 QUERY", get(b"QUERY / HTTP/1.1"), 405),
     Row("L18 absolute form, same host", get(b"GET http://shop/a?b HTTP/1.1"), 0),
     Row("L18 absolute form, same host in capitals and with port", get(b"GET HTTP://SHOP:80/ HTTP/1.1"), 0),
     Row("L18 absolute form without path", get(b"GET http://shop HTTP/1.1"), 0),
