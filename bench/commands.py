@@ -8,6 +8,7 @@ BENCHMARKS = {
     "gather": "200 manufacturers with 50 products each, gathered while customers buy",
     "holds": "what timed holds cost a purchase and a cart, beside the same without them",
     "pages": "catalogue pages, a whole journey and 500 open pages, with 10,000 products in stock",
+    "accounts": "whether time tells who has an account; what sessions and rate limits cost",
     "purchase": "purchases a second by strategy, beside pgbench on the same server; writes docs/strategies-measured.md",
     "balancer": "the load balancer beside HAProxy, nginx and an aiohttp proxy: speed, latency, idle connections",
     "balancer_leaks": "memory and descriptors of the load balancer over 1,000,000 requests",
