@@ -77,7 +77,7 @@ def contents(engine: Engine) -> dict[str, list[str]]:
 # -- headers ----------------------------------------------------------------------------------------------------------
 
 
-def require_headers(answer: TestResponse, what: str) -> None:
+def check_headers(answer: TestResponse, what: str) -> None:
     for name in SECURITY_HEADERS:
         assert name in answer.headers, (what, name)
     policy = answer.headers["Content-Security-Policy"]
@@ -99,7 +99,7 @@ def test_every_route_forbids_what_it_does_not_need(shop: Shop, ada: Person) -> N
             for person in (guest, ada):
                 if method != "GET" and path.startswith("/metrics"):
                     continue
-                require_headers(person.client.open(path, method=method), f"{method} {path}")
+                check_headers(person.client.open(path, method=method), f"{method} {path}")
 
 
 def test_every_refusal_has_the_same_headers(shop: Shop, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_every_refusal_has_the_same_headers(shop: Shop, ada: Person, monkeypatch
     found[500] = client.get("/account")
     for status, answer in found.items():
         assert answer.status_code == status
-        require_headers(answer, str(status))
+        check_headers(answer, str(status))
         assert answer.headers["Cache-Control"] == "no-store"
     assert "secret of the inside" not in found[500].text
     assert "Traceback" not in found[500].text
