@@ -225,4 +225,4 @@ def test_a_fault_would_be_seen(app: Flask, monkeypatch: pytest.MonkeyPatch) -> N
 
     fuzzer = Fuzzer(app, SEED)
     monkeypatch.setattr("customers.shop.Shop.order", fail)
-    assert 500 in {fuzzer.request()[2].status_code for _ in range(200)}
+    assert any(fuzzer.request()[2].status_code == 500 for _ in range(10_000))
