@@ -9,6 +9,7 @@ from pathlib import Path
 from customers.app import create_app
 from customers.instance import EXTENSION, Instance
 from customers.server import Server, run
+from customers.stock_at_once import StockAtOnce
 from settings import Runtime, SettingsError, log_lines
 from settings.addresses import HOST
 
@@ -43,6 +44,7 @@ def _serve(runtime: Runtime, name: str, number: int) -> int:
             port=port,
             threads=runtime.settings.customers.threads,
             body_bytes_max=runtime.settings.load_balancer.body_bytes_max,
+            at_once=StockAtOnce(shop),
         )
     except OSError as error:
         return _refuse(f"{name} cannot listen on {HOST}:{port}: {error.strerror}", EXIT_CANNOT_START)

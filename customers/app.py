@@ -5,8 +5,6 @@ A2  Nothing about a request is kept after it: Flask's own signed session is swit
 A3  Every error becomes a problem (API) or a designed page, with the status of the table in errors.py.
 """
 
-import re
-import secrets
 import time
 from typing import Any
 
@@ -26,6 +24,7 @@ from customers import (
     metrics,
     pages,
     reader_language,
+    request_id,
     security_headers,
 )
 from customers.accounts import Accounts, Guest
@@ -46,8 +45,6 @@ FORM_PARTS_MAX = 100  # no form of ours has more than twenty fields
 FORM_FIELD_BYTES_MAX = 262_144  # the cart as it was shown is one field
 NO_COOKIE = "=;"  # no cookie can be called so: Flask-Login finds none of its own, which would go before the session
 HEALTH_TIMEOUT_MS = 500  # within the load balancer's check_timeout_ms
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 
 
 class IdConverter(BaseConverter):
@@ -138,8 +135,7 @@ def _add_login(app: Flask) -> None:
 
 def _begin() -> None:
     g.began = time.perf_counter()
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    g.request_id = request_id.chosen(request.headers.get("X-Request-Id", ""))
 
 
 def _finish(response: Response) -> Response:

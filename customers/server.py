@@ -3,7 +3,10 @@
 V1  The port is bound before anything is said to be started; a taken port is one clear line and exit code 70.
 V2  Health pages have a thread of their own: they answer while every other thread waits for the database.
 V3  SIGTERM and SIGINT drain (see draining.py) and end with 0; a second signal ends at once.
-V4  Nothing is in flight when no request is waiting or worked on and every answer has left our buffers.
+V4  A connection outlives an answer without a body (204, 304): such an answer ends with its head (RFC 9112, 6.3).
+V5  What can be answered without waiting is answered by the thread that reads the connections: handing a request to
+    another thread and waking up again for its answer costs more than such an answer itself.
+V6  Nothing is in flight when no request is waiting or worked on and every answer has left our buffers.
 """
 
 import logging
@@ -16,7 +19,8 @@ from typing import Any
 
 from flask import Flask
 from waitress import create_server, wasyncore
-from waitress.task import ThreadedTaskDispatcher
+from waitress.channel import HTTPChannel
+from waitress.task import ThreadedTaskDispatcher, WSGITask
 
 from customers.draining import Draining
 
@@ -29,14 +33,27 @@ EXIT_NOW = 130  # the second signal: cut off, as a shell reports an interrupted 
 logger = logging.getLogger(__name__)
 
 
-class _Lanes:
-    """Two groups of threads behind waitress's one interface (V2)."""
+AtOnce = Callable[[Any], bytes | None]
+"""From waitress's request to the whole answer, or None: then the request takes the usual way (V5). Must not wait."""
 
-    def __init__(self, shop: ThreadedTaskDispatcher, health: ThreadedTaskDispatcher) -> None:
+
+def nothing_at_once(_request: Any) -> None:
+    """Every request takes the usual way."""
+
+
+class _Lanes:
+    """Two groups of threads behind waitress's one interface (V2), and those that need no thread (V5)."""
+
+    def __init__(self, shop: ThreadedTaskDispatcher, health: ThreadedTaskDispatcher, at_once: AtOnce) -> None:
         self._shop = shop
         self._health = health
+        self._at_once = at_once
 
-    def add_task(self, channel: Any) -> None:
+    def add_task(self, channel: "_Channel") -> None:
+        if channel.is_reading:
+            channel.answer = self._at_once(channel.requests[0])
+            if channel.answer is not None:
+                return
         first = channel.requests[0] if channel.requests else None
         lane = self._health if first is not None and getattr(first, "path", "") in HEALTH_PATHS else self._shop
         lane.add_task(channel)
@@ -46,10 +63,63 @@ class _Lanes:
         return bool(self._shop.shutdown(cancel_pending, timeout))
 
 
+class _Task(WSGITask):  # type: ignore[misc]  # waitress says nothing of its types
+    """An answer. Waitress by itself closes the connection after every one that has no Content-Length (V4)."""
+
+    def set_close_on_finish(self) -> None:
+        """Asked for by waitress while it writes the head, for whatever reason."""
+        asked_to = self.request.headers.get("CONNECTION", "").lower() == "close"
+        if self.has_body or asked_to or self.version != "1.1":
+            super().set_close_on_finish()
+
+    def finish(self) -> None:
+        """Sent from the thread that made it: waitress would wake the thread that reads the connections for it."""
+        super().finish()
+        self.channel.send_what_is_ready()
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection. ``answer`` is set by `_Lanes` while data are read, to a request that has no other before it (V5)."""
+
+    task_class = _Task
+    is_reading = False
+    answer: bytes | None = None
+
+    def handle_read(self) -> None:
+        self.is_reading = True
+        super().handle_read()
+        self.is_reading = False
+        if self.answer is not None:
+            self._answer_at_once(self.answer)
+
+    def _answer_at_once(self, answer: bytes) -> None:
+        self.answer = None
+        self.write_soon(answer)
+        with self.requests_lock:
+            self.requests.pop(0).close()
+            if self.requests:  # more came in the same packet
+                self.server.add_task(self)
+        self.send_what_is_ready()
+
+    def send_what_is_ready(self) -> None:
+        """What does not go now, the thread that reads the connections sends when it can."""
+        with self.outbuf_lock:
+            self._flush_exception(self._flush_some, do_close=False)
+
+
 class Server:
     """One listening socket and its threads."""
 
-    def __init__(self, app: Flask, host: str, port: int, threads: int, body_bytes_max: int) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        *,
+        host: str,
+        port: int,
+        threads: int,
+        body_bytes_max: int,
+        at_once: AtOnce = nothing_at_once,
+    ) -> None:
         """Binds; raises OSError when the port is taken (V1)."""
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is a metric, not a line a request
         self._channels: dict[int, Any] = {}
@@ -66,12 +136,13 @@ class Server:
             clear_untrusted_proxy_headers=False,  # the load balancer's; ProxyFix reads them
             expose_tracebacks=False,
         )
+        self._server.channel_class = _Channel
         health = ThreadedTaskDispatcher()
         health.set_thread_count(1)
-        self._server.task_dispatcher = _Lanes(self._server.task_dispatcher, health)
+        self._server.task_dispatcher = _Lanes(self._server.task_dispatcher, health, at_once)
 
     def in_flight(self) -> int:
-        """How many connections have a request or an unsent answer (V4)."""
+        """How many connections have a request or an unsent answer (V6)."""
         channels = list(self._server.active_channels.values())
         return sum(1 for channel in channels if channel.requests or channel.total_outbufs_len)
 

@@ -40,7 +40,7 @@ class Window:
         self._totals: Recent[tuple[str, str], int] = Recent(SHOWN_SECONDS, TOTALS_KEPT, COUNTING_SHARE)
         self._lists: Recent[ProductsWanted, Page[Item]] = Recent(SHOWN_SECONDS, LISTS_KEPT)
         self._products: Recent[int, Product | None] = Recent(SHOWN_SECONDS, PRODUCTS_KEPT)
-        self._stock = StockWatch(self._read_quantities, SHOWN_SECONDS)
+        self.stock = StockWatch(self._read_quantities, SHOWN_SECONDS)
 
     def month(self) -> MonthStatus | None:
         return self._month.get(None, self._read_month)
@@ -79,10 +79,6 @@ class Window:
                 return None
             item, *others = self._seen(connection, (found.item, *found.others), reader)
             return replace(found, item=item, others=tuple(others))
-
-    def quantities(self, stock_ids: Sequence[int]) -> dict[int, Quantity]:
-        """What is left of these rows, for pages that are open; ids that do not exist are left out."""
-        return self._stock.quantities(stock_ids)
 
     def _seen(self, connection: Connection, items: tuple[Item, ...], reader: int | None) -> tuple[Item, ...]:
         """What others hold is not available; a statement more only where carts hold anything."""

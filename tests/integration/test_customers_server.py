@@ -1,0 +1,202 @@
+"""The server itself, on a real socket: connections that live on, and answers at once that are those of the usual way."""
+
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine
+
+from customers.instance import EXTENSION, Instance
+from customers.server import Server
+from customers.stock_at_once import StockAtOnce
+from tests.conftest import free_port
+from tests.customers_world import make_app, make_runtime
+from tests.distributor_world import World, engine_for, make_world
+
+OF_A_BODY = {"content-type", "content-length"}
+NUMBER = "request-number-1"
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = engine_for(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def world(engine: Engine) -> World:
+    return make_world(engine, [5, 3, 0, 40] * 24, customers=0)
+
+
+@dataclass
+class Served:
+    """A server in a thread; ``at_once``: how many requests were answered there, and whether any may be."""
+
+    port: int
+    answered: list[str]
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        found = (answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        connection.close()
+        return found
+
+
+@contextmanager
+def serving(app: Flask, *, at_once: bool = True) -> Iterator[Served]:
+    """What was read is fresh for as long as the test takes, however slow the machine is."""
+    instance: Instance = app.extensions[EXTENSION]
+    instance.shop.window.stock._seconds = 60.0
+    answers, answered = StockAtOnce(instance), []
+    port = free_port()
+
+    def noted(request: object) -> bytes | None:
+        answer = answers(request) if at_once else None
+        if answer is not None:
+            answered.append(answer[9:12].decode())
+        return answer
+
+    server = Server(app, host="127.0.0.1", port=port, threads=4, body_bytes_max=10_000, at_once=noted)
+    stop = threading.Event()
+    thread = threading.Thread(target=server.serve, args=(stop.is_set,))
+    thread.start()
+    try:
+        yield Served(port, answered)
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+@pytest.fixture
+def app(database_url: str, world: World, tmp_path: Path) -> Iterator[Flask]:
+    app = make_app(make_runtime(tmp_path / "state", database_url))
+    yield app
+    shop: Instance = app.extensions[EXTENSION]
+    shop.engine.dispose()
+    shop.health_engine.dispose()
+
+
+@pytest.fixture
+def served(app: Flask) -> Iterator[Served]:
+    with serving(app) as served:
+        yield served
+
+
+def path_of(world: World, number: int) -> str:
+    return "/stock?ids=" + ",".join(str(stock_id) for stock_id in world.stock[:number])
+
+
+def test_an_answer_at_once_is_that_of_the_usual_way(app: Flask, served: Served, world: World) -> None:
+    """O1, for a body, for none, and for a validator among others."""
+    usual = app.test_client()
+    path = path_of(world, 3)
+    served.ask(path)
+    tag = served.ask(path)[1]["etag"]
+    for validator in (None, tag, f'"other", {tag}', tag.removeprefix("W/"), "*", '"other"', "rubbish"):
+        headers = {"X-Request-Id": NUMBER, "Accept-Encoding": "gzip"}
+        headers |= {"If-None-Match": validator} if validator else {}
+        served.answered.clear()
+        mine = served.ask(path, **headers)
+        theirs = usual.get(path, headers=headers)
+        assert served.answered == [str(mine[0])], "answered at once"
+        assert (mine[0], mine[2]) == (theirs.status_code, theirs.data)
+        wanted = {name.lower(): value for name, value in theirs.headers.items() if name != "Date"}
+        if theirs.status_code == 304:  # the server takes them from an answer that has no body
+            wanted = {name: value for name, value in wanted.items() if name not in OF_A_BODY}
+        assert {name: value for name, value in mine[1].items() if name != "date"} == wanted
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("HEAD", "{known}", {}),
+        ("POST", "{known}", {}),
+        ("GET", "{known}&x=1", {}),
+        ("GET", "{known}&ids=1", {}),
+        ("GET", "{many}", {}),
+        ("GET", "/stock?ids=x", {}),
+        ("GET", "/stock?ids=999999", {}),
+        ("GET", "/stock", {}),
+        ("GET", "/stock/", {}),
+        ("GET", "{known}", {"Connection": "close"}),
+    ],
+)
+def test_what_is_out_of_the_ordinary_takes_the_usual_way(
+    served: Served, world: World, method: str, path: str, headers: dict[str, str]
+) -> None:
+    """O3"""
+    known, many = path_of(world, 3), path_of(world, 96)
+    served.ask(known)
+    served.ask(many)
+    served.answered.clear()
+    served.ask(path.format(known=known, many=many), method, **headers)
+    assert served.answered == []
+
+
+def test_where_carts_hold_a_visitor_with_cookies_takes_the_usual_way(
+    database_url: str, world: World, tmp_path: Path
+) -> None:
+    """O3: what one holds oneself is one's own to buy."""
+    app = make_app(make_runtime(tmp_path / "holding", database_url, cart={"hold_seconds": 60}))
+    with serving(app) as served:
+        path = path_of(world, 3)
+        for cookie, expected in ((None, []), (None, ["200"]), ("visitor=x", ["200"])):
+            served.ask(path, **({"Cookie": cookie} if cookie else {}))
+            assert served.answered == expected
+
+
+def test_a_connection_outlives_answers_without_a_body(app: Flask, world: World) -> None:
+    """V4, in the usual way and at once."""
+    for at_once in (False, True):
+        with serving(app, at_once=at_once) as served:
+            tag = served.ask(path_of(world, 2))[1]["etag"]
+            connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+            connection.connect()
+            socket = connection.sock
+            for _time in range(3):
+                connection.request("GET", path_of(world, 2), headers={"If-None-Match": tag})
+                answer = connection.getresponse()
+                assert (answer.status, answer.read(), answer.getheader("Connection")) == (304, b"", None)
+                assert connection.sock is socket
+            connection.close()
+
+
+def test_requests_of_one_packet_are_answered_in_their_order(served: Served, world: World) -> None:
+    """V5: also when one that could be answered at once stands behind, or before, one that could not."""
+    quick, slow = path_of(world, 2), "/healthz"
+    served.ask(quick)
+    for paths in ((quick, slow, quick), (slow, quick, slow), (quick, quick)):
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+        connection.connect()
+        connection.sock.sendall(b"".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in paths))
+        with connection.sock.makefile("rb") as answers:
+            for path in paths:
+                assert answers.readline() == b"HTTP/1.1 200 OK\r\n"
+                head = http.client.parse_headers(answers)
+                body = answers.read(int(head["Content-Length"]))
+                assert (b"alive" in body) is (path == slow), paths
+        connection.close()
+
+
+def test_quantities_are_told_at_once_while_all_threads_wait(served: Served, world: World, engine: Engine) -> None:
+    """O2"""
+    path = path_of(world, 2)
+    with engine.connect() as blocker:
+        served.ask(path)
+        blocker.exec_driver_sql("LOCK TABLE stock IN ACCESS EXCLUSIVE MODE")
+        waiting = [threading.Thread(target=served.ask, args=(f"/product/{n}",)) for n in world.stock[:4]]
+        for thread in waiting:
+            thread.start()
+        assert served.ask(path)[0] == 200
+        assert served.answered
+        blocker.rollback()
+        for thread in waiting:
+            thread.join(10)
