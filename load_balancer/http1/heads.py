@@ -1,7 +1,8 @@
 """Field lines, and those facts about framing that requests and responses have in common.
 
 N1  A line's verdict is a pure function of its bytes, so lines that were read once are remembered: clients and servers
-    repeat nearly all of theirs. What is remembered is bounded in number and in bytes, and never changes an answer.
+    repeat nearly all of theirs. What is remembered is bounded in number and in bytes, came at least twice, and never
+    changes an answer (as in memory.py; this one is a dict of its own, so that a whole block is looked up in one call).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ class KnownLines(dict[bytes, Field]):
         super().__init__()
         self._passes = passes
         self._telling = telling
+        self._seen: set[int] = set()
 
     def __missing__(self, text: bytes) -> Field:
         name, value = parse_field_line(text)
@@ -34,10 +36,20 @@ class KnownLines(dict[bytes, Field]):
         kept = b"%b: %b\r\n" % (name, value) if self._passes(key) else b""
         field = Field(key, name, value, kept, key in self._telling)
         if len(text) <= REMEMBERED_LINE_BYTES_MAX:
+            self._remember(text, field)
+        return field
+
+    def _remember(self, text: bytes, field: Field) -> None:
+        """Once it comes a second time."""
+        mark = hash(text)
+        if mark in self._seen:
             if len(self) >= REMEMBERED_LINES_MAX:
                 self.clear()
             self[text] = field
-        return field
+        else:
+            if len(self._seen) >= REMEMBERED_LINES_MAX:
+                self._seen.clear()
+            self._seen.add(mark)
 
     def of_block(self, block: bytes) -> Lines | None:
         """All lines of a block of whole lines; None if there are too many. Raises MalformedError for a wrong one."""
