@@ -6,8 +6,8 @@ G2  Requests meant to be good are made good where JSON Schema has no words for a
     length of its security code, an e-mail address that is free, a password that nobody guesses first, a product that is
     named once in an order, a key that is new.
 G3  Two deviations are known, and only these are let through: JSON Schema calls 1.0 an integer, the shop refuses it and
-    must name the field; the load balancer refuses a GET that has a body, whatever its path. Everything else that
-    schemathesis finds is a mistake of ours.
+    must name the field; the load balancer refuses a GET or DELETE that has a body, whatever its path. Everything else
+    that schemathesis finds is a mistake of ours.
 
 `schemathesis.toml` loads this module; it talks HTTP only, so that it works against any running shop.
 """
@@ -111,13 +111,14 @@ def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool
     """G3: False for the known deviations."""
     if isinstance(failure, RejectedPositiveData):
         return not refuses_fractions_only(case.body, response)
-    return not (isinstance(failure, UnsupportedMethodResponse) and is_refused_body_of_a_get(response))
+    return not (isinstance(failure, UnsupportedMethodResponse) and is_refused_body(response))
 
 
-def is_refused_body_of_a_get(response: Any) -> bool:
+def is_refused_body(response: Any) -> bool:
     sent = response.request
     made_by = response.headers.get("x-served-by", [""])[0]
-    return sent.method == "GET" and bool(sent.body) and (response.status_code, made_by) == (400, "load_balancer")
+    is_refusal = (response.status_code, made_by) == (400, "load_balancer")
+    return is_refusal and sent.method in {"GET", "DELETE"} and bool(sent.body)
 
 
 def refuses_fractions_only(body: Any, response: Any) -> bool:
