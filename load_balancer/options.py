@@ -73,7 +73,7 @@ class Options:
     control_token: str | None = None
     algorithm: str = "roundrobin"
     hosts: frozenset[bytes] | None = None
-    connections_max: int = 4_000
+    connections_max: int = 8_000
     body_bytes_max: int = 1_048_576
     check: Check = field(default_factory=Check)
     timeouts: Timeouts = field(default_factory=Timeouts)

@@ -147,7 +147,7 @@ class LoadBalancer(Section):
     engine: Literal["builtin", "haproxy"] = "builtin"
     algorithm: Literal["roundrobin"] = "roundrobin"
     listen_host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
-    connections_max: Annotated[int, Field(ge=10, le=100_000)] = 4_000
+    connections_max: Annotated[int, Field(ge=10, le=100_000)] = 8_000
     body_bytes_max: Annotated[int, Field(ge=1_000, le=100_000_000)] = 1_048_576
     connect_timeout_ms: Milliseconds = 1_000
     server_timeout_ms: Milliseconds = 15_000
