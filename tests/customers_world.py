@@ -148,6 +148,15 @@ class Person:
         assert self.post("/account/card", "/account", **fields).status_code == 303
         return self
 
+    def window(self, app: Flask) -> "Person":
+        """The same browser's other window, whose requests go to this instance."""
+        other = Person(app.test_client())
+        other.email = self.email
+        cookie = self.client.get_cookie("session")
+        assert cookie is not None
+        other.client.set_cookie("session", cookie.value)
+        return other
+
     def put_in_cart(self, stock_id: int, quantity: int = 1) -> None:
         assert self.post(f"/cart/{stock_id}/add", "/account", quantity=str(quantity)).status_code == 303
 

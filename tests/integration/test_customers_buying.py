@@ -127,6 +127,9 @@ def test_one_form_is_one_order_and_the_customer_is_led_to_it(ada: Person, world:
     empty = ada.get("/checkout").text
     assert "Your cart is empty." in empty
     assert f'href="{paths[0].partition("?")[0]}"' in empty
+    ada.put_in_cart(world.stock[0], 2)
+    assert ada.buy(form).headers["Location"] == paths[1], "the old form, with the same goods in the cart once more"
+    assert (orders(engine), cart_of(engine)) == (1, {world.stock[0]: 2})
     other = ada.buy(form | {"cart": f"{world.stock[0]}:1:250"})
     assert other.status_code == 422
     assert "used before, for another order" in alert(other.text)
