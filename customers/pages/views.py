@@ -17,6 +17,7 @@ from customers.languages import lazy_gettext as _
 from customers.pages import (
     account_views,
     assets,
+    cards,
     cart_views,
     catalogue_views,
     checkout_views,
@@ -178,6 +179,7 @@ def _add_views() -> None:
         blueprint.add_url_rule(path, view.__name__, view, methods=[method])
     blueprint.add_app_template_global(assets.address, "asset")
     blueprint.add_app_template_global(assets.picture_address, "picture_address")
+    blueprint.add_app_template_global(cards.cards, "cards")
     blueprint.add_app_template_filter(shown.number, "number")
     blueprint.add_app_template_filter(shown.money, "money")
     blueprint.add_app_template_filter(shown.moment, "moment")
