@@ -30,6 +30,7 @@ from customers import (
 from customers.accounts import Accounts, Guest
 from customers.draining import Draining, DrainLimits
 from customers.instance import EXTENSION, Instance, instance
+from customers.numbers import ROW_ID
 from customers.rate_limits import RateLimits
 from customers.rate_limits import requests as rate_limits
 from customers.readiness import Readiness
@@ -50,7 +51,7 @@ HEALTH_TIMEOUT_MS = 500  # within the load balancer's check_timeout_ms
 class IdConverter(BaseConverter):
     """A row's id in a path: ASCII digits, no leading zero, within PostgreSQL's bigint."""
 
-    regex = "[1-9][0-9]{0,17}"
+    regex = ROW_ID
 
     def to_python(self, value: str) -> int:
         return int(value)

@@ -3,12 +3,14 @@
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 from werkzeug.datastructures import MultiDict
 
 from customers.errors import FieldError, InvalidInput
 from customers.languages import gettext as _
+from customers.numbers import COUNT
+from distributor.queries.catalogue import Sort
 
 PAGE_MAX = 100_000
 PER_PAGE_MAX = 100
@@ -17,8 +19,7 @@ SEARCH_LENGTH_MAX = 100
 CODE_LENGTH_MAX = 32
 NUMBER_LENGTH_MAX = 20
 
-_NUMBER = re.compile(r"[1-9][0-9]{0,5}")
-Sort = Literal["name", "price", "-price"]
+_NUMBER = re.compile(COUNT)
 SORTS: tuple[Sort, ...] = get_args(Sort)
 
 

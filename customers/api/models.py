@@ -10,9 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from customers.accounts import cards, emails, names, passwords
 from customers.json_input import Body
+from customers.numbers import COUNT_MAX, ROW_ID_MAX
 
-ID_MAX = 10**18 - 1  # what the paths accept; within PostgreSQL's bigint
-QUANTITY_MAX = 999_999
 LINES_MAX = 5_000  # the highest that cart.lines_max can be set to
 NAME = "name"
 """Marks names until the description is put together: their pattern costs a tenth of a second to make."""
@@ -29,8 +28,8 @@ Name = Annotated[
         json_schema_extra={"format": NAME, "minLength": 1, "maxLength": names.LENGTH_MAX},
     ),
 ]
-Id = Annotated[int, Field(ge=1, le=ID_MAX)]
-Quantity = Annotated[int, Field(ge=1, le=QUANTITY_MAX)]
+Id = Annotated[int, Field(ge=1, le=ROW_ID_MAX)]
+Quantity = Annotated[int, Field(ge=1, le=COUNT_MAX)]
 _SECRET = {"format": "password", "writeOnly": True}
 Password = Annotated[str, Field(max_length=TEXT_MAX, json_schema_extra=_SECRET)]
 NewPassword = Annotated[

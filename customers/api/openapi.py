@@ -20,6 +20,7 @@ from customers.api.parameters import HEADERS, PARAMETERS, header_reference, para
 from customers.api.problems import Kind, kinds_of
 from customers.api.prose import DESCRIPTION
 from customers.json_input import Body
+from customers.numbers import COUNT_MAX
 from customers.rate_limits.requests import LIMIT_OF_VIEW
 
 PREFIX = "/api/v1"
@@ -55,7 +56,7 @@ Document = dict[str, Any]
 
 
 def document(
-    lines_max: int = models.LINES_MAX, quantity_max: int = models.QUANTITY_MAX, today: dt.date | None = None
+    lines_max: int = models.LINES_MAX, quantity_max: int = COUNT_MAX, today: dt.date | None = None
 ) -> Document:
     """The whole description (D1). The limits are those of the section ``cart``."""
     day = today or dt.datetime.now(dt.UTC).date()

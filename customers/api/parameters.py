@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from customers.api import models
+from customers.numbers import ROW_ID_MAX
 from customers.purchase import KEY_PATTERN
 from customers.query_input import (
     CODE_LENGTH_MAX,
@@ -14,7 +14,7 @@ from customers.query_input import (
 )
 
 _NO_CONTROLS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
-_ID = {"type": "integer", "minimum": 1, "maximum": models.ID_MAX}
+_ID = {"type": "integer", "minimum": 1, "maximum": ROW_ID_MAX}
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "q": {

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from customers.errors import MalformedRequest
 from customers.languages import gettext as _
+from customers.numbers import COUNT, ROW_ID
 from distributor.queries import CartLine, Order
 from distributor.sales import Line
 
 LENGTH_MAX = 200_000  # 5,000 lines of 40 characters
-_LINES = re.compile(r"[1-9][0-9]{0,17}:[1-9][0-9]{0,5}:[1-9][0-9]{0,17}")
-_IDS = re.compile(r"[1-9][0-9]{0,17}")
+_LINES = re.compile(f"{ROW_ID}:{COUNT}:{ROW_ID}")  # stock row, quantity, price in minor units
+_IDS = re.compile(ROW_ID)
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,15 @@ from flask import request
 
 from customers.errors import InvalidInput
 from customers.languages import gettext as _
+from customers.numbers import COUNT, ROW_ID
 
-QUANTITY = re.compile(r"[1-9][0-9]{0,5}")
+QUANTITY = re.compile(COUNT)
 TEXT_MAX = 2_000
 QUANTITY_LENGTH_MAX = 6
-NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")  # within PostgreSQL's bigint
+NUMBER = re.compile(f"0|{ROW_ID}")
 
 # Pages that signing in may lead back to: a path of ours, no scheme, no host, no backslash, no control character.
-_WAY_BACK = re.compile(
-    r"/(?:|cart|checkout|account|orders|orders/[1-9][0-9]{0,17}|product/[1-9][0-9]{0,17}(?:\?want=[1-9][0-9]{0,5})?)"
-)
+_WAY_BACK = re.compile(rf"/(?:|cart|checkout|account|orders|orders/{ROW_ID}|product/{ROW_ID}(?:\?want={COUNT})?)")
 
 
 def text(name: str, length_max: int = TEXT_MAX) -> str:

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from customers.errors import InvalidInput
 from customers.instance import customer, instance
 from customers.languages import gettext as _
+from customers.numbers import ROW_ID
 from customers.stock_watch import Found, Ids
 
 STOCK_IDS_MAX = 100  # products on one page, and a few
@@ -21,8 +22,7 @@ CACHE_CONTROL = "no-cache"  # kept by the browser, and asked about each time
 
 LISTS_KEPT = 2_000  # open pages, whose lists come again and again; about 2 KB each
 
-_STOCK_ID = "[1-9][0-9]{0,17}"
-_STOCK_IDS = re.compile(f"{_STOCK_ID}(?:,{_STOCK_ID}){{0,{STOCK_IDS_MAX - 1}}}")
+_STOCK_IDS = re.compile(f"{ROW_ID}(?:,{ROW_ID}){{0,{STOCK_IDS_MAX - 1}}}")
 
 
 def show_stock() -> Response:
