@@ -25,6 +25,7 @@ from customers.instance import customer, instance
 from customers.languages import gettext as _
 from customers.pages import cart_shown, csrf, forms, offers, sentences
 from customers.pages.cart_shown import CartShown
+from customers.rate_limits import requests as rate_limits
 from distributor.errors import DistributorError, KeyReused
 from distributor.queries import CartLine
 from distributor.sales import Answer
@@ -56,6 +57,7 @@ def buy() -> Page:
     form = _read_form()
     card = None
     if form.new_card is not None:
+        rate_limits.count("cards")
         try:
             card = instance().accounts.put_card(me, form.new_card)
         except InvalidInput as error:

@@ -39,8 +39,12 @@ LIMIT_OF_VIEW = {
 def check() -> None:
     """Called by the blueprints once they know that the request may be answered at all; raises TooManyAttempts."""
     name = LIMIT_OF_VIEW.get(request.endpoint or "")
-    if name is None:
-        return
+    if name is not None:
+        count(name)
+
+
+def count(name: str) -> None:
+    """One request of a kind that only the view can tell, such as a purchase that brings a new card; raises TooManyAttempts."""
     limits = instance().rate_limits
     limit: Limit = getattr(limits, name)
     customer_id = customer().id if current_user.is_authenticated else None

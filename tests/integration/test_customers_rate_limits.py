@@ -90,6 +90,22 @@ def test_the_page_and_the_call_use_up_one_quota(shop: Shop, ada: Program) -> Non
     assert CARD_NUMBER not in refused.text
 
 
+def test_a_purchase_that_brings_a_new_card_uses_up_the_quota_of_cards(shop: Shop, ada: Program) -> None:
+    """Else the checkout would try cards without end; nothing is bought by the refused request."""
+    person = shop.person()
+    person.client.set_cookie("session", ada.token)
+    assert ada.call("PUT", f"/cart/{shop.world.stock[0]}", {"quantity": 1}).status_code == 200
+    for _ in range(3):
+        assert ada.call("PUT", "/me/card", CARD).status_code == 200
+    page = person.get("/checkout").text
+    fields = {name: field_value(page, name) for name in ("form_token", "key", "cart", "after")}
+    refused = person.client.post("/checkout", data=fields | CARD | {"pay": "new"})
+    assert refused.status_code == 429
+    assert '"card-changes";r=0' in refused.headers["RateLimit"]
+    assert not rows(shop.engine, "SELECT 1 FROM orders WHERE customer_id = :c", c=ada.id)
+    assert person.client.post("/checkout", data=fields | {"pay": "saved"}).status_code == 303, "the control"
+
+
 def test_orders_are_counted_by_each_instance_and_others_are_not_held_up(shop: Shop, ada: Program) -> None:
     """C3: the page of decision 17 says so."""
     ada.with_card()

@@ -165,6 +165,14 @@ def send_cards_to_the_pages(shop: str) -> list[str]:
         browser.get(f"{shop}/account?number={DISCOVER}&security_code={LONG_CODE}", timeout=20),
     ]
     assert [answer.status_code for answer in answers] == [303, 422, 303, 403, 200]
+    item = browser.get(f"{shop}/api/v1/products", timeout=20).json()["items"][0]["stock_id"]
+    assert send(f"/product/{item}", f"/cart/{item}/add", quantity="1").status_code == 303
+    page = browser.get(f"{shop}/checkout", timeout=20).text
+    bought = {name: field_value(page, name) for name in ("key", "cart", "after")} | {"pay": "new"}
+    mistyped = good | {"number": spelled(MISTYPED, "-"), "security_code": LONG_CODE}
+    answers.append(send("/checkout", "/checkout", **bought | mistyped))
+    answers.append(send("/checkout", "/checkout", **bought | good | {"number": spelled(DISCOVER, "-")}))
+    assert [answer.status_code for answer in answers[-2:]] == [422, 303]
     return [answer.text for answer in answers]
 
 
