@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from customers.query_input import PageWanted, ProductsWanted
 from customers.window import Window
 from distributor import holds, queries
-from distributor.database import transaction
+from distributor.database import reading, transaction
 from distributor.queries import (
     Cart,
     CartLine,
@@ -57,7 +57,7 @@ class Shop:
         month = self.window.month()
         if customer_id is None:
             return Surroundings(month, None)
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return Surroundings(month, queries.customer_status(connection, customer_id))
 
     def products(self, wanted: ProductsWanted, reader: int | None = None) -> Page[Item]:
@@ -68,11 +68,11 @@ class Shop:
         return self.window.product_now(stock_id, reader)
 
     def cart(self, customer_id: int) -> Cart:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return queries.cart(connection, customer_id, self._limits)
 
     def cart_and_offers(self, customer_id: int) -> CartAndOffers:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             cart = queries.cart(connection, customer_id, self._limits)
             short = [line.item.stock_id for line in cart.lines if line.is_short]
             others = queries.alternatives(connection, short) if short else {}
@@ -109,7 +109,7 @@ class Shop:
 
     def quantities(self, stock_ids: Sequence[int], reader: int) -> dict[int, Quantity]:
         """For a customer's open pages where carts hold goods; everybody else's are in the window."""
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             standings = holds.standings(connection, stock_ids, [reader])
         return {row: Quantity(there.left_for(reader), there.others(reader)) for row, there in standings.items()}
 
@@ -136,24 +136,24 @@ class Shop:
             return short
 
     def orders(self, customer_id: int, wanted: PageWanted) -> Page[Order]:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return queries.orders(connection, customer_id, wanted.page, wanted.per_page)
 
     def order(self, customer_id: int, order_id: int) -> Order | None:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return queries.order(connection, customer_id, order_id)
 
     def newest_order(self, customer_id: int) -> Order | None:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return queries.order(connection, customer_id, queries.newest_order(connection, customer_id))
 
     def orders_and_facts(self, customer_id: int, wanted: PageWanted) -> tuple[Page[Order], dict[int, Facts]]:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             page = queries.orders(connection, customer_id, wanted.page, wanted.per_page)
             return page, queries.facts_of(connection, [order.id for order in page.items])
 
     def order_and_facts(self, customer_id: int, order_id: int) -> tuple[Order, Facts] | None:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             order = queries.order(connection, customer_id, order_id)
             return None if order is None else (order, queries.facts_of(connection, [order_id])[order_id])
 
@@ -162,7 +162,7 @@ class Shop:
             return queries.finish(connection, customer_id)
 
     def current_month(self) -> MonthStatus | None:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return queries.current_month(connection)
 
 

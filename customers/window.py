@@ -18,7 +18,7 @@ from customers.query_input import ProductsWanted
 from customers.recent import Recent
 from customers.stock_watch import StockWatch
 from distributor import holds, queries
-from distributor.database import transaction
+from distributor.database import reading
 from distributor.queries import Item, Maker, MonthStatus, Page, Product, Quantity
 from settings.model import Cart
 
@@ -56,7 +56,7 @@ class Window:
         """The rows as they are now for a customer or a guest (None); how many there are on all pages may be a moment old (W1)."""
         searched = (wanted.q, wanted.manufacturer)
         total = self._totals.get(searched, lambda: self._count(*searched))
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             page = queries.catalogue(
                 connection,
                 q=wanted.q,
@@ -73,7 +73,7 @@ class Window:
         return self._products.get(stock_id, lambda: self.product_now(stock_id))
 
     def product_now(self, stock_id: int, reader: int | None = None) -> Product | None:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             found = queries.product(connection, stock_id)
             if found is None:
                 return None
@@ -85,19 +85,19 @@ class Window:
         return tuple(queries.as_seen_by(connection, items, reader)) if self._carts_hold else items
 
     def _read_month(self) -> MonthStatus | None:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return queries.current_month(connection)
 
     def _read_makers(self) -> list[Maker]:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return queries.manufacturers(connection)
 
     def _count(self, q: str, manufacturer: str) -> int:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return queries.catalogue_total(connection, q=q, manufacturer=manufacturer)
 
     def _read_quantities(self, stock_ids: Sequence[int]) -> dict[int, Quantity]:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             if not self._carts_hold:
                 return queries.quantities(connection, stock_ids)
             standings = holds.standings(connection, stock_ids)

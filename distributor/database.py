@@ -7,6 +7,8 @@ D3  An error before COMMIT is definite: nothing happened. A connection lost duri
 D4  A pooled connection whose server is gone is not handed out: an idle connection that has something to read was
     ended by the server (or got a notice, which is harmless to treat alike), so it is replaced without a round trip.
 D5  A repeated transaction is repeated whole, its COMMIT included, on a connection newly taken from the pool.
+D6  ``reading()`` is for statements that change nothing: each is a transaction of its own, so that neither BEGIN nor COMMIT
+    is sent. They were two of three round trips, and with them two thirds of the time, of every page.
 
 Called by sales, queries, months, gather and outbox. Sources: SQLSTATEs from PostgreSQL's appendix A.
 """
@@ -133,6 +135,28 @@ def transaction(engine: Engine, isolation: str = READ_COMMITTED) -> Iterator[Con
             raise meaning from error
         _commit(connection)
     finally:
+        connection.close()
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for statements that only read, whose errors mean what they mean in `transaction` (D6)."""
+    connection = _connect(engine, READ_COMMITTED)
+    driver = _driver(connection)
+    driver.autocommit = True  # SQLAlchemy's own way to it costs as much as the round trips that are saved
+    try:
+        yield connection
+    except BaseException as error:
+        lost = _is_lost(error, connection)
+        if lost:
+            connection.invalidate()
+        meaning = _meaning(error, lost=lost)
+        if meaning is None:
+            raise
+        raise meaning from error
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
         connection.close()
 
 

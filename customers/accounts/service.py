@@ -21,7 +21,7 @@ from customers.accounts.customer import Customer
 from customers.errors import EmailTaken, FieldError, InvalidInput, NotSignedIn, WrongCredentials, WrongPassword
 from customers.languages import gettext as _
 from customers.rate_limits import RateLimits
-from distributor.database import transaction
+from distributor.database import reading, transaction
 from distributor.errors import DistributorError
 from settings.model import Customers
 
@@ -164,7 +164,7 @@ class Accounts:
         sha256 = sessions.token_sha256(token)
         if sha256 is None:
             return None
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             found = sessions.find(connection, sha256, self._lifetimes)
         if found is None:
             return None
@@ -181,11 +181,11 @@ class Accounts:
             logger.warning("the use of a session could not be noted: %s", error)
 
     def sessions_of(self, customer: Customer) -> list[sessions.Session]:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return sessions.of_customer(connection, customer.id, customer.token_sha256, self._lifetimes)
 
     def facts_of(self, customer: Customer) -> Facts:
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             months = store.finished_months(connection, customer.id)
             return Facts(**store.facts(connection, customer.id), finished_months=months)
 

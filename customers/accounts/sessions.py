@@ -14,8 +14,9 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field
+from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Executable, bindparam, delete, func, insert, select, text, update
 
 from customers.accounts.clients import Client
 from customers.accounts.customer import Customer
@@ -106,8 +107,19 @@ def _is_living(lifetimes: Lifetimes) -> ColumnElement[bool]:
 
 def find(connection: Connection, sha256: str, lifetimes: Lifetimes) -> Found | None:
     """Who this session belongs to, by one look at two primary keys."""
+    row = connection.execute(_finding(lifetimes), {"sha256": sha256}).mappings().one_or_none()
+    if row is None:
+        return None
+    values = dict(row)
+    is_note_due = values.pop("is_note_due")
+    return Found(Customer(**values, token_sha256=sha256), is_note_due)
+
+
+@cache
+def _finding(lifetimes: Lifetimes) -> Executable:
+    """Built once, for it runs with every request of a customer."""
     account = tables.Customer
-    statement = (
+    return (
         select(
             account.id,
             account.email,
@@ -120,14 +132,8 @@ def find(connection: Connection, sha256: str, lifetimes: Lifetimes) -> Found | N
             (CustomerSession.seen_at < func.now() - dt.timedelta(seconds=SEEN_SECONDS)).label("is_note_due"),
         )
         .join(CustomerSession, CustomerSession.customer_id == account.id)
-        .where(CustomerSession.token_sha256 == sha256, _is_living(lifetimes), account.deleted_at.is_(None))
+        .where(CustomerSession.token_sha256 == bindparam("sha256"), _is_living(lifetimes), account.deleted_at.is_(None))
     )
-    row = connection.execute(statement).mappings().one_or_none()
-    if row is None:
-        return None
-    values = dict(row)
-    is_note_due = values.pop("is_note_due")
-    return Found(Customer(**values, token_sha256=sha256), is_note_due)
 
 
 def note_use(connection: Connection, sha256: str) -> None:

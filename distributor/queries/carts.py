@@ -13,7 +13,18 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from sqlalchemy import Connection, Select, SQLColumnExpression, and_, delete, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    SQLColumnExpression,
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import ReturningInsert
@@ -91,14 +102,7 @@ class Cart:
 
 def cart(connection: Connection, customer_id: int, limits: Limits | None = None) -> Cart:
     """``limits``: where they say that carts hold goods, lines tell what they hold, and items what others leave."""
-    line = tables.CartLine
-    found = connection.execute(
-        select_items(line.quantity, line.price_minor_seen, line.added_at, line.held, line.held_until, line.holds_begun,
-                     _SECONDS_LEFT.label("seconds_left"))
-        .join(line, line.stock_id == Stock.id)
-        .where(line.customer_id == customer_id)
-        .order_by(line.added_at, Stock.id)
-    ).all()  # fmt: skip
+    found = connection.execute(_CART, {"customer_id": customer_id}).all()
     if limits is None or not limits.hold_seconds:
         return Cart(tuple(CartLine(item_of(row), row.quantity, row.price_minor_seen, row.added_at) for row in found))
     items = as_seen_by(connection, [item_of(row) for row in found], customer_id)
@@ -106,7 +110,26 @@ def cart(connection: Connection, customer_id: int, limits: Limits | None = None)
     return Cart(lines, limits.hold_seconds)
 
 
-_SECONDS_LEFT = func.extract("epoch", tables.CartLine.held_until - func.statement_timestamp())
+def _cart_statement() -> Select[Any]:
+    line = tables.CartLine
+    seconds_left = func.extract("epoch", line.held_until - func.statement_timestamp()).label("seconds_left")
+    return (
+        select_items(
+            line.quantity,
+            line.price_minor_seen,
+            line.added_at,
+            line.held,
+            line.held_until,
+            line.holds_begun,
+            seconds_left,
+        )
+        .join(line, line.stock_id == Stock.id)
+        .where(line.customer_id == bindparam("customer_id", type_=BigInteger))
+        .order_by(line.added_at, Stock.id)
+    )
+
+
+_CART = _cart_statement()
 
 
 def _with_hold(row: Any, item: Item, limits: Limits) -> CartLine:

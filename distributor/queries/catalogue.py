@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, NamedTuple, get_args
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, bindparam, func, select, text
+from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Select, bindparam, func, select, text
 from sqlalchemy.orm import aliased
 
 from distributor import tables
@@ -214,15 +214,20 @@ def _wanted(words: int, one_manufacturer: bool) -> list[ColumnElement[bool]]:
 
 def product(connection: Connection, stock_id: int) -> Product | None:
     """None if there is no such stock row. Sold out goods are found: somebody may have the page open."""
-    row = connection.execute(select_items(Stock.product_id).where(Stock.id == stock_id)).one_or_none()
+    row = connection.execute(_ONE, {"stock_id": stock_id}).one_or_none()
     if row is None:
         return None
-    others = connection.execute(
-        select_items()
-        .where(Stock.product_id == row.product_id, Stock.id != stock_id, IN_STOCK)
-        .order_by(Stock.price_minor, Stock.id)
-    )
+    others = connection.execute(_OTHERS, {"stock_id": stock_id, "product_id": row.product_id})
     return Product(item_of(row), tuple(item_of(other) for other in others))
+
+
+_STOCK_ID = bindparam("stock_id", type_=BigInteger)
+_ONE = select_items(Stock.product_id).where(Stock.id == _STOCK_ID)
+_OTHERS = (
+    select_items()
+    .where(Stock.product_id == bindparam("product_id", type_=BigInteger), Stock.id != _STOCK_ID, IN_STOCK)
+    .order_by(Stock.price_minor, Stock.id)
+)
 
 
 def quantities(connection: Connection, stock_ids: Sequence[int]) -> dict[int, Quantity]:

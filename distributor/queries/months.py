@@ -2,8 +2,9 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -86,19 +87,25 @@ def _open_month(connection: Connection) -> int:
 
 def customer_status(connection: Connection, customer_id: int) -> CustomerStatus:
     """One statement, for it runs with every page."""
+    row = connection.execute(_CUSTOMER_STATUS, {"customer_id": customer_id}).one()
+    return CustomerStatus(row.month, row.finished, row.lines, int(row.units))
+
+
+def _customer_status() -> Select[Any]:
     month = select(Month.number).where(Month.state.in_(SELLING)).scalar_subquery()
+    customer_id = bindparam("customer_id", type_=BigInteger)
     finished = (
         select(FinishedCustomer.month)
         .where(FinishedCustomer.month == month, FinishedCustomer.customer_id == customer_id)
         .exists()
     )
     line = tables.CartLine
-    row = connection.execute(
-        select(
-            month.label("month"),
-            finished.label("finished"),
-            func.count(line.stock_id).label("lines"),
-            func.coalesce(func.sum(line.quantity), 0).label("units"),
-        ).where(line.customer_id == customer_id)
-    ).one()
-    return CustomerStatus(row.month, row.finished, row.lines, int(row.units))
+    return select(
+        month.label("month"),
+        finished.label("finished"),
+        func.count(line.stock_id).label("lines"),
+        func.coalesce(func.sum(line.quantity), 0).label("units"),
+    ).where(line.customer_id == customer_id)
+
+
+_CUSTOMER_STATUS = _customer_status()

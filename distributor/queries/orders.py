@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ARRAY, BigInteger, Connection, any_, bindparam, func, select
 
 from distributor import tables
 from distributor.queries.catalogue import Maker, good_name
@@ -52,6 +52,29 @@ _ORDER = select(
 )
 
 
+_OF_CUSTOMER = tables.Order.customer_id == bindparam("customer_id", type_=BigInteger)
+_ONE_ORDER = _ORDER.where(tables.Order.id == bindparam("order_id", type_=BigInteger), _OF_CUSTOMER)
+_NEWEST = select(func.max(tables.Order.id)).where(_OF_CUSTOMER)
+_LINES = (
+    select(
+        tables.OrderLine.order_id,
+        tables.OrderLine.stock_id,
+        tables.Product.sku,
+        Stock.name,
+        Manufacturer.code,
+        Manufacturer.name.label("maker"),
+        tables.OrderLine.quantity,
+        tables.OrderLine.price_minor,
+        good_name(Stock.product_id),
+    )
+    .join(Stock, Stock.id == tables.OrderLine.stock_id)
+    .join(tables.Product, tables.Product.id == Stock.product_id)
+    .join(Manufacturer, Manufacturer.id == Stock.manufacturer_id)
+    .where(tables.OrderLine.order_id == any_(bindparam("order_ids", type_=ARRAY(BigInteger))))
+    .order_by(tables.OrderLine.order_id, tables.OrderLine.stock_id)
+)
+
+
 def orders(connection: Connection, customer_id: int, page: int = 1, per_page: int = 50) -> Page[Order]:
     """Newest first, lines included. Three statements, however many orders."""
     offset = offset_of(page, per_page)
@@ -64,16 +87,13 @@ def orders(connection: Connection, customer_id: int, page: int = 1, per_page: in
 
 def order(connection: Connection, customer_id: int, order_id: int) -> Order | None:
     """None for an order that does not exist and for another customer's alike."""
-    found = connection.execute(
-        _ORDER.where(tables.Order.id == order_id, tables.Order.customer_id == customer_id)
-    ).one_or_none()
+    found = connection.execute(_ONE_ORDER, {"order_id": order_id, "customer_id": customer_id}).one_or_none()
     return None if found is None else _order(found, _lines(connection, [order_id])[order_id])
 
 
 def newest_order(connection: Connection, customer_id: int) -> int:
     """The highest of the customer's order numbers, 0 before the first: what a page was made after."""
-    newest = select(func.max(tables.Order.id)).where(tables.Order.customer_id == customer_id)
-    return connection.scalar(newest) or 0
+    return connection.scalar(_NEWEST, {"customer_id": customer_id}) or 0
 
 
 def _order(row: Any, lines: Sequence[OrderLine]) -> Order:
@@ -84,25 +104,7 @@ def _lines(connection: Connection, order_ids: Sequence[int]) -> dict[int, list[O
     lines: dict[int, list[OrderLine]] = {order_id: [] for order_id in order_ids}
     if not order_ids:
         return lines
-    line = tables.OrderLine
-    found = connection.execute(
-        select(
-            line.order_id,
-            line.stock_id,
-            tables.Product.sku,
-            Stock.name,
-            Manufacturer.code,
-            Manufacturer.name.label("maker"),
-            line.quantity,
-            line.price_minor,
-            good_name(Stock.product_id),
-        )
-        .join(Stock, Stock.id == line.stock_id)
-        .join(tables.Product, tables.Product.id == Stock.product_id)
-        .join(Manufacturer, Manufacturer.id == Stock.manufacturer_id)
-        .where(line.order_id.in_(order_ids))
-        .order_by(line.order_id, line.stock_id)
-    )
+    found = connection.execute(_LINES, {"order_ids": list(order_ids)})
     for row in found:
         maker = Maker(row.code, row.maker)
         line_of_it = OrderLine(row.stock_id, row.sku, row.name, maker, row.quantity, row.price_minor, row.good_name)

@@ -1,4 +1,4 @@
-"""The edge to PostgreSQL keeps D1-D5 of `distributor/database.py`, on a real server with real broken connections."""
+"""The edge to PostgreSQL keeps D1-D6 of `distributor/database.py`, on a real server with real broken connections."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from distributor.database import CONFLICTS, Retries, backoff_seconds, make_engine, repeat, transaction
+from distributor.database import CONFLICTS, Retries, backoff_seconds, make_engine, reading, repeat, transaction
 from distributor.errors import (
     Busy,
     ConnectionLost,
@@ -250,3 +250,35 @@ def test_an_error_does_not_repeat_the_values_that_were_sent(engine: Engine) -> N
     with pytest.raises(IntegrityError) as caught, transaction(engine) as connection:
         connection.execute(text("INSERT INTO thing VALUES (1, :secret)"), {"secret": 4_711_000})
     assert "4711000" not in str(caught.value)
+
+
+def test_reading_sends_neither_begin_nor_commit_and_leaves_the_connection_as_it_was(database_url: str) -> None:
+    """D6: a transaction on the same connection afterwards is one again."""
+    engine = make_engine(database_url, Database(), pool_size=1, application_name="reading")
+    with reading(engine) as connection:
+        first, second = (connection.scalar(text("SELECT now()")) for _ in range(2))
+        connection.execute(text("SELECT 1")).all()
+        in_transaction = "SELECT state FROM pg_stat_activity WHERE application_name = 'reading'"
+        with psycopg.connect(database_url.replace("+psycopg", "")) as other:
+            assert other.execute(in_transaction).fetchall() == [("idle",)]
+    assert first != second, "each statement is a transaction of its own"
+    with transaction(engine) as connection:
+        first, second = (connection.scalar(text("SELECT now()")) for _ in range(2))
+    assert first == second
+    engine.dispose()
+
+
+def test_errors_of_reading_mean_what_they_mean_in_a_transaction(database_url: str) -> None:
+    engine = make_engine(
+        database_url,
+        Database(lock_timeout_ms=1, statement_timeout_ms=50),
+        pool_size=1,
+        application_name="reading",
+    )
+    with pytest.raises(Busy), reading(engine) as connection:
+        connection.execute(text("SELECT pg_sleep(5)"))
+    with pytest.raises(ConnectionLost), reading(engine) as connection:
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    with reading(engine) as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+    engine.dispose()
