@@ -1,7 +1,7 @@
 """Whether the load balancer keeps anything of 1,000,000 requests: memory and descriptors, on new connections all the time.
 
 Heads come again in half of the runs and never do in the other half; a connection ends after its 1,000 requests, so some
-thousand of them come and go. The first runs fill what is remembered, so the comparison begins behind them.
+thousand of them come and go. The first half fills what is remembered, which is bounded, so the comparison begins behind it.
 """
 
 import tempfile
@@ -15,7 +15,7 @@ from bench.balancer.client import ask, script
 from bench.balancer.programs import Program
 
 REQUESTS = 1_000_000
-WARM_UP_REQUESTS = 200_000
+WARM_UP_REQUESTS = 500_000
 RUN_SECONDS = 3.0
 CONNECTIONS = 100
 GROWTH_MB_MAX = 3.0

@@ -108,9 +108,9 @@ def page_servers(folder: Path) -> Iterator[Program]:
 
 
 @contextlib.contextmanager
-def haproxy(folder: Path) -> Iterator[Program]:
+def haproxy(folder: Path, server_ports: Sequence[int] = SERVER_PORTS) -> Iterator[Program]:
     port = PORT_BASE + 20
-    servers = "".join(f"  server s{number} 127.0.0.1:{at}\n" for number, at in enumerate(SERVER_PORTS, 1))
+    servers = "".join(f"  server s{number} 127.0.0.1:{at}\n" for number, at in enumerate(server_ports, 1))
     config = folder / "haproxy.cfg"
     config.write_text(_HAPROXY.format(connections=CONNECTIONS_MAX, port=port, servers=servers))
     with _running("haproxy", port, ["haproxy", "-db", "-f", str(config)], folder, PROXY_CORE) as it:
@@ -118,22 +118,23 @@ def haproxy(folder: Path) -> Iterator[Program]:
 
 
 @contextlib.contextmanager
-def nginx(folder: Path) -> Iterator[Program]:
+def nginx(folder: Path, server_ports: Sequence[int] = SERVER_PORTS) -> Iterator[Program]:
     port = PORT_BASE + 21
-    servers = " ".join(f"server 127.0.0.1:{at};" for at in SERVER_PORTS)
+    servers = " ".join(f"server 127.0.0.1:{at};" for at in server_ports)
     with _nginx(folder, "nginx", port, _NGINX_PROXY.format(servers=servers, port=port), PROXY_CORE) as it:
         yield it
 
 
 @contextlib.contextmanager
-def ours(folder: Path) -> Iterator[Program]:
-    """With room for 8,000 connections, more than its default."""
+def ours(
+    folder: Path, server_ports: Sequence[int] = SERVER_PORTS, body_bytes_max: int = 1_048_576
+) -> Iterator[Program]:
     port = PORT_BASE + 10
-    servers = [f"--server=s{number}=127.0.0.1:{at}" for number, at in enumerate(SERVER_PORTS, 1)]
+    servers = [f"s{number}=127.0.0.1:{at}" for number, at in enumerate(server_ports, 1)]
     code = (
         "import dataclasses, sys; from load_balancer.commands import read_options; from load_balancer.service import run;"
-        f"options = read_options('127.0.0.1:{port}', {[text.partition('=')[2] for text in servers]!r}, None, '/healthz', ());"
-        f"sys.exit(run(dataclasses.replace(options, connections_max={CONNECTIONS_MAX})))"
+        f"options = read_options('127.0.0.1:{port}', {servers!r}, None, '/healthz', ());"
+        f"sys.exit(run(dataclasses.replace(options, body_bytes_max={body_bytes_max})))"
     )
     with _running("ours", port, [sys.executable, "-c", code], folder, PROXY_CORE) as it:
         yield it
