@@ -36,7 +36,7 @@ class Window:
         self._engine = engine
         self._carts_hold = limits.hold_seconds > 0
         self._month: Recent[None, MonthStatus | None] = Recent(SHOWN_SECONDS, 1)
-        self._makers: Recent[None, list[Maker]] = Recent(SHOWN_SECONDS, 1, COUNTING_SHARE)
+        self._makers: Recent[None, tuple[Maker, ...]] = Recent(SHOWN_SECONDS, 1, COUNTING_SHARE)
         self._totals: Recent[tuple[str, str], int] = Recent(SHOWN_SECONDS, TOTALS_KEPT, COUNTING_SHARE)
         self._lists: Recent[ProductsWanted, Page[Item]] = Recent(SHOWN_SECONDS, LISTS_KEPT)
         self._products: Recent[int, Product | None] = Recent(SHOWN_SECONDS, PRODUCTS_KEPT)
@@ -45,7 +45,7 @@ class Window:
     def month(self) -> MonthStatus | None:
         return self._month.get(None, self._read_month)
 
-    def makers(self) -> list[Maker]:
+    def makers(self) -> tuple[Maker, ...]:
         return self._makers.get(None, self._read_makers)
 
     def products(self, wanted: ProductsWanted) -> Page[Item]:
@@ -88,9 +88,9 @@ class Window:
         with reading(self._engine) as connection:
             return queries.current_month(connection)
 
-    def _read_makers(self) -> list[Maker]:
+    def _read_makers(self) -> tuple[Maker, ...]:
         with reading(self._engine) as connection:
-            return queries.manufacturers(connection)
+            return tuple(queries.manufacturers(connection))
 
     def _count(self, q: str, manufacturer: str) -> int:
         with reading(self._engine) as connection:

@@ -21,6 +21,7 @@ from customers.pages import (
     cart_views,
     catalogue_views,
     checkout_views,
+    choices,
     csrf,
     developer_views,
     guests,
@@ -180,6 +181,7 @@ def _add_views() -> None:
     blueprint.add_app_template_global(assets.address, "asset")
     blueprint.add_app_template_global(assets.picture_address, "picture_address")
     blueprint.add_app_template_global(cards.cards, "cards")
+    blueprint.add_app_template_global(choices.maker_options, "maker_options")
     blueprint.add_app_template_filter(shown.number, "number")
     blueprint.add_app_template_filter(shown.money, "money")
     blueprint.add_app_template_filter(shown.moment, "moment")

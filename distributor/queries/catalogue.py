@@ -1,7 +1,7 @@
 """What is in stock: pages of it, single goods, and who else makes the same good."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -94,7 +94,7 @@ def good_name(product_id: Any) -> ColumnElement[str]:
     return names.scalar_subquery().label("good_name")
 
 
-def item_of(row: Any) -> Item:
+def item_of(row: Any, makers: int = 1) -> Item:
     return Item(
         stock_id=row.id,
         sku=row.sku,
@@ -104,6 +104,7 @@ def item_of(row: Any) -> Item:
         currency=row.currency,
         available=row.available,
         good_name=row.good_name,
+        makers=makers,
     )
 
 
@@ -139,7 +140,7 @@ def catalogue(
         total = catalogue_total(connection, q=q, manufacturer=manufacturer)
     elif found:
         total = max(total, offset + len(found))
-    return Page(tuple(replace(item_of(row), makers=row.makers) for row in found), page, per_page, total)
+    return Page(tuple(item_of(row, row.makers) for row in found), page, per_page, total)
 
 
 def catalogue_total(connection: Connection, *, q: str = "", manufacturer: str = "") -> int:
