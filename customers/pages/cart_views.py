@@ -21,15 +21,10 @@ def add_to_cart(stock_id: int) -> Page:
         instance().shop.add_to_cart(customer().id, stock_id, forms.quantity())
     except (InvalidInput, InvalidBasket, NotEnoughStock) as error:
         return catalogue_views.product_page(stock_id, {"quantity": _why(error)}), sentences.status_of(error)
-    product = instance().shop.window.product(stock_id) if _wants_part() else None
+    product = instance().shop.window.product(stock_id) if forms.wants_part() else None
     if product is not None:
         return render_template("added.html", item=product.item)
     return redirect("/cart?done=added", 303)
-
-
-def _wants_part() -> bool:
-    """Whether a script asks, which stays on its page."""
-    return request.headers.get("HX-Request-Type") == "partial"
 
 
 def show_cart() -> Page:
@@ -101,11 +96,13 @@ def _again(message: str, stock_id: int | None) -> str:
 def _cart_page(message: str = "", wrong_line: int | None = None) -> str:
     me = customer()
     found = instance().shop.cart_and_offers(me.id)
-    has_line = any(line.item.stock_id == wrong_line for line in found.cart.lines)
+    rest = offers.rest(found.cart)
+    has_line = any(line.item.stock_id == wrong_line for line in rest.lines)
     return render_template(
         "cart.html",
         here="cart",
         cart=found.cart,
+        rest=rest,
         lost=offers.lost_lines(found.cart, found.others),
         message=message,
         wrong_line=wrong_line if has_line else None,

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Response as Answered
-from flask import make_response, redirect, render_template, request
+from flask import make_response, render_template, request
 from werkzeug.wrappers import Response
 
 from customers import error_pages, purchase
@@ -94,12 +94,12 @@ def _told(me: Customer, form: Form, answer: Answer, card: Card | None) -> Page:
     """To the order, also to one that this form, or its twin in another window, has placed before (B1); or why not (B3)."""
     if answer.status == 201:
         done = "bought-before" if answer.replayed else "bought-rest" if form.seen.left_out else "bought"
-        return redirect(f"/orders/{answer.body['id']}?done={done}", 303)
+        return forms.go_on(f"/orders/{answer.body['id']}?done={done}")
     reason = str(answer.body.get("reason", ""))
     if reason in {"cart_empty", "cart_changed"}:
         newest = instance().shop.newest_order(me.id)
         if newest is not None and newest.id > form.after and form.seen.was_bought_as(newest):
-            return redirect(f"/orders/{newest.id}?done=bought-before", 303)
+            return forms.go_on(f"/orders/{newest.id}?done=bought-before")
     return checkout_page(reason=reason, seen_prices=form.seen.prices, card=card), answer.status
 
 

@@ -2,7 +2,8 @@
 
 import re
 
-from flask import request
+from flask import redirect, request
+from werkzeug.wrappers import Response
 
 from customers.errors import InvalidInput
 from customers.languages import gettext as _
@@ -41,6 +42,16 @@ def row_id(name: str) -> int:
     if not NUMBER.fullmatch(typed):
         raise InvalidInput.of(name, _("is not one that a page of this shop names"))
     return int(typed)
+
+
+def wants_part() -> bool:
+    """Whether a script sends the form, which stays on its page (static/forms.js, F4)."""
+    return request.headers.get("HX-Request-Type") == "partial"
+
+
+def go_on(address: str) -> Response:
+    """To the page that follows a form that was carried out; a script is told where that is, for it would only see it."""
+    return Response(status=204, headers={"HX-Redirect": address}) if wants_part() else redirect(address, 303)
 
 
 def way_back(target: str | None) -> str:

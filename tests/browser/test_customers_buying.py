@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Page, Route, expect
 from sqlalchemy import Engine, text
 
 from distributor.database import transaction
@@ -55,11 +56,7 @@ def test_a_slow_purchase_says_so_and_can_be_asked_again(
     put_in_cart(page, world.stock[0])
     page.clock.install()
     go_to_checkout(page)
-    # As the network would do it: the form arrives, its answer does not.
-    page.evaluate("""addEventListener("submit", (event) => {
-        event.preventDefault();
-        fetch("/checkout", { method: "POST", body: new URLSearchParams(new FormData(event.target)) });
-    }, { once: true })""")
+    page.route("**/checkout", lambda route: route.fetch() and None, times=1)  # it arrives, its answer is kept back
     page.get_by_role("button", name="Buy now").click()
     button = page.locator("form[action='/checkout'] button").first
     expect(button).to_have_text("Placing order…")
@@ -72,6 +69,30 @@ def test_a_slow_purchase_says_so_and_can_be_asked_again(
     wait_until(lambda: rows(engine, "SELECT * FROM orders"), what="the first purchase is done")
     page.get_by_role("button", name="Check my order").click()
     expect(page.get_by_text("You had bought this already")).to_be_visible()
+    assert len(rows(engine, "SELECT * FROM orders")) == 1
+
+
+@pytest.mark.parametrize("arrived", [True, False], ids=["it was placed", "it was not"])
+def test_an_answer_that_is_cut_off_can_be_asked_for_again(
+    new_page: Callable[..., Page], engine: Engine, world: World, arrived: bool
+) -> None:
+    page = new_page()
+    sign_up(page)
+    add_card(page)
+    put_in_cart(page, world.stock[0])
+    go_to_checkout(page)
+
+    def cut(route: Route) -> None:
+        if arrived:
+            route.fetch()
+        route.abort()
+
+    page.route("**/checkout", cut, times=1)
+    page.get_by_role("button", name="Buy now").click()
+    expect(page.get_by_text("The answer got lost. Your order may be in already.")).to_be_visible()
+    assert len(rows(engine, "SELECT * FROM orders")) == int(arrived)
+    page.get_by_role("button", name="Check my order").click()
+    expect(page.get_by_text("You had bought this already" if arrived else "Your order is in")).to_be_visible()
     assert len(rows(engine, "SELECT * FROM orders")) == 1
 
 

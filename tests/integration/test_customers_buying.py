@@ -285,6 +285,16 @@ def test_a_script_adds_without_leaving_its_page(ada: Person, world: World, engin
     assert cart_of(engine) == {world.stock[0]: 3}
 
 
+def test_a_script_that_buys_is_told_where_to_go(ada: Person, world: World, engine: Engine) -> None:
+    ada.put_in_cart(world.stock[0])
+    form = ada.checkout()
+    answers = [ada.client.post("/checkout", data=form, headers={"HX-Request-Type": "partial"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [204, 204]
+    paths = [answer.headers["HX-Redirect"] for answer in answers]
+    assert [path.partition("=")[2] for path in paths] == ["bought", "bought-before"]
+    assert orders(engine) == 1
+
+
 def test_a_new_price_must_be_agreed_to(ada: Person, world: World, engine: Engine) -> None:
     """C15, B2: never charged before it was shown."""
     ada.put_in_cart(world.stock[0], 2)

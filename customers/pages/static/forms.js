@@ -3,8 +3,10 @@
 // F2 After one second the button shows that it waits. After ten the form's data-slow template says so honestly, and offers
 //    to send the same form again (data-again): for a purchase the same key, so it finds the order or places it, once.
 // F3 Coming back by the browser's history shows the page as it was left: its forms can be used again.
-// F4 A form marked data-in-place does not leave the page when all went well. Whatever else the server answers changed
-//    nothing, so the browser sends the form itself and shows that answer. Without an answer the page says just that.
+// F4 A form marked data-in-place is sent by this script, which goes where the answer says (HX-Redirect) or shows it. What
+//    the shop refuses changed nothing, so then the browser sends the form itself and shows the whole page.
+// F5 Where no answer of the shop comes, the page says just that. A form with a data-lost template can be sent again without
+//    harm, for it has a key; any other one is not sent again by itself.
 
 const WAITING_MS = 1_000;
 const SLOW_MS = 10_000;
@@ -51,7 +53,7 @@ document.addEventListener("submit", (event) => {
   }
   release(form);
   const button = asksAgain ? form.querySelector("button") : event.submitter ?? form.querySelector("button");
-  if (form.dataset.inPlace && !form.dataset.leaves) {
+  if (form.hasAttribute("data-in-place") && !form.dataset.leaves) {
     event.preventDefault();
     sendInPlace(form, button);
   }
@@ -72,26 +74,47 @@ if (document.querySelector("form[data-in-place]")) {
   document.querySelector("main").append(told);
 }
 
+const attempts = new Map(); // form -> how often it was sent
+
 async function sendInPlace(form, button) {
-  const address = button?.getAttribute("formaction") ?? form.getAttribute("action");
-  const body = new URLSearchParams(new FormData(form));
-  try {
-    const answer = await fetch(address, { method: "POST", body, headers: { "HX-Request-Type": "partial" } });
-    if (answer.redirected) return location.assign(answer.url);
-    if (!answer.ok) return leave(form, button);
-    show(await answer.text());
-  } catch {
-    const words = Object.assign(document.createElement("p"), { textContent: form.dataset.inPlace });
-    told.replaceChildren(Object.assign(document.createElement("div"), { className: "notice warn" }));
-    told.firstChild.append(words);
+  const attempt = (attempts.get(form) ?? 0) + 1;
+  attempts.set(form, attempt);
+  const { answer, text } = await ask(button?.getAttribute("formaction") ?? form.getAttribute("action"), form);
+  if (answer?.redirected) return location.assign(answer.url); // to log in first
+  if (answer?.headers.has("HX-Redirect")) return location.assign(answer.headers.get("HX-Redirect"));
+  if (answer?.ok) {
+    show(text);
+    return release(form);
   }
+  if (attempts.get(form) !== attempt) return; // asked again meanwhile
+  const repeatable = form.querySelector("template[data-lost]");
+  const fromShop = answer && answer.headers.get("X-Served-By") !== "load_balancer";
+  if (fromShop && (repeatable || answer.status < 500)) return leave(form, button);
   release(form);
+  if (repeatable) form.querySelector("[data-slow-place]").replaceChildren(repeatable.content.cloneNode(true));
+  else sayLost(form.dataset.inPlace);
+}
+
+async function ask(address, form) {
+  try {
+    const body = new URLSearchParams(new FormData(form));
+    const answer = await fetch(address, { method: "POST", body, headers: { "HX-Request-Type": "partial" } });
+    return { answer, text: await answer.text() };
+  } catch {
+    return {}; // cut off before or within the answer
+  }
+}
+
+function sayLost(words) {
+  const notice = Object.assign(document.createElement("div"), { className: "notice warn" });
+  notice.append(Object.assign(document.createElement("p"), { textContent: words }));
+  told.replaceChildren(notice);
 }
 
 function leave(form, button) {
   release(form);
   form.dataset.leaves = "yes";
-  form.requestSubmit(button);
+  form.requestSubmit(button?.hasAttribute("data-again") ? null : button);
 }
 
 function show(text) {
