@@ -1,9 +1,15 @@
-// Quantities refresh by themselves, only while the page is seen, and an unchanged answer costs no body (ETag).
-// Needs an element with data-refresh-seconds; the words are those of <main>. Without it the page shows what was there.
+// Quantities refresh by themselves; an unchanged answer costs no body (the browser keeps it, and asks by its ETag).
+// An element with data-refresh-seconds says how often; the words are those of <main>.
+// R1 A page that nobody sees asks nothing; as soon as it is seen again it asks at once.
+// R2 One question at a time. Pages that were opened together part ways: each pause is a little longer or shorter.
+// R3 While the shop cannot answer, the pause doubles up to a minute, and is never shorter than the shop asks for.
 
 const FEW = 5; // as in parts.html
 const SPEAK_MS = 5000; // changes are gathered this long and then said at once, so that they do not drown everything else
-const area = document.querySelector("[data-refresh-seconds]");
+const IDS_MAX = 100; // as the shop takes them
+const ANSWER_MS_MAX = 10_000;
+const PAUSE_MS_MAX = 60_000;
+const PAUSE_SECONDS = 5; // of a page that shows no goods; it may get some when its reader searches
 const words = document.querySelector("main").dataset;
 const language = document.documentElement.lang;
 const left = JSON.parse(words.left); // a text for each plural form of the language
@@ -39,26 +45,46 @@ function speakLater(badge, text) {
   unsaid.set(about.dataset.announce, text);
 }
 
+// Throws what went wrong, with the seconds for which the shop wants to be left alone.
 async function refresh() {
   const badges = [...document.querySelectorAll("[data-stock]")];
-  const ids = [...new Set(badges.map((badge) => badge.dataset.stock))].sort().slice(0, 100);
+  const ids = [...new Set(badges.map((badge) => badge.dataset.stock))].sort((a, b) => a - b).slice(0, IDS_MAX);
   if (!ids.length) return;
-  const response = await fetch(`/stock?ids=${ids.join(",")}`);
-  if (!response.ok) return;
+  const response = await fetch(`/stock?ids=${ids.join(",")}`, { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+  if (!response.ok) throw Object.assign(new Error(response.statusText), { seconds: Number(response.headers.get("Retry-After")) });
   const { available, in_other_carts: held = {} } = await response.json();
-  for (const badge of badges) show(badge, available[badge.dataset.stock] ?? 0, held[badge.dataset.stock] ?? 0);
+  for (const badge of badges) {
+    const id = badge.dataset.stock;
+    if (ids.includes(id)) show(badge, available[id] ?? 0, held[id] ?? 0);
+  }
 }
 
-if (area) {
-  const pause = Number(area.dataset.refreshSeconds) * 1000;
-  const again = async () => {
-    try {
-      if (!document.hidden) await refresh();
-    } catch {
-      // The network is away for a moment; the next round asks again.
-    } finally {
-      setTimeout(again, pause);
-    }
-  };
-  setTimeout(again, pause);
+let timer;
+let failures = 0;
+let asking = false;
+
+function wait(leastMs = 0) {
+  const area = document.querySelector("[data-refresh-seconds]");
+  const pause = Math.min(Number(area?.dataset.refreshSeconds ?? PAUSE_SECONDS) * 1000 * 2 ** failures, PAUSE_MS_MAX);
+  clearTimeout(timer);
+  timer = setTimeout(ask, Math.max(pause, leastMs) * (0.9 + 0.2 * Math.random()));
 }
+
+async function ask() {
+  if (document.hidden || asking) return;
+  asking = true;
+  let leastMs = 0;
+  try {
+    await refresh();
+    failures = 0;
+  } catch (error) {
+    failures += 1; // the network or the shop is away for a moment; what is shown stays
+    leastMs = (error.seconds || 0) * 1000;
+  } finally {
+    asking = false;
+    wait(leastMs);
+  }
+}
+
+document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : ask()));
+wait();
