@@ -42,7 +42,7 @@ def test_a_file_of_ones_own_is_a_strategy(tmp_path: Path) -> None:
     ("name", "expected"),
     [
         ("row_lok", "did you mean 'row_lock'?"),
-        ("zzz", "there are: naive, row_lock, conditional_update"),
+        ("zzz", "there are: naive, row_lock, nowait, conditional_update"),
         ("no_such.module.Mine", "cannot be imported"),
         ("distributor.strategies.row_lock.Nothing", "has no class 'Nothing'"),
         ("distributor.strategies.contract.Taken", "needs arguments"),
