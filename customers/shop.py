@@ -143,6 +143,11 @@ class Shop:
         with reading(self._engine) as connection:
             return queries.order(connection, customer_id, order_id)
 
+    def has_answered(self, customer_id: int, key: str) -> bool:
+        """Whether a purchase was asked for under this key before, and answered."""
+        with transaction(self._engine) as connection:
+            return queries.has_answered(connection, customer_id, key)
+
     def newest_order(self, customer_id: int) -> Order | None:
         with reading(self._engine) as connection:
             return queries.order(connection, customer_id, queries.newest_order(connection, customer_id))

@@ -4,9 +4,10 @@ B1  One form is one purchase: its key is made with the page, so a double click, 
     all lead to the same order, and the customer is led to it.
 B2  What is bought is what was seen: the form carries lines and prices, and the purchase is refused if they are others now.
 B3  A refusal shows the cart as it is, every way out in one click, and a form with a new key. Nothing was taken out of it.
-B4  After an answer of 5xx the page offers the same form again, with the same key: it can find or place, never place twice.
+B4  After an answer of 429 or 5xx the page offers the same form again, with the same key: it can find or place, never place twice.
     Once the outcome was unknown, no later failure calls it certain.
-B5  Of a card, nothing that was typed is ever shown again.
+B5  Of a card, nothing that was typed is ever shown again. It is stored once: a form that is sent again long after does not
+    bring back a card that was replaced since.
 """
 
 import secrets
@@ -20,7 +21,7 @@ from werkzeug.wrappers import Response
 from customers import error_pages, purchase
 from customers.accounts import Customer
 from customers.accounts.cards import Card, CardEntry
-from customers.errors import InvalidInput, MalformedRequest
+from customers.errors import CustomersError, InvalidInput, MalformedRequest
 from customers.instance import customer, instance
 from customers.languages import gettext as _
 from customers.pages import cart_shown, csrf, forms, offers, sentences
@@ -56,7 +57,7 @@ def buy() -> Page:
     me = customer()
     form = _read_form()
     card = None
-    if form.new_card is not None:
+    if form.new_card is not None and not instance().shop.has_answered(me.id, form.key):
         rate_limits.count("cards")
         try:
             card = instance().accounts.put_card(me, form.new_card)
@@ -146,14 +147,15 @@ def _repriced(lines: tuple[CartLine, ...], seen: Mapping[int, int]) -> list[tupl
 def tell_trouble(error: Exception) -> Answered:
     """The pages' error handler: for a purchase without an answer the page to ask again (B4), else the usual error page."""
     answered = error_pages.answer(error)
-    if request.endpoint != "pages.buy" or answered.status_code < 500:
+    if request.endpoint != "pages.buy" or answered.status_code not in {429, *range(500, 600)}:
         return answered
     sent = {name: request.form.get(name, "") for name in FIELDS_SENT_AGAIN}
-    definite = isinstance(error, DistributorError) and error.definite
+    definite = isinstance(error, CustomersError) or (isinstance(error, DistributorError) and error.definite)
     page = render_template(
         "checkout_again.html",
         here="cart",
         kind=type(error).__name__,
+        words=str(error),
         unknown=not definite or request.form.get("unknown") == "yes",
         sent=sent | {csrf.FIELD: request.form.get(csrf.FIELD, ""), "pay": SAVED_CARD},
     )

@@ -26,7 +26,7 @@ from distributor.queries.catalogue import (
     quantities,
 )
 from distributor.queries.months import CustomerStatus, MonthStatus, current_month, customer_status, finish, unfinish
-from distributor.queries.orders import Order, OrderLine, newest_order, order, orders
+from distributor.queries.orders import Order, OrderLine, has_answered, newest_order, order, orders
 from distributor.queries.pages import Page
 from distributor.queries.progress import Facts, Step, StepName, facts_of, reached, steps
 from distributor.queries.seen import as_seen_by
@@ -56,6 +56,7 @@ __all__ = [
     "customer_status",
     "facts_of",
     "finish",
+    "has_answered",
     "hold_again",
     "lock_cart",
     "manufacturers",

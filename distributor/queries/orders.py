@@ -91,6 +91,13 @@ def order(connection: Connection, customer_id: int, order_id: int) -> Order | No
     return None if found is None else _order(found, _lines(connection, [order_id])[order_id])
 
 
+def has_answered(connection: Connection, customer_id: int, key: str) -> bool:
+    """Whether this customer's idempotency key has its answer, a refusal included."""
+    stored = tables.IdempotencyKey
+    known = select(stored.status).where(stored.customer_id == customer_id, stored.key == key)
+    return connection.scalar(known) is not None
+
+
 def newest_order(connection: Connection, customer_id: int) -> int:
     """The highest of the customer's order numbers, 0 before the first: what a page was made after."""
     return connection.scalar(_NEWEST, {"customer_id": customer_id}) or 0

@@ -56,9 +56,10 @@ def world(engine: Engine) -> World:
 
 
 @pytest.fixture
-def web(database_url: str, tmp_path: Path, world: World) -> Iterator[WebProcess]:
-    runtime = make_runtime(tmp_path, database_url, free_port_base(), customers={"stock_refresh_seconds": 0.3})
-    with running_web(runtime) as process:
+def web(database_url: str, tmp_path: Path, world: World, request: pytest.FixtureRequest) -> Iterator[WebProcess]:
+    """A parameter names sections of the settings, such as {"cart": {…}}."""
+    sections = {"customers": {"stock_refresh_seconds": 0.3}} | getattr(request, "param", {})
+    with running_web(make_runtime(tmp_path, database_url, free_port_base(), **sections)) as process:
         yield process
 
 

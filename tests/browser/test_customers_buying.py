@@ -153,3 +153,29 @@ def test_another_window_cannot_change_what_is_bought(
     assert not rows(engine, "SELECT * FROM orders")
     page.get_by_role("button", name="Buy now").click()
     expect(page.get_by_text("Your order is in")).to_be_visible()
+
+
+@pytest.mark.parametrize("web", [{"cart": {"hold_seconds": 100}}], indirect=True)
+def test_what_is_held_counts_down_in_silence_and_says_when_it_ends(
+    new_page: Callable[..., Page], engine: Engine, world: World
+) -> None:
+    """H2 of static/holds.js: the page's clock is wound on by hand."""
+    page = new_page()
+    sign_up(page)
+    page.clock.install()
+    put_in_cart(page, world.stock[0], 2)
+    left = page.get_by_role("timer")
+    expect(left).to_have_text(re.compile("1:[0-4][0-9]"))
+    aloud = page.locator("[data-hold-aloud]")
+    page.clock.run_for(30_000)
+    expect(left).to_have_text(re.compile("1:0[0-9]|0:5[0-9]"))
+    expect(aloud).to_be_empty()
+    page.clock.run_for(31_000)
+    expect(aloud).to_have_text("Oak chair: held for you, 1 min left.")
+    page.clock.run_for(60_000)
+    expect(left).to_have_count(0)
+    expect(aloud).to_have_text("Oak chair: No longer held for you. You can still buy it while it is there.")
+    snapshot(page, "hold-over")
+    page.get_by_role("button", name="Hold it longer").click()
+    expect(page.get_by_text("Held for you again, from now on.")).to_be_visible()
+    expect(left).to_have_text(re.compile("1:[0-4][0-9]"))

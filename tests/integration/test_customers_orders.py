@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, text
 
+from customers.errors import TooManyAttempts
 from customers.instance import EXTENSION, Instance
 from distributor.database import transaction
 from distributor.errors import Busy, DatabaseUnavailable, OutcomeUnknown, ShopClosed
@@ -88,6 +89,32 @@ def test_a_busy_shop_says_that_nothing_was_ordered(ada: Person, world: World, fa
         assert words in answer.text
         assert "Nothing was ordered and nothing was charged. Your cart is kept." in answer.text
         assert ada.buy(form_fields(answer.text, "/checkout")).status_code == 303
+
+
+def test_a_form_that_is_sent_again_does_not_bring_back_its_card(ada: Person, world: World, engine: Engine) -> None:
+    """B5: the card was replaced since; and the quota of changes of the card is not used up by it."""
+    ada.put_in_cart(world.stock[0])
+    form = ada.checkout() | CARD | {"pay": "new"}
+    first = ada.buy(form)
+    newer = {"number": "5555555555554444", "expiry": "12/39", "holder": "Ada"}
+    assert ada.post("/account/card", "/account", **newer).status_code == 303
+    for _ in range(20):
+        again = ada.buy(form)
+        assert again.headers["Location"] == first.headers["Location"].replace("=bought", "=bought-before")
+    assert [row.card_last4 for row in rows(engine, "SELECT card_last4 FROM customer")] == ["4444"]
+
+
+def test_too_many_purchases_are_told_to_wait_and_keep_their_form(
+    ada: Person, world: World, engine: Engine, fail: Callable[..., Any]
+) -> None:
+    ada.put_in_cart(world.stock[0])
+    form = ada.checkout()
+    answer = fail(ada, form, TooManyAttempts(7))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
+    assert "Wait 7 seconds, then try again." in answer.text
+    assert "Nothing was ordered and nothing was charged." in answer.text
+    assert ada.buy(form_fields(answer.text, "/checkout")).status_code == 303
+    assert orders(engine) == 1
 
 
 def test_once_unknown_it_stays_unknown_until_there_is_an_answer(
