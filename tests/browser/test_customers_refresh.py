@@ -46,8 +46,10 @@ def test_open_pages_ask_while_they_are_seen_and_leave_a_shop_in_trouble_alone(
     assert [shop.after(LONGEST_PAUSE_MS) for _ in range(3)] == [1, 1, 1]
     shop.show_page(visible=False)
     assert shop.after(60_000) == 0, "R1"
+    before = shop.asked
     shop.show_page(visible=True)
-    assert shop.after(0) == 1, "R1: at once"
+    shop.after(0)
+    assert shop.asked - before == 1, "R1: at once"
     shop.status = 503
     assert shop.after(LONGEST_PAUSE_MS) == 1
     assert shop.after(17_000) == 0, "R3: as long as the shop asks for"
