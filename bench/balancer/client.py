@@ -28,41 +28,30 @@ _HEADERS = {
 }
 _COOKIE = "session=eyJjc3JmIjoiYzU4ZTRkYzE1NDA2Iiwi.ZyT9Gg.kT0f3JkEPqQ8mVtq0Xy_W3fS7QZ9pAkT0f3JkEPqQ8m-"
 VISITORS, PAGES = 300, 100
-COUNTS = {
-    "same": 1,
-    "visitors": VISITORS * PAGES,
-    "never_same": 60_000,
-}  # the last: in turns, many more than are remembered
+# How each kind numbers its requests: pages and visitors. Heads are put together from parts as they are needed, for tens
+# of thousands of them in the client's memory would push the proxies' own out of the processor's caches.
+KINDS = {
+    "same": ("1", "1"),
+    "visitors": (f"math.random({PAGES})", f"math.random({VISITORS})"),
+    "never_same": ("count", "count"),
+}
+PATHS = {"same": "/products", "visitors": "/products", "never_same": "/varied"}
 
-# ``delay_max`` milliseconds between an answer and the next request on its connection, at random from none on.
 _SCRIPT = """
-local headers = {{ {headers} }}
-local requests, next_one, kind = {{}}, 0, "{kind}"
+local opening = "GET {path}?page="
+local middle = " HTTP/1.1\\r\\nHost: shop.example\\r\\n{headers}Referer: http://shop.example{path}?page="
+local cookie = "\\r\\nCookie: {cookie}"
+local count = 0
 function init(args)
   math.randomseed(1)
-  for number = 1, {count} do
-    local path, visitor = "/products?page=" .. number % {pages}, number
-    if kind == "never_same" then
-      path = "/varied?number=" .. number
-    elseif kind == "visitors" then
-      visitor = math.floor(number / {pages})
-    end
-    headers["Referer"] = "http://shop.example/products?page=" .. (number * 7) % {pages}
-    headers["Cookie"] = "{cookie}" .. visitor
-    requests[number] = wrk.format("GET", path, headers)
-  end
-  if kind == "visitors" then
-    for number = {count}, 2, -1 do
-      local other = math.random(number)
-      requests[number], requests[other] = requests[other], requests[number]
-    end
-  end
 end
 function request()
-  next_one = next_one % {count} + 1
-  return requests[next_one]
+  count = count + 1
+  local page, visitor = {page}, {visitor}
+  return opening .. page .. middle .. (page * 7) % {pages} .. cookie .. visitor .. "\\r\\n\\r\\n"
 end
 """
+# Milliseconds between an answer and the next request on its connection, at random from none to ``delay_max``.
 _DELAY = "function delay() return math.random(0, {delay_max}) end\n"
 
 
@@ -79,8 +68,9 @@ class Result:
 
 def script(folder: Path, kind: str, *, delay_max_ms: int = 0) -> Path:
     """A script for wrk; returns its path."""
-    headers = ", ".join(f'["{name}"] = "{value}"' for name, value in ({"Host": "shop.example"} | _HEADERS).items())
-    text = _SCRIPT.format(headers=headers, kind=kind, count=COUNTS[kind], pages=PAGES, cookie=_COOKIE)
+    page, visitor = KINDS[kind]
+    headers = "".join(f"{name}: {value}\\r\\n" for name, value in _HEADERS.items())
+    text = _SCRIPT.format(path=PATHS[kind], headers=headers, cookie=_COOKIE, page=page, visitor=visitor, pages=PAGES)
     if delay_max_ms:
         text += _DELAY.format(delay_max=delay_max_ms)
     file = folder / f"{kind}-{delay_max_ms}.lua"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.balancer import programs
-from bench.balancer.client import COUNTS, Result, ask, script
+from bench.balancer.client import KINDS, Result, ask, script
 from bench.balancer.idle import idle_connections
 from bench.balancer.programs import Program
 from load_balancer.balancing.algorithms import ALGORITHMS
@@ -44,7 +44,7 @@ def run() -> dict[str, Any]:
         stack.enter_context(programs.page_servers(folder))
         running = {name: stack.enter_context(start(folder)) for name, start in PROXIES.items()}
         plain = stack.enter_context(programs.aiohttp_proxy(folder))
-        figures: dict[str, Any] = {kind: _speed(kind, running, plain, script(folder, kind)) for kind in COUNTS}
+        figures: dict[str, Any] = {kind: _speed(kind, running, plain, script(folder, kind)) for kind in KINDS}
         figures["at_80_percent"] = _paced(running, folder, figures["visitors"]["ours"]["requests_per_second"] * 0.8)
         figures["idle"] = {name: idle_connections(program, IDLE_CONNECTIONS) for name, program in running.items()}
     figures["choice_ns"] = _choices()
@@ -118,7 +118,7 @@ def _choices() -> dict[str, dict[str, float]]:
 def _targets(figures: dict[str, Any]) -> dict[str, Any]:
     """How near the targets are: ratios of processor time (more is better for ours), and of requests a second."""
     ratios: dict[str, Any] = {}
-    for kind in COUNTS:
+    for kind in KINDS:
         mine = figures[kind]["ours"]
         for other in ("haproxy", "nginx", "aiohttp"):
             theirs = figures[kind][other]

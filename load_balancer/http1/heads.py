@@ -6,10 +6,11 @@ N1  A line's verdict is a pure function of its bytes, so lines that were read on
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 from load_balancer.http1.events import Field, Lines
-from load_balancer.http1.grammar import CONTENT_LENGTH, FIELD_LINES_MAX, OWS, TOKEN, MalformedError
+from load_balancer.http1.grammar import CONTENT_LENGTH, OWS, TOKEN, MalformedError
 from load_balancer.http1.lines import parse_field_line
 
 # N1: lines up to this length, that many of them; some 3 MB at the worst. Longer ones (cookies) seldom come twice.
@@ -51,16 +52,17 @@ class KnownLines(dict[bytes, Field]):
                 self._seen.clear()
             self._seen.add(mark)
 
-    def of_block(self, block: bytes) -> Lines | None:
-        """All lines of a block of whole lines; None if there are too many. Raises MalformedError for a wrong one."""
-        texts = block.split(b"\r\n")
-        if texts.pop():
-            raise MalformedError(400, "the last line has no end")
-        return None if len(texts) > FIELD_LINES_MAX else tuple(map(self.__getitem__, texts))
+    def read(self, texts: Sequence[bytes]) -> Lines:
+        """All of these; raises MalformedError for a wrong one."""
+        return tuple(map(self.__getitem__, texts))
+
+
+_TELLING = attrgetter("telling")
+_KEPT = attrgetter("kept")
 
 
 def telling_lines(lines: Lines) -> Lines:
-    return tuple([line for line in lines if line.telling])
+    return tuple(filter(_TELLING, lines))
 
 
 def values_by_name(lines: Lines) -> dict[bytes, list[bytes]]:
@@ -73,7 +75,7 @@ def values_by_name(lines: Lines) -> dict[bytes, list[bytes]]:
 def kept_lines(lines: Lines, options: frozenset[bytes]) -> bytes:
     """What is passed on of these lines, without those that Connection nominates."""
     if options <= _KEEP_ALIVE:  # a field Keep-Alive is never kept
-        return b"".join([line.kept for line in lines])
+        return b"".join(map(_KEPT, lines))
     return b"".join([line.kept for line in lines if line.key not in options])
 
 

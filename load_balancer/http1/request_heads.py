@@ -1,15 +1,21 @@
 """What the head of a request means: pure functions of its bytes, and the memory of what they said before (requests.R6).
 
 Browsers repeat their heads nearly word for word, and a shop has few addresses: what was judged once is remembered, by
-all connections together: whole heads, and where they differ, their request line, their block of field lines, each line
-of it, and what the few telling lines mean together. All of it stays below some 15 MB, whatever clients send.
+all connections together: whole heads, and where they differ, the request line, each field line, and what the few telling
+lines mean together. All of it stays below some 12 MB, whatever clients send.
 """
 
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from load_balancer.http1.events import Framing, Lines, Request, RequestFacts, RequestFields, Reserved
-from load_balancer.http1.grammar import REQUEST_LINE, MalformedError, valid_host
+from load_balancer.http1.grammar import (
+    FIELD_LINES_MAX,
+    REQUEST_LINE,
+    REQUEST_LINE_BYTES_MAX,
+    MalformedError,
+    valid_host,
+)
 from load_balancer.http1.headers import request_opening, request_passes, via
 from load_balancer.http1.heads import (
     KnownLines,
@@ -27,6 +33,7 @@ METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIO
 _KNOWN_METHODS: Final = frozenset(METHODS)
 _METHODS_WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 _METHODS_NOT_ALLOWED: Final = frozenset({b"CONNECT", b"TRACE", b"QUERY"})
+_NONE: Final = Framing.NONE  # asked for with every request; an enum's member is found more slowly
 _TELLING: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"via"})
 
 
@@ -86,13 +93,12 @@ def _read_facts(telling: Lines) -> RequestFacts:
 _HEAD_BYTES_MAX: Final = 2_048
 known_heads: Memory[Request] = Memory(1_024, _HEAD_BYTES_MAX)
 _known_request_lines: Memory[RequestLine] = Memory(2_048, 256)
-_known_blocks: Memory[RequestFields] = Memory(512, _HEAD_BYTES_MAX)
 _known_facts = lru_cache(maxsize=256)(_read_facts)
 
 
 def forget() -> None:
     """Begin with nothing remembered, as a new process does."""
-    for memory in (known_heads, _known_request_lines, _known_blocks):
+    for memory in (known_heads, _known_request_lines):
         memory.clear()
     _known_facts.cache_clear()
     KNOWN_LINES.clear()
@@ -105,25 +111,27 @@ def fields_of_lines(lines: Lines, *, short: bool = False) -> RequestFields:
     return RequestFields(lines, facts, kept_lines(lines, facts.options))
 
 
-def line_of(text: bytes) -> RequestLine:
-    """As ``read_line``, from memory where it can be."""
-    line = _known_request_lines.known.get(text)
-    if line is None:
-        line = read_line(text)
-        _known_request_lines.offer(text, line)
-    return line
+def whole_head(head: bytes) -> Request | None:
+    """The request that this whole head begins; its empty line, the only one, ends it.
 
-
-def fields_of(block: bytes) -> RequestFields | None:
-    """The fields of a block of whole lines; None if there are too many; raises MalformedError."""
-    fields = _known_blocks.known.get(block)
-    if fields is None:
-        lines = KNOWN_LINES.of_block(block)
-        if lines is None:
-            return None
-        fields = fields_of_lines(lines, short=len(block) <= _HEAD_BYTES_MAX)
-        _known_blocks.offer(block, fields)
-    return fields
+    None for any head that is not right, and a few that are: the caller must find out what is wrong line by line.
+    """
+    request = known_heads.known.get(head)
+    if request is not None:
+        return request
+    text, *texts = head[:-4].split(b"\r\n")
+    if len(texts) > FIELD_LINES_MAX or len(text) > REQUEST_LINE_BYTES_MAX:
+        return None
+    try:
+        line = _known_request_lines.known.get(text)
+        if line is None:
+            line = read_line(text)
+            _known_request_lines.offer(text, line)
+        request = judge(line, fields_of_lines(KNOWN_LINES.read(texts), short=len(head) <= _HEAD_BYTES_MAX))
+    except MalformedError:
+        return None
+    known_heads.offer(head, request)
+    return request
 
 
 def judge(line: RequestLine, fields: RequestFields) -> Request:
@@ -144,18 +152,11 @@ def judge(line: RequestLine, fields: RequestFields) -> Request:
     elif chunked or length:
         raise MalformedError(400, "a body where the method has none")
     else:
-        framing = Framing.NONE
+        framing = _NONE
+    keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+    awaits = expects_continue and minor == 1 and framing is not _NONE
+    complete = not length and not chunked
+    opening = request_opening(method, path, host, fields)
     return Request(
-        method=method,
-        target=path,
-        host=host,
-        minor=minor,
-        fields=fields,
-        framing=framing,
-        length=length,
-        keep_alive=b"close" not in options and (minor == 1 or b"keep-alive" in options),
-        expects_continue=expects_continue and minor == 1 and framing is not Framing.NONE,
-        complete=not length and not chunked,
-        reserved=is_reserved,
-        opening=request_opening(method, path, host, fields),
+        method, path, host, minor, fields, framing, length, keep_alive, awaits, complete, is_reserved, opening
     )

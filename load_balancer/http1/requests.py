@@ -29,12 +29,11 @@ from load_balancer.http1.lines import next_line
 from load_balancer.http1.request_heads import (
     KNOWN_LINES,
     RequestLine,
-    fields_of,
     fields_of_lines,
     judge,
     known_heads,
-    line_of,
     read_line,
+    whole_head,
 )
 
 _LINE_TOO_LONG = MalformedError(414, "request line too long")
@@ -91,10 +90,16 @@ class RequestParser:
         self._position = 0
 
     def take_whole(self, data: bytes) -> Request | None:
-        """The request that ``data`` is, if it is one without a body that came before; else ``feed`` it."""
-        if self._at is _HEAD and not self._buffer and not self._skipped:
-            return known_heads.known.get(data)
-        return None
+        """The request that ``data`` is, if it is a whole one without a body; else nothing is taken, and ``feed`` it."""
+        if self._at is not _HEAD or self._buffer or self._skipped:
+            return None
+        request = known_heads.known.get(data)
+        if request is None:
+            end = data.find(b"\r\n\r\n", 0, HEAD_BYTES_MAX)
+            if end < 0 or end + 4 != len(data):
+                return None
+            request = whole_head(data)
+        return request if request is not None and request.complete else None
 
     def feed_eof(self) -> None:
         """The client will send nothing more."""
@@ -171,24 +176,12 @@ class RequestParser:
 
     def _whole_head(self) -> Request | None:
         """The quick path. None for any head that is not right (and a few that are): the slow path decides on it."""
-        buffer, start = self._buffer, self._position
-        end = buffer.find(b"\r\n\r\n", start, start + HEAD_BYTES_MAX)
+        end = self._buffer.find(b"\r\n\r\n", self._position, self._position + HEAD_BYTES_MAX)
         if end < 0:
             return None
-        line_end = buffer.find(b"\r\n", start)
-        if line_end - start > REQUEST_LINE_BYTES_MAX:
-            return None
-        try:
-            line = line_of(buffer[start:line_end])
-            fields = fields_of(buffer[line_end + 2 : end + 2])
-            if fields is None:
-                return None
-            request = judge(line, fields)
-        except MalformedError:
-            return None
-        if request.complete and not start and end + 4 == len(buffer):
-            known_heads.offer(buffer, request)
-        self._use(end + 4)
+        request = whole_head(self._buffer[self._position : end + 4])
+        if request is not None:
+            self._use(end + 4)
         return request
 
     def _skip_empty_lines(self) -> bool:

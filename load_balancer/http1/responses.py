@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from load_balancer.http1.chunks import ChunkedDecoder
 from load_balancer.http1.events import END, Body, Framing, Lines, Received, Response, ResponseFields
-from load_balancer.http1.grammar import HEAD_BYTES_MAX, STATUS_LINE, MalformedError
+from load_balancer.http1.grammar import FIELD_LINES_MAX, HEAD_BYTES_MAX, STATUS_LINE, MalformedError
 from load_balancer.http1.headers import response_passes, via
 from load_balancer.http1.heads import (
     KnownLines,
@@ -135,12 +135,11 @@ class ResponseParser:
         if end < 0:
             _refuse_early(data)
             return None, data
-        line_end = data.find(b"\r\n")
-        status_line = _status_line_of(data[:line_end])
-        lines = _KNOWN_LINES.of_block(data[line_end + 2 : end + 2])
-        if lines is None:
+        text, *texts = data[:end].split(b"\r\n")
+        status_line = _status_line_of(text)
+        if len(texts) > FIELD_LINES_MAX:
             raise MalformedError(502, "too many field lines")
-        response = _judge(status_line, _facts(lines), for_head=self._for_head)
+        response = _judge(status_line, _facts(_KNOWN_LINES.read(texts)), for_head=self._for_head)
         if response.status >= 200 and not self._for_head:
             self._known_head, self._known = data[: end + 4], response
         return response, data[end + 4 :]

@@ -42,6 +42,6 @@ def test_remembered_lines_are_bounded() -> None:
     """N1."""
     known = KnownLines(lambda _: True, frozenset())
     for number in range(3 * REMEMBERED_LINES_MAX):
-        known.of_block(b"X-Number: %d\r\nX-Long: %b\r\n" % (number, b"x" * REMEMBERED_LINE_BYTES_MAX))
+        known.read([b"X-Number: %d" % number, b"X-Long: %b" % (b"x" * REMEMBERED_LINE_BYTES_MAX)] * 2)
         assert len(known) <= REMEMBERED_LINES_MAX
     assert all(len(text) <= REMEMBERED_LINE_BYTES_MAX for text in known)
