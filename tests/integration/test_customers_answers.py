@@ -109,7 +109,7 @@ def test_cards_and_filters_are_kept_apart_by_language_and_choice(app: Flask, wor
         assert ("40 left" in grid(polish), "zostało 40" in grid(polish)) == (False, True)
         chosen = [re.findall(r'<option value="(m[0-9])" selected', client.get(path).text) for path in CHOICES]
         assert chosen == [[], ["m1"], ["m2"], []]
-    assert '<option value="&lt;b&gt;" selected>&lt;b&gt;</option>' in client.get("/?manufacturer=<b>").text
+    assert "<option selected>&lt;b&gt;</option>" in client.get("/?manufacturer=<b>").text
 
 
 CHOICES = ("/", "/?manufacturer=m1", "/?manufacturer=m2", "/")
