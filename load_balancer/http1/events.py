@@ -85,20 +85,26 @@ class Request(NamedTuple):
     opening: bytes
 
 
-class ResponseFields(NamedTuple):
-    """The field lines of a response, and what those among them say that decide about framing and the connection.
+class ResponseFacts(NamedTuple):
+    """What a response's telling lines say.
 
-    ``kept``, ``via``: as with requests. ``dated``: Date is among the kept; ``named``: so is X-Served-By.
+    ``options``, ``via``: as with requests. ``dated``: Date is passed on; ``named``: so is X-Served-By.
     """
 
-    all: Lines
     length: int | None
     chunked: bool
     options: frozenset[bytes]
-    kept: bytes
     via: bytes
     dated: bool
     named: bool
+
+
+class ResponseFields(NamedTuple):
+    """The field lines of a response; ``kept``: those that are passed on, as they are written."""
+
+    all: Lines
+    facts: ResponseFacts
+    kept: bytes
 
 
 class Response(NamedTuple):

@@ -102,10 +102,10 @@ def response_opening(response: Response, framing: Framing, server_name: bytes) -
 
     A bodiless answer keeps its Content-Length only where that is allowed to say how long a body would have been.
     """
-    fields = response.fields
+    fields, facts = response.fields, response.fields.facts
     if framing is Framing.CHUNKED:
         tail = b"Transfer-Encoding: chunked\r\n"
-    elif framing is Framing.LENGTH or (fields.length is not None and response.status != 204):
+    elif framing is Framing.LENGTH or (facts.length is not None and response.status != 204):
         tail = b"Content-Length: %d\r\n" % response.length
     else:
         tail = b""
@@ -113,8 +113,8 @@ def response_opening(response: Response, framing: Framing, server_name: bytes) -
         response.status,
         response.reason,
         fields.kept,
-        b"" if fields.named else b"X-Served-By: %b\r\n" % server_name,
-        fields.via,
+        b"" if facts.named else b"X-Served-By: %b\r\n" % server_name,
+        facts.via,
         tail,
     )
 

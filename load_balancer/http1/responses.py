@@ -8,10 +8,11 @@ A5  What is remembered of an earlier head is a pure function of its bytes: it ch
 """
 
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from load_balancer.http1.chunks import ChunkedDecoder
-from load_balancer.http1.events import END, Body, Framing, Lines, Received, Response, ResponseFields
+from load_balancer.http1.events import END, Body, Framing, Lines, Received, Response, ResponseFacts, ResponseFields
 from load_balancer.http1.grammar import FIELD_LINES_MAX, HEAD_BYTES_MAX, STATUS_LINE, MalformedError
 from load_balancer.http1.headers import response_passes, via
 from load_balancer.http1.heads import (
@@ -139,7 +140,8 @@ class ResponseParser:
         status_line = _status_line_of(text)
         if len(texts) > FIELD_LINES_MAX:
             raise MalformedError(502, "too many field lines")
-        response = _judge(status_line, _facts(_KNOWN_LINES.read(texts)), for_head=self._for_head)
+        fields = _fields(_KNOWN_LINES.read(texts), short=end <= _HEAD_BYTES_MAX)
+        response = _judge(status_line, fields, for_head=self._for_head)
         if response.status >= 200 and not self._for_head:
             self._known_head, self._known = data[: end + 4], response
         return response, data[end + 4 :]
@@ -229,35 +231,45 @@ _TELLING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"
 _KNOWN_LINES = KnownLines(response_passes, _TELLING)
 
 
-def _facts(lines: Lines) -> ResponseFields:
-    """What the field lines say about framing; raises MalformedError if that is not one single thing."""
-    found = values_by_name(telling_lines(lines))
+def _read_facts(telling: Lines) -> ResponseFacts:
+    """What they say about framing; raises MalformedError if that is not one single thing."""
+    found = values_by_name(telling)
     length = body_length(found)
     chunked = is_chunked(found)
     if chunked and length is not None:
         raise MalformedError(502, "both Content-Length and Transfer-Encoding")
     options = connection_options(found)
-    return ResponseFields(
-        lines,
-        length,
-        chunked,
-        options,
-        kept_lines(lines, options),
-        via(found.get(b"via", ())),
-        b"date" in found and b"date" not in options,
-        b"x-served-by" in found and b"x-served-by" not in options,
+    return ResponseFacts(
+        length=length,
+        chunked=chunked,
+        options=options,
+        via=via(found.get(b"via", ())),
+        dated=b"date" in found and b"date" not in options,
+        named=b"x-served-by" in found and b"x-served-by" not in options,
     )
+
+
+# A5: pages differ in length, and once a second in Date; short heads only, so that it stays below 1 MB.
+_HEAD_BYTES_MAX: Final = 2_048
+_known_facts = lru_cache(maxsize=512)(_read_facts)
+
+
+def _fields(lines: Lines, *, short: bool) -> ResponseFields:
+    telling = telling_lines(lines)
+    facts = _known_facts(telling) if short else _read_facts(telling)
+    return ResponseFields(lines, facts, kept_lines(lines, facts.options))
 
 
 def _judge(line: _StatusLine, fields: ResponseFields, *, for_head: bool) -> Response:
     minor, status, reason = line
-    if fields.chunked and minor == 0:
+    facts = fields.facts
+    if facts.chunked and minor == 0:
         raise MalformedError(502, "Transfer-Encoding in an HTTP/1.0 response")
     if for_head or status < 200 or status in _BODILESS:
         framing = Framing.NONE
-    elif fields.chunked:
+    elif facts.chunked:
         framing = Framing.CHUNKED
     else:
-        framing = Framing.CLOSE if fields.length is None else Framing.LENGTH
-    reusable = minor == 1 and framing is not Framing.CLOSE and b"close" not in fields.options
-    return Response(status, reason, minor, fields, framing, fields.length or 0, reusable)
+        framing = Framing.CLOSE if facts.length is None else Framing.LENGTH
+    reusable = minor == 1 and framing is not Framing.CLOSE and b"close" not in facts.options
+    return Response(status, reason, minor, fields, framing, facts.length or 0, reusable)

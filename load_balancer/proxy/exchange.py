@@ -308,7 +308,7 @@ class Exchange:
         return upstream.opening(response, framing, backend.name_bytes) + response_ending(
             b"" if keep_alive and minor else connection_line(keep_alive=keep_alive, client_minor=minor),
             self._request_id,
-            None if response.fields.dated else self._balancer.date(),
+            None if response.fields.facts.dated else self._balancer.date(),
         )
 
     def _finish(self) -> None:
