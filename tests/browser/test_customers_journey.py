@@ -93,6 +93,7 @@ def test_nothing_is_wider_than_a_small_screen(new_page: Callable[..., Page], eng
     go_to_checkout(page)
     assert_fits(page)
     page.get_by_role("button", name="Buy now").click()
+    expect(page).to_have_url(re.compile("/orders/"))
     assert_fits(page)
     put_in_cart(page, world.stock[3], 1200)
     for path in customer_pages:

@@ -72,7 +72,8 @@ def test_it_is_not_ready_without_its_database_and_says_so_at_once(tmp_path: Path
         assert "database" in str(readiness(web)[1])
         status, page = web.get("/")
         assert status == 503
-        assert "Try again in a moment" in page
+        assert "Your cart and your orders are as you left them" in page
+        assert ">Try again</a>" in page
     finally:
         assert web.end() == 0
 

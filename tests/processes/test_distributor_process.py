@@ -319,8 +319,8 @@ def test_killed_again_and_again_at_random_moments_it_loses_and_doubles_nothing(m
             with transaction(system.engine) as connection:
                 return unpublished(connection) == 0 and system.count(unsettled) == 0
 
+        wait_until(lambda: system.count("SELECT count(*) FROM month") > 3, 30, f"months go on, seed {seed}")
         wait_until(drained, 20, f"drained, seed {seed}")
         process.terminate()
         assert process.wait(10) == 0
-    assert system.count("SELECT count(*) FROM month") > 3
     assert_books_agree(system, seed)
