@@ -9,7 +9,7 @@ M3  Keys are the whole bytes, compared in full. Their hashes are keyed by a secr
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
-SEEN_PER_KEPT = 4
+SEEN_PER_KEPT = 1  # as many as are kept: more of them cost more in missed processor caches than they find
 
 
 class Memory(Generic[Value]):
