@@ -144,7 +144,7 @@ def test_what_is_chosen_can_be_taken_away_and_stays_from_page_to_page(guest: Per
     [
         ("/?q=zebra", ["Nothing in stock matches", "Show everything in stock", "In stock now"]),
         ("/?q=zebra&manufacturer=m1", ["Search all manufacturers", "Remove all filters", "First Works"]),
-        ("/?manufacturer=nobody", ["Nothing in stock matches", '<option value="nobody" selected>nobody</option>']),
+        ("/?manufacturer=nobody", ["Nothing in stock matches", "<option selected>nobody</option>"]),
         ("/?page=99", ["There is no page 99", "To the first page"]),
     ],
 )
