@@ -165,5 +165,5 @@ def run(server: Server, draining: Draining) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    server.serve(lambda: draining.may_stop(time.monotonic(), server.in_flight()))
+    server.serve(lambda: draining.is_draining and draining.may_stop(time.monotonic(), server.in_flight()))
     logger.info("stopped")
