@@ -135,7 +135,9 @@ def test_a_message_that_kills_its_consumer_dies_alone_after_its_attempts(
 
     wait_until(done, 60, "all innocent messages are done and both deadly ones are dead")
     begun = Counter(line for process in processes for line in process.lines)
-    assert begun["begun 1"] == begun["begun 999"] == ATTEMPTS_MAX
+    # The other one's death may take a delivery along that had arrived but not begun: it counts as an attempt.
+    assert 1 <= begun["begun 1"] <= ATTEMPTS_MAX
+    assert 1 <= begun["begun 999"] <= ATTEMPTS_MAX
     assert all(process.exit_code == DEATH for process in processes[:-1])
     letters = world.admin.dead_letters(world.recipients)
     assert {letter.recipient for letter in letters} == {world.recipients[0], world.recipients[2]}
