@@ -35,6 +35,7 @@ DATABASE_TABLES: dict[str, str] = {
     "idempotency_key": "customer_id, key, status, (answer ->> 'id')::bigint AS order_id, created_at, "
     "CASE WHEN answer ->> 'reason' = 'not_enough_stock' THEN answer -> 'lines' END AS short",
     "outbox": "event_id, type, manufacturer, body, published_at",
+    "pruned": "kind, up_to",
 }
 LEDGER_TABLES = ("product", "offer", "offer_line", "event", "sale_line", "month_total", "month_closed")
 STATEMENT_TIMEOUT_MS = 60_000

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from distributor.months.decisions import Begin, Close, Open, Settle, Step
 from distributor.months.leader import Leader
 from distributor.outbox.relay import Relay
+from distributor.retention import Pruner
 
 
 class Metrics:
@@ -25,8 +26,8 @@ class Metrics:
     def count_step(self, step: Step) -> None:
         self._steps.labels(type(step).__name__.lower()).inc()
 
-    def watch(self, leader: Leader, relay: Relay) -> None:
-        self._registry.register(_Threads(leader, relay))
+    def watch(self, leader: Leader, relay: Relay, pruner: Pruner) -> None:
+        self._registry.register(_Threads(leader, relay, pruner))
 
     def text(self, pending: int | None) -> bytes:
         """``pending`` None: the database does not answer."""
@@ -44,9 +45,10 @@ class Metrics:
 
 
 class _Threads(Collector):
-    def __init__(self, leader: Leader, relay: Relay) -> None:
+    def __init__(self, leader: Leader, relay: Relay, pruner: Pruner) -> None:
         self._leader = leader
         self._relay = relay
+        self._pruner = pruner
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("distributor_leading", "1 if this process moves the months", int(self._leader.leading))
@@ -56,3 +58,7 @@ class _Threads(Collector):
         yield CounterMetricFamily(
             "distributor_events_unconfirmed", "Attempts that the broker did not confirm", self._relay.unconfirmed
         )
+        pruned = CounterMetricFamily("distributor_rows_pruned", "Rows that were old enough to go", labels=["kind"])
+        for kind, rows in self._pruner.rows.items():
+            pruned.add_metric([kind], rows)
+        yield pruned

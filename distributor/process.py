@@ -1,4 +1,4 @@
-"""One distributor process: the threads of leader, relay and sweeper, and the pages in the main thread.
+"""One distributor process: the threads of leader, relay, sweeper and pruner, and the pages in the main thread.
 
 X1  The pages answer from the first moment on; ready only when schema, leader and relay all work.
 X2  A database or broker that is away is waited for, at the start and later; only a wrong schema ends the process.
@@ -33,6 +33,7 @@ from distributor.metrics import Metrics
 from distributor.migrate import SchemaNotUsable, upgrade
 from distributor.months.leader import Leader, Pace
 from distributor.outbox.relay import Relay
+from distributor.retention import Pruner
 from distributor.server import Server
 from settings import Runtime
 from settings.addresses import HOST
@@ -57,7 +58,8 @@ class Process:
         self._metrics = Metrics()
         self._leader = self._make_leader()
         self._relay = self._make_relay()
-        self._metrics.watch(self._leader, self._relay)
+        self._pruner = Pruner(self._engine("pruner", 1), runtime.settings.retention, self._stop)
+        self._metrics.watch(self._leader, self._relay, self._pruner)
         self._threads: list[threading.Thread] = []
 
     def _make_leader(self) -> Leader:
@@ -164,6 +166,7 @@ class Process:
             if self._runtime.settings.cart.hold_seconds:
                 sweeper = Sweeper(self._engine("sweeper", 1), self._runtime.settings.cart.hold_seconds, self._stop)
                 self._start(sweeper.run, "sweeper")
+            self._start(self._pruner.run, "pruner")
             self._leader.run()
 
     def _why_not_ready(self) -> str | None:

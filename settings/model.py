@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
 Count = Annotated[int, Field(ge=1, le=1_000)]
+Hours = Annotated[float, Field(ge=0.01, le=876_000)]
 PerMinute = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
@@ -109,6 +110,16 @@ class Cart(Section):
     quantity_max: Annotated[int, Field(ge=1, le=999_999)] = 99_999
 
 
+class Retention(Section):
+    """For how long the database keeps what has served its purpose (distributor/retention)."""
+
+    events_hours: Hours = 168.0
+    refusals_hours: Hours = 48.0
+    months_hours: Hours = 168.0
+    interval_seconds: Seconds = 60.0
+    batch_rows: Annotated[int, Field(ge=1, le=100_000)] = 500
+
+
 class Database(Section):
     """PostgreSQL: ``url: auto`` starts the embedded one. The waits are bounded from the inside out."""
 
@@ -191,6 +202,7 @@ class Settings(Section):
     customers: Customers = Customers()
     rate_limits: RateLimits = RateLimits()
     cart: Cart = Cart()
+    retention: Retention = Retention()
     database: Database = Database()
     broker: Broker = Broker()
     load_balancer: LoadBalancer = LoadBalancer()
@@ -199,11 +211,11 @@ class Settings(Section):
 
     def connections_needed(self) -> int:
         """PostgreSQL connections when every pool is full: threads per web instance + 1 for its health page,
-        6 a distributor (leader, relay, gather 2, sweeper, health), 2 a manufacturer process with the PostgreSQL queue,
+        7 a distributor (leader, relay, gather 2, sweeper, pruner, health), 2 a manufacturer process with the PostgreSQL queue,
         and 5 for people, checks and superusers."""
         web = self.customers.instances * (self.customers.threads + 1)
         manufacturers = 2 * self.manufacturer_processes()
-        return web + 6 * self.distributor.instances + manufacturers + 5
+        return web + 7 * self.distributor.instances + manufacturers + 5
 
     def manufacturer_processes(self) -> int:
         return -(-self.manufacturers.count // self.manufacturers.manufacturers_per_process)

@@ -1,8 +1,9 @@
 """How far an order has come, by facts that are written down anyway: nobody moves an order on, so none can be forgotten.
 
-F1  Every step is a fact with the time of that fact, or it has not happened; none is assumed from another one.
+F1  Every step is a fact, with its time where that is still known, or it has not happened; none is assumed from another one.
 F2  ``received``: the sale's own transaction. ``makers_told``: the broker has confirmed the sale's message to every
     manufacturer concerned (the outbox). ``month_closed``: the order's month is closed and its totals are settled.
+    Its messages leave the outbox some time after that (distributor/retention); without any it was told, nobody knows when.
 F3  The goods are simulated: no step claims that something was packed or posted.
 """
 
@@ -19,7 +20,8 @@ StepState = Literal["done", "now", "later"]
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one order. ``told``: manufacturer's code to the time when the broker took its message, None before that."""
+    """Of one order. ``told``: manufacturer's code to the time when the broker took its message, None before that; empty
+    once the messages were pruned, which happens to confirmed ones only."""
 
     received_at: dt.datetime
     told: dict[str, dt.datetime | None]
@@ -40,15 +42,15 @@ class Step:
 def steps(facts: Facts) -> tuple[Step, ...]:
     """The way of an order, in the order in which it usually goes (F1, F2)."""
     told = [at for at in facts.told.values() if at is not None]
-    all_told = max(told) if told and len(told) == len(facts.told) else None
-    times: list[tuple[StepName, dt.datetime | None]] = [
-        ("received", facts.received_at),
-        ("makers_told", all_told),
-        ("month_closed", facts.month_closed_at),
+    all_told = len(told) == len(facts.told)
+    way: list[tuple[StepName, bool, dt.datetime | None]] = [
+        ("received", True, facts.received_at),
+        ("makers_told", all_told, max(told) if told and all_told else None),
+        ("month_closed", facts.month_closed_at is not None, facts.month_closed_at),
     ]
-    first_open = next((name for name, at in times if at is None), None)
+    first_open = next((name for name, happened, _ in way if not happened), None)
     return tuple(
-        Step(name, "done" if at is not None else "now" if name == first_open else "later", at) for name, at in times
+        Step(name, "done" if happened else "now" if name == first_open else "later", at) for name, happened, at in way
     )
 
 

@@ -75,7 +75,10 @@ def good_ledger() -> dict[str, list[dict[str, Any]]]:
         "product": [row("sku produced in_stock", "LAMP", 12, 2)],
         "offer": [row("month state content", 1, "accepted", json.dumps(OFFER))],
         "offer_line": [row("month sku quantity", 1, "LAMP", 10)],
-        "event": [row("event_id type", SALE, "sale.recorded"), row("event_id type", CLOSED, "month.closed")],
+        "event": [
+            row("event_id type body", SALE, "sale.recorded", json.dumps(SALE_BODY)),
+            row("event_id type body", CLOSED, "month.closed", json.dumps(CLOSED_BODY)),
+        ],
         "sale_line": [row("event_id order_id month sku quantity price_minor", SALE, 1, 1, "LAMP", 3, 250)],
         "month_total": [],
         "month_closed": [],
@@ -106,6 +109,21 @@ def test_a_right_run_is_valid_and_every_check_ran() -> None:
     assert judgement.verdict is Verdict.VALID, [check for check in judgement.checks if check.verdict != "valid"]
     assert len(judgement.checks) == len(CHECKS)
     assert judgement.exit_code == 0
+
+
+def test_events_that_were_pruned_are_not_missed_younger_ones_are() -> None:
+    """distributor/retention, R2: all from before ``up_to`` may be gone, nothing after it."""
+    evidence = good_run()
+    evidence.database["outbox"].clear()
+    evidence.database["pruned"] = [row("kind up_to", "outbox", f"{ON_THE_DAY}32")]
+    assert judge_evidence(evidence).verdict is Verdict.VALID
+    evidence.database["pruned"][0]["up_to"] = f"{ON_THE_DAY}05"
+    missed = {name for name, verdict in verdicts(evidence).items() if verdict is Verdict.INVALID}
+    assert missed == {
+        "every sale is told exactly once",
+        "every closed month is told exactly once",
+        "every event was applied exactly once (P4)",
+    }
 
 
 Break = Callable[[Evidence], object]
@@ -198,7 +216,9 @@ BROKEN: list[tuple[str, str, Break]] = [
     (
         "event applied that nobody sent",
         "every event was applied exactly once (P4)",
-        lambda e: e.ledgers["m1"]["event"].append({"event_id": "x", "type": "sale.recorded"}),
+        lambda e: e.ledgers["m1"]["event"].append(
+            {"event_id": "x", "type": "sale.recorded", "body": json.dumps(SALE_BODY)}
+        ),
     ),
     (
         "sale applied twice",

@@ -18,6 +18,8 @@ EVENING = MORNING.replace(hour=20)
         ({"m1": NOON, "m2": None}, None, "done now later", [MORNING, None, None], "received"),
         ({"m1": NOON, "m2": EVENING}, None, "done done now", [MORNING, EVENING, None], "makers_told"),
         ({"m1": NOON}, EVENING, "done done done", [MORNING, NOON, EVENING], "month_closed"),
+        # Pruned: an order's messages go only after the broker has confirmed them.
+        ({}, EVENING, "done done done", [MORNING, None, EVENING], "month_closed"),
         # The broker is away while the month ends: neither fact is made up from the other one.
         ({"m1": None}, EVENING, "done now done", [MORNING, None, EVENING], "received"),
     ],
