@@ -41,7 +41,7 @@ class RequestFacts(NamedTuple):
     """What a request's telling lines say.
 
     ``host`` is valid where it is given. ``length`` is None without Content-Length. ``options``: what Connection names.
-    ``via``: the whole value of Via, with us in it.
+    ``via``: the whole value of Via, with us in it. ``trace``: the lines of a valid trace context, nothing without one.
     """
 
     host: bytes | None
@@ -50,6 +50,7 @@ class RequestFacts(NamedTuple):
     options: frozenset[bytes]
     expects_continue: bool
     via: bytes
+    trace: bytes
 
 
 class RequestFields(NamedTuple):

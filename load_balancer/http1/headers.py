@@ -6,12 +6,14 @@ W1  Every message leaves with exactly one framing (or none, where it has no body
 W2  Hop-by-hop fields and those that Connection nominates end here (RFC 9110 7.6.1).
 W3  What a client says about its own address, host or request id is dropped: servers believe only what we say.
 W4  A name with an underscore is dropped: CGI and WSGI cannot tell it from the same name with a dash.
+W5  Every request belongs to one trace (traces.py): the one that it came with, or a new one.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
 from load_balancer.http1.events import Framing, Request, RequestFields, Response
+from load_balancer.http1.traces import PARENT, STATE, new_parent
 
 PSEUDONYM: Final = b"cds-load-balancer"  # how Via names us (RFC 9110 7.6.3)
 _OURS: Final = b"1.1 " + PSEUDONYM
@@ -38,6 +40,8 @@ _REQUEST_DROPPED: Final = _HOP_BY_HOP | {
     b"x-real-ip",
     b"x-request-id",
     b"via",
+    PARENT,
+    STATE,
 }
 _REQUEST_PREFIXES_DROPPED: Final = (b"proxy-", b"x-forwarded-")
 _RESPONSE_DROPPED: Final = _HOP_BY_HOP | {
@@ -66,14 +70,20 @@ def via(before: Sequence[bytes]) -> bytes:
 
 def request_opening(method: bytes, target: bytes, host: bytes, fields: RequestFields) -> bytes:
     """The part of a request's head that its own head decides."""
-    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%bX-Forwarded-Host: %b\r\nVia: %b\r\n" % (
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%bX-Forwarded-Host: %b\r\nVia: %b\r\n" % (
         method,
         target,
         host,
         fields.kept,
+        fields.facts.trace,
         host,
         fields.facts.via,
     )
+
+
+def trace_line(process: bytes, count: int) -> bytes:
+    """The line of a new trace, for a request that belongs to none (W5); it follows the request id."""
+    return b"\r\n%b: %b" % (PARENT, new_parent(process, count))
 
 
 def client_lines(address: bytes) -> bytes:

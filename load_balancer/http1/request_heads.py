@@ -28,13 +28,16 @@ from load_balancer.http1.heads import (
 )
 from load_balancer.http1.memory import Memory
 from load_balancer.http1.targets import read_target, reserved, same_authority
+from load_balancer.http1.traces import PARENT, STATE, trace_lines
 
 METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 _KNOWN_METHODS: Final = frozenset(METHODS)
 _METHODS_WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 _METHODS_NOT_ALLOWED: Final = frozenset({b"CONNECT", b"TRACE", b"QUERY"})
 _NONE: Final = Framing.NONE  # asked for with every request; an enum's member is found more slowly
-_TELLING: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"via"})
+_TELLING: Final = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"via", PARENT, STATE}
+)
 
 
 class RequestLine(NamedTuple):
@@ -87,6 +90,7 @@ def _read_facts(telling: Lines) -> RequestFacts:
         options=options,
         expects_continue=expectations is not None,
         via=via(found.get(b"via", ())),
+        trace=b"" if PARENT in options else trace_lines(found),
     )
 
 
@@ -137,7 +141,7 @@ def whole_head(head: bytes) -> Request | None:
 def judge(line: RequestLine, fields: RequestFields) -> Request:
     """What a request line and field lines mean together; raises MalformedError if that is not one single thing."""
     method, minor, path, authority, is_reserved = line
-    host, given_length, chunked, options, expects_continue, _ = fields.facts
+    host, given_length, chunked, options, expects_continue, _, _ = fields.facts
     if host is None:
         if minor:
             raise MalformedError(400, "no Host")

@@ -16,6 +16,8 @@ from typing import Protocol
 from load_balancer.balancing.algorithms import ALGORITHMS
 from load_balancer.balancing.retries import RetryBudget
 from load_balancer.balancing.servers import Admin, Operation, Sign, administer, initial, observe
+from load_balancer.http1.headers import trace_line
+from load_balancer.http1.traces import RANDOM_BYTES
 from load_balancer.options import Options, ServerAddress
 from load_balancer.proxy.bodies import BodyMemory
 from load_balancer.proxy.upstream import Pool
@@ -73,6 +75,8 @@ class Balancer:
         self._algorithm = ALGORITHMS[options.algorithm]()
         self._id_prefix = os.urandom(6).hex().encode("ascii")
         self._id_count = 0
+        self._trace_process = os.urandom(RANDOM_BYTES).hex().encode("ascii")
+        self._trace_count = 0
         self._date = b""
         self._date_second = 0
 
@@ -118,6 +122,11 @@ class Balancer:
         """Unique among all balancers: a random prefix of this process, and a count."""
         self._id_count += 1
         return b"%b-%08x" % (self._id_prefix, self._id_count)
+
+    def next_trace(self) -> bytes:
+        """The line of a new trace (headers.W5)."""
+        self._trace_count += 1
+        return trace_line(self._trace_process, self._trace_count)
 
     def date(self) -> bytes:
         """The Date field's value, made once a second."""

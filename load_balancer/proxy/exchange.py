@@ -91,6 +91,7 @@ class Exchange:
         "_reusable",
         "_started",
         "_status",
+        "_trace",
         "_tried",
         "_upstream",
         "_written",
@@ -103,6 +104,7 @@ class Exchange:
         self._client_lines = client_lines
         self._request: Request
         self._request_id = b""
+        self._trace = b""
         self._body = b""
         self._complete = True
         self._attempts = 0
@@ -124,6 +126,7 @@ class Exchange:
         """Choose a server and send. Not ``complete``: the rest of the body follows by ``more`` and ``end``."""
         self._request = request
         self._request_id = request_id
+        self._trace = b"" if request.fields.facts.trace else self._balancer.next_trace()
         self._body = body
         self._complete = complete
         self._written = False
@@ -278,7 +281,7 @@ class Exchange:
         request = self._request
         self._upstream = upstream
         ending, body = _NO_BODY if request.framing is Framing.NONE else self._ending_and_body(request)
-        data = b"".join((request.opening, self._client_lines, self._request_id, ending, body))
+        data = b"".join((request.opening, self._client_lines, self._request_id, self._trace, ending, body))
         backend.traffic.requests += 1
         upstream.send(self, data, for_head=request.method == b"HEAD")
         self._client.await_server(now)

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from load_balancer.http1.traces import trace_id
 from load_balancer.options import Check
 from tests.load_balancer_world import Close, Reset, Send, Silence, ok, world
 
@@ -37,6 +38,8 @@ def test_fields_about_the_way_are_ours_and_hop_by_hop_fields_end_here() -> None:
         assert answer.echoed.startswith(b"GET /a?b=c HTTP/1.1\r\n")
         fields = fields_of(answer.echoed)
     request_id = answer.field("X-Request-Id")
+    (parent,) = fields.pop("traceparent")
+    assert trace_id(parent.encode()) is not None
     assert fields == {
         "host": ["Shop:8000"],
         "cookie": ["a=b"],
