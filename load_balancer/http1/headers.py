@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from load_balancer.http1.events import Framing, Request, RequestFields, Response
-from load_balancer.http1.traces import PARENT, STATE, new_parent
+from load_balancer.http1.traces import PARENT, STATE
 
 PSEUDONYM: Final = b"cds-load-balancer"  # how Via names us (RFC 9110 7.6.3)
 _OURS: Final = b"1.1 " + PSEUDONYM
@@ -79,11 +79,6 @@ def request_opening(method: bytes, target: bytes, host: bytes, fields: RequestFi
         host,
         fields.facts.via,
     )
-
-
-def trace_line(process: bytes, count: int) -> bytes:
-    """The line of a new trace, for a request that belongs to none (W5); it follows the request id."""
-    return b"\r\n%b: %b" % (PARENT, new_parent(process, count))
 
 
 def client_lines(address: bytes) -> bytes:

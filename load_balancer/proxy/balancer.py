@@ -16,8 +16,7 @@ from typing import Protocol
 from load_balancer.balancing.algorithms import ALGORITHMS
 from load_balancer.balancing.retries import RetryBudget
 from load_balancer.balancing.servers import Admin, Operation, Sign, administer, initial, observe
-from load_balancer.http1.headers import trace_line
-from load_balancer.http1.traces import RANDOM_BYTES
+from load_balancer.http1.traces import next_number, trace_parts
 from load_balancer.options import Options, ServerAddress
 from load_balancer.proxy.bodies import BodyMemory
 from load_balancer.proxy.upstream import Pool
@@ -74,9 +73,8 @@ class Balancer:
         self.backends = {server.name: Backend(server, now) for server in options.servers}
         self._algorithm = ALGORITHMS[options.algorithm]()
         self._id_prefix = os.urandom(6).hex().encode("ascii")
-        self._id_count = 0
-        self._trace_process = os.urandom(RANDOM_BYTES).hex().encode("ascii")
-        self._trace_count = 0
+        self._number = 0
+        self.trace_parts = trace_parts(os.urandom(10))
         self._date = b""
         self._date_second = 0
 
@@ -119,14 +117,9 @@ class Balancer:
         return sum(backend.health.eligible for backend in self.backends.values())
 
     def next_request_id(self) -> bytes:
-        """Unique among all balancers: a random prefix of this process, and a count."""
-        self._id_count += 1
-        return b"%b-%08x" % (self._id_prefix, self._id_count)
-
-    def next_trace(self) -> bytes:
-        """The line of a new trace (headers.W5)."""
-        self._trace_count += 1
-        return trace_line(self._trace_process, self._trace_count)
+        """Unique among all balancers: a random prefix of this process, and a number that tells nobody how many there were."""
+        self._number = number = next_number(self._number)
+        return b"%b-%012x" % (self._id_prefix, number)
 
     def date(self) -> bytes:
         """The Date field's value, made once a second."""

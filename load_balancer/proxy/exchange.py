@@ -26,6 +26,7 @@ from load_balancer.http1.headers import (
     response_ending,
     response_framing,
 )
+from load_balancer.http1.traces import NUMBER_DIGITS
 from load_balancer.proxy.balancer import Backend, Balancer
 from load_balancer.proxy.upstream import Upstream
 
@@ -40,6 +41,7 @@ _FAILURES = {
 _LENGTH: Final = Framing.LENGTH
 _CHUNKED: Final = Framing.CHUNKED
 _CLOSE: Final = Framing.CLOSE
+_NUMBER_AT: Final = -NUMBER_DIGITS  # where a request's number begins in its id
 _NO_BODY: Final = (b"\r\n\r\n", b"")
 
 
@@ -91,7 +93,6 @@ class Exchange:
         "_reusable",
         "_started",
         "_status",
-        "_trace",
         "_tried",
         "_upstream",
         "_written",
@@ -104,7 +105,6 @@ class Exchange:
         self._client_lines = client_lines
         self._request: Request
         self._request_id = b""
-        self._trace = b""
         self._body = b""
         self._complete = True
         self._attempts = 0
@@ -126,7 +126,6 @@ class Exchange:
         """Choose a server and send. Not ``complete``: the rest of the body follows by ``more`` and ``end``."""
         self._request = request
         self._request_id = request_id
-        self._trace = b"" if request.fields.facts.trace else self._balancer.next_trace()
         self._body = body
         self._complete = complete
         self._written = False
@@ -281,7 +280,15 @@ class Exchange:
         request = self._request
         self._upstream = upstream
         ending, body = _NO_BODY if request.framing is Framing.NONE else self._ending_and_body(request)
-        data = b"".join((request.opening, self._client_lines, self._request_id, self._trace, ending, body))
+        request_id = self._request_id
+        if request.fields.facts.trace:
+            data = b"".join((request.opening, self._client_lines, request_id, ending, body))
+        else:
+            number = request_id[_NUMBER_AT:]
+            before, between, behind = self._balancer.trace_parts
+            data = b"".join(
+                (request.opening, self._client_lines, request_id, before, number, between, number, behind, ending, body)
+            )
         backend.traffic.requests += 1
         upstream.send(self, data, for_head=request.method == b"HEAD")
         self._client.await_server(now)

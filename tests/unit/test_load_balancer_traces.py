@@ -4,7 +4,7 @@ import pytest
 
 from load_balancer.http1.events import Request
 from load_balancer.http1.requests import RequestParser
-from load_balancer.http1.traces import new_parent, trace_id
+from load_balancer.http1.traces import NUMBER_DIGITS, next_number, trace_id, trace_parts
 
 TRACE, SPAN = b"4bf92f3577b34da6a3ce929d0e0e4736", b"00f067aa0ba902b7"
 VALID = b"00-" + TRACE + b"-" + SPAN + b"-01"
@@ -74,11 +74,14 @@ def test_a_nominated_one_ends_here() -> None:
 
 
 def test_new_traces_are_valid_and_never_the_same() -> None:
-    """T4; the right half of the ids is spread: each of 16 last digits begins about as many."""
-    made = [new_parent(b"0123456789abcdef", count) for count in range(1, 3_201)]
-    ids = {trace_id(parent) for parent in made}
-    assert None not in ids
-    assert len(ids) == len(made)
-    first_digits = [parent[19:20] for parent in made]
-    assert all(150 < first_digits.count(digit) < 250 for digit in set(first_digits))
+    """T4: each of the 16 digits begins as many right halves."""
+    parts, number, made = trace_parts(bytes(9) + b"\x01"), 0, []
+    for _ in range(3_200):
+        made.append(parts.line(b"%0*x" % (NUMBER_DIGITS, number)).removeprefix(b"\r\ntraceparent: "))
+        number = next_number(number)
+    assert None not in {trace_id(parent) for parent in made}
+    right_halves = [parent[19:35] for parent in made]
+    assert len(set(right_halves)) == len(made)
+    first_digits = [half[:1] for half in right_halves]
+    assert all(190 < first_digits.count(digit) < 210 for digit in set(first_digits))
     assert len(set(first_digits)) == 16
