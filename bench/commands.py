@@ -11,6 +11,7 @@ BENCHMARKS = {
     "accounts": "whether time tells who has an account; what sessions and rate limits cost",
     "purchase": "purchases a second by strategy, beside pgbench on the same server; writes docs/strategies-measured.md",
     "balancer": "the load balancer beside HAProxy, nginx and an aiohttp proxy: speed, latency, idle connections",
+    "balancer_choice": "what the choice of a server costs with 3 servers and with 1,000, by algorithm",
     "balancer_rows": "malformed requests and answers, sent to the load balancer, HAProxy and nginx; writes docs/http-rows.md",
     "balancer_leaks": "memory and descriptors of the load balancer over 1,000,000 requests",
 }

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from load_balancer.balancing.servers import Rules
+from load_balancer.balancing.members import ServerOptions
+from load_balancer.balancing.servers import Intervals, Rules
 from load_balancer.http1.grammar import PORT_MAX
 from settings import Runtime
 
@@ -16,6 +17,7 @@ _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 
 
+_DOWN_INTER_SECONDS: Final = 0.25  # a server that is back is asked soon
 DEFAULT_RULES: Final = Rules(fall=2, rise=1)
 
 
@@ -36,20 +38,35 @@ class Address:
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """A server's name, as in HAProxy's ``server NAME HOST:PORT``."""
+    """A server's name, address and what follows them, as in HAProxy's ``server NAME HOST:PORT …``."""
 
     name: str
     address: Address
+    options: ServerOptions = field(default_factory=ServerOptions)
 
 
 @dataclass(frozen=True)
 class Check:
-    """HAProxy's words: a check every ``inter`` seconds, ``fall`` failures take a server down, ``rise`` bring it up."""
+    """HAProxy's words: a check every ``inter`` seconds, ``fall`` failures take a server down, ``rise`` bring it up.
+
+    0 for ``fastinter``: as ``inter``; for ``downinter``: as ``inter``, but at most a quarter of a second.
+    """
 
     path: str = "/healthz"
     inter_seconds: float = 1.0
     timeout_seconds: float = 0.8
     rules: Rules = DEFAULT_RULES
+    fastinter_seconds: float = 0.0
+    downinter_seconds: float = 0.0
+
+    @property
+    def intervals(self) -> Intervals:
+        """In seconds, each as it holds."""
+        return Intervals(
+            inter=self.inter_seconds,
+            fast=self.fastinter_seconds or self.inter_seconds,
+            down=self.downinter_seconds or min(self.inter_seconds, _DOWN_INTER_SECONDS),
+        )
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,7 @@ class Timeouts:
     connect_seconds: float = 1.0
     server_seconds: float = 15.0
     client_seconds: float = 10.0
+    queue_seconds: float = 5.0
     keep_alive_seconds: float = 30.0
     drain_seconds: float = 5.0
 
@@ -72,6 +90,8 @@ class Options:
     admin: Address | None = None
     control_token: str | None = None
     algorithm: str = "roundrobin"
+    allbackups: bool = False
+    ejected_share_max: float = 0.5
     hosts: frozenset[bytes] | None = None
     connections_max: int = 8_000
     body_bytes_max: int = 1_048_576

@@ -80,7 +80,7 @@ async def serving(options: Options) -> AsyncIterator[Service]:
         listener = await _listen(stack, options.listen, lambda: Client(balancer))
         if options.admin is not None:
             await _listen(stack, options.admin, lambda: AdminConnection(balancer))
-        tasks = [loop.create_task(watch(balancer, backend)) for backend in balancer.backends.values()]
+        tasks = [loop.create_task(watch(balancer))]
         tasks.append(loop.create_task(_sweep(balancer)))
         stack.push_async_callback(_cancel, tasks)
         yield Service(balancer, listener, tuple(tasks))

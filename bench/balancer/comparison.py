@@ -6,7 +6,6 @@ the proxy's own process is the steadier figure: the rate also depends on what th
 
 import statistics
 import tempfile
-import timeit
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -16,7 +15,7 @@ from bench.balancer import programs
 from bench.balancer.client import KINDS, Result, ask, script
 from bench.balancer.idle import idle_connections
 from bench.balancer.programs import Program
-from load_balancer.balancing.algorithms import ALGORITHMS
+from bench.balancer_choice import choices
 
 ROUNDS = 4
 SECONDS = 2.0
@@ -25,8 +24,6 @@ PACED_ROUNDS = 3
 PACED_SECONDS = 4.0
 DELAY_MAX_MS = 20  # a connection asks a hundred times a second on average
 IDLE_CONNECTIONS = 5_000
-SERVERS_MANY = 1_000
-CHOICES = 200_000
 
 Start = Callable[[Path], AbstractContextManager[Program]]
 PROXIES: dict[str, Start] = {"haproxy": programs.haproxy, "nginx": programs.nginx, "ours": programs.ours}
@@ -47,7 +44,7 @@ def run() -> dict[str, Any]:
         figures: dict[str, Any] = {kind: _speed(kind, running, plain, script(folder, kind)) for kind in KINDS}
         figures["at_80_percent"] = _paced(running, folder, figures["visitors"]["ours"]["requests_per_second"] * 0.8)
         figures["idle"] = {name: idle_connections(program, IDLE_CONNECTIONS) for name, program in running.items()}
-    figures["choice_ns"] = _choices()
+    figures["choice_ns"] = choices()
     return figures | {"targets": _targets(figures)}
 
 
@@ -99,20 +96,6 @@ def _paced(running: dict[str, Program], folder: Path, rate: float) -> dict[str, 
     }
     print(f"at 80 %: {figures}")
     return {"wanted_per_second": round(rate)} | figures
-
-
-def _choices() -> dict[str, dict[str, float]]:
-    """One choice with 3 and with 1,000 servers, in nanoseconds."""
-    figures: dict[str, dict[str, float]] = {}
-    for name, algorithm in ALGORITHMS.items():
-        figures[name] = {}
-        for count in (len(programs.SERVER_PORTS), SERVERS_MANY):
-            names = [f"s{number}" for number in range(count)]
-            chooser = algorithm()
-            chooser.change(names, names)
-            best = min(timeit.repeat(lambda chooser=chooser: chooser.choose(()), number=CHOICES, repeat=5))  # type: ignore[misc]
-            figures[name][f"of_{count}"] = round(best / CHOICES * 1e9)
-    return figures
 
 
 def _targets(figures: dict[str, Any]) -> dict[str, Any]:

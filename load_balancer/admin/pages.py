@@ -43,7 +43,7 @@ def describe(backend: Backend) -> dict[str, object]:
         "admin": health.admin.value,
         "reason": health.reason,
         "since_seconds": round(time.monotonic() - health.since, 1),
-        "in_flight": len(backend.waiting),
+        "in_flight": len(backend.serving),
         "idle_connections": len(backend.pool),
         "connections": traffic.connections,
         "requests": traffic.requests,

@@ -1,6 +1,7 @@
 """What all connections of one balancer share: the servers with their states, the turn, the counters.
 
-L1  Every change of a server's state goes through ``observe`` or ``administer``: one log line, one rebuilt choice.
+L1  Every change of a server goes through a method here, which carries out what the server set decides: one log line,
+    idle connections ended, requests that waited placed.
 L2  A server that may not be chosen keeps no idle connections.
 L3  When a server goes down, what waits there without a byte of an answer is told, and may go elsewhere (retries.Y2).
 """
@@ -9,13 +10,14 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Iterable
 from email.utils import formatdate
-from typing import Protocol
+from typing import Protocol, cast
 
-from load_balancer.balancing.algorithms import ALGORITHMS
+from load_balancer.balancing.members import Server, ServerOptions, ServerRow
 from load_balancer.balancing.retries import RetryBudget
-from load_balancer.balancing.servers import Admin, Operation, Sign, administer, initial, observe
+from load_balancer.balancing.server_set import Placement, ServerSet, SetRules
+from load_balancer.balancing.servers import Admin, CheckResult, Health, Operation, Sign
 from load_balancer.http1.traces import next_number, trace_parts
 from load_balancer.options import Options, ServerAddress
 from load_balancer.proxy.bodies import BodyMemory
@@ -26,11 +28,17 @@ from load_balancer.stats.prometheus import Line, render
 log = logging.getLogger(__name__)
 
 
-class Waiting(Protocol):
-    """A request that is with a server."""
+class Ticket(Protocol):
+    """A request that is with a server, or waits for one."""
 
     def server_down(self) -> None:
         """The server was just taken down."""
+
+    def placed(self, backend: "Backend") -> None:
+        """It waited; now it is with this server."""
+
+    def turned_away(self) -> None:
+        """It waited; now there is nothing to wait for."""
 
 
 class Frontend(Protocol):
@@ -45,17 +53,18 @@ class Frontend(Protocol):
         """End it as soon as nothing is under way."""
 
 
-class Backend:
-    """One server: address, state, idle connections, what is with it, what it did."""
+class Backend(Server):
+    """One server: what the balancing knows of it, and address, idle connections, traffic."""
+
+    __slots__ = ("address", "hurry", "name_bytes", "pool", "traffic")
 
     def __init__(self, server: ServerAddress, now: float) -> None:
-        self.name = server.name
+        super().__init__(server.name, server.options, now)
         self.name_bytes = server.name.encode("ascii")
         self.address = server.address
-        self.health = initial(now)
         self.pool = Pool()
         self.traffic = Traffic()
-        self.waiting: set[Waiting] = set()
+        self.hurry = asyncio.Event()  # set: its next check is due
 
 
 class Balancer:
@@ -70,47 +79,125 @@ class Balancer:
         self.draining = False
         self.body_memory = BodyMemory()
         now = time.monotonic()
-        self.backends = {server.name: Backend(server, now) for server in options.servers}
-        self._algorithm = ALGORITHMS[options.algorithm]()
+        self.servers: ServerSet[Backend] = ServerSet(
+            SetRules(
+                algorithm=options.algorithm,
+                health=options.check.rules,
+                allbackups=options.allbackups,
+                ejected_share_max=options.ejected_share_max,
+            )
+        )
+        self.changed = asyncio.Event()  # set: a server came or went
+        for server in options.servers:
+            self.servers.add(Backend(server, now), now, cold=False)
         self._id_prefix = os.urandom(6).hex().encode("ascii")
         self._number = 0
         self.trace_parts = trace_parts(os.urandom(10))
         self._date = b""
         self._date_second = 0
 
-    def choose(self, avoid: Collection[str]) -> Backend | None:
-        """The server whose turn it is; None if none is ready."""
-        name = self._algorithm.choose(avoid)
-        return None if name is None else self.backends[name]
+    @property
+    def backends(self) -> dict[str, Backend]:
+        """The servers by name."""
+        return self.servers.servers
 
-    def observe(self, backend: Backend, sign: Sign, reason: str) -> None:
-        """Take in one sign of a server's health (L1)."""
-        if sign is not Sign.PASSED:
-            backend.traffic.failures[sign.value] += 1
-        if backend.health.admin is Admin.MAINT:
-            return
-        before = backend.health
-        backend.health = observe(before, sign, reason, self.options.check.rules, time.monotonic())
-        if backend.health.operation is before.operation:
-            return
-        level = logging.INFO if backend.health.operation is Operation.UP else logging.WARNING
-        log.log(level, "server %s is %s: %s", backend.name, backend.health.operation.value, reason)
-        self._rebuild(backend)
-        if backend.health.operation is Operation.DOWN:
-            for waiting in tuple(backend.waiting):
-                waiting.server_down()
+    # What an operator does.
+
+    def add(self, server: ServerAddress) -> Backend:
+        """Take in a server; ValueError if one of its name is here. It gets requests once it has passed a check."""
+        now = time.monotonic()
+        backend = Backend(server, now)
+        placements = self.servers.add(backend, now)
+        log.info("server %s at %s was added", server.name, server.address)
+        self.changed.set()
+        self.carry_out(placements)
+        return backend
+
+    def remove(self, name: str) -> None:
+        """Forget a server; KeyError if there is none. What is with it is still answered."""
+        backend = self.backends[name]
+        placements = self.servers.remove(name, time.monotonic())
+        log.info("server %s was removed", name)
+        backend.pool.drop_all()
+        self.changed.set()
+        self.carry_out(placements)
+
+    def set_weight(self, name: str, weight: int) -> None:
+        """0 to 256, 0 for no new requests; raises KeyError, ValueError."""
+        placements = self.servers.set_weight(name, weight, time.monotonic())
+        log.info("server %s has the weight %d", name, weight)
+        self.carry_out(placements)
+
+    def set_options(self, name: str, options: ServerOptions) -> None:
+        """What its configuration says now; raises KeyError."""
+        self.carry_out(self.servers.set_options(name, options, time.monotonic()))
 
     def administer(self, backend: Backend, admin: Admin) -> None:
-        """An operator's decision (L1)."""
-        backend.health = administer(backend.health, admin, time.monotonic())
+        """Set it to ready, drain or maint."""
+        before = backend.health
+        placements = self.servers.set_state(backend.name, admin, time.monotonic())
         log.info("server %s: %s", backend.name, backend.health.reason)
-        self._rebuild(backend)
+        self._follow(backend, before, placements)
 
-    def _rebuild(self, changed: Backend) -> None:
-        eligible = {name for name, backend in self.backends.items() if backend.health.eligible}
-        self._algorithm.change(tuple(self.backends), eligible)
-        if not changed.health.eligible:
-            changed.pool.drop_all()
+    def snapshot(self) -> tuple[ServerRow, ...]:
+        """All servers as they are now."""
+        return self.servers.snapshot(time.monotonic())
+
+    # What checks and requests tell.
+
+    def checked(self, backend: Backend, result: CheckResult) -> None:
+        """The outcome of an active check."""
+        if result.sign is not Sign.PASSED:
+            backend.traffic.failures[result.sign.value] += 1
+        before = backend.health
+        self._follow(backend, before, self.servers.checked(backend, result, time.monotonic()))
+
+    def observe(self, backend: Backend, sign: Sign, reason: str) -> None:
+        """Take in one sign of a server's health."""
+        backend.traffic.failures[sign.value] += 1
+        before = backend.health
+        self._follow(backend, before, self.servers.observe(backend, sign, reason, time.monotonic()))
+
+    def answered(self, backend: Backend, status: int) -> None:
+        """A request to a server that is observed was answered."""
+        before = backend.health
+        self._follow(backend, before, self.servers.answered(backend, status, time.monotonic()))
+
+    def failed(self, backend: Backend, reason: str, *, connected: bool) -> None:
+        """A request found no connection, or (``connected``) no usable answer."""
+        before = backend.health
+        self._follow(backend, before, self.servers.failed(backend, reason, time.monotonic(), connected=connected))
+
+    def tried_again(self, before: str, backend: Backend) -> None:
+        """A request that failed at a server is sent once more: to the same one, or away from it (HAProxy counts both)."""
+        if before == backend.name:
+            backend.tally.retries += 1
+        elif before in self.backends:
+            self.backends[before].tally.redispatches += 1
+
+    def _follow(self, backend: Backend, before: Health, placements: Iterable[Placement[Backend]]) -> None:
+        """L1, L3."""
+        health = backend.health
+        if backend.hurried:
+            backend.hurry.set()
+        if health.operation is not before.operation:
+            level = logging.INFO if health.operation is Operation.UP else logging.WARNING
+            log.log(level, "server %s is %s: %s", backend.name, health.operation.value, health.reason)
+        if not health.eligible:
+            backend.pool.drop_all()
+        self.carry_out(placements)
+        if health.operation is Operation.DOWN and before.operation is not Operation.DOWN:
+            for ticket in tuple(backend.serving):
+                cast("Ticket", ticket).server_down()
+
+    @staticmethod
+    def carry_out(placements: Iterable[Placement[Backend]]) -> None:
+        """Tell requests that waited where they go now."""
+        for ticket, server in placements:
+            if server is None:
+                cast("Ticket", ticket).turned_away()
+            else:
+                cast("Ticket", ticket).placed(server)
 
     @property
     def ready_servers(self) -> int:
@@ -135,6 +222,8 @@ class Balancer:
             client.deadline_passed(now)
         for backend in self.backends.values():
             backend.pool.drop_old(now)
+        if self.servers.rising:
+            self.carry_out(self.servers.advance(now))
 
     def drain(self) -> None:
         """Answer what is under way, and nothing more."""
@@ -144,7 +233,7 @@ class Balancer:
 
     def metrics(self) -> str:
         lines = {
-            name: Line(backend.health.word, len(backend.waiting), backend.traffic)
+            name: Line(backend.health.word, len(backend.serving), backend.traffic)
             for name, backend in self.backends.items()
         }
         return render(lines, self.own, len(self.clients))

@@ -8,45 +8,86 @@ import logging
 import time
 from typing import Final
 
-from load_balancer.balancing.servers import Admin, Operation, Sign
+from load_balancer.balancing.servers import Admin, CheckResult, Sign, interval
 from load_balancer.http1.responses import ResponseParser
 from load_balancer.options import Check
 from load_balancer.proxy.balancer import Backend, Balancer
 
 log = logging.getLogger(__name__)
 
-DOWN_INTER_SECONDS_MAX: Final = 0.25  # HAProxy's downinter: a server that is back is asked soon
 _READ_BYTES: Final = 65_536
 _ANSWER_BYTES_MAX: Final = 1_048_576
+_APART_SECONDS: Final = 0.001  # between the first checks of two servers, so that a thousand do not come all at once
 
 
-async def watch(balancer: Balancer, backend: Backend) -> None:
-    """Check one server again and again, until cancelled."""
-    check = balancer.options.check
+async def watch(balancer: Balancer) -> None:
+    """Check all servers, those that come later too, until cancelled."""
+    tasks: dict[Backend, asyncio.Task[None]] = {}
+    async with asyncio.TaskGroup() as group:
+        while True:
+            balancer.changed.clear()
+            current = set(balancer.backends.values())
+            for gone in tasks.keys() - current:
+                tasks.pop(gone).cancel()
+            new = [backend for backend in balancer.backends.values() if backend not in tasks]
+            for place, backend in enumerate(new):
+                tasks[backend] = group.create_task(_watch(balancer, backend, place * _APART_SECONDS))
+            await balancer.changed.wait()
+
+
+async def _watch(balancer: Balancer, backend: Backend, first_after_seconds: float) -> None:
+    """Check one server again and again, until cancelled; at once when its requests gave a reason to hurry."""
+    await asyncio.sleep(first_after_seconds)
     while True:
         began = time.monotonic()
-        if backend.health.admin is not Admin.MAINT:
-            sign, reason = await probe(backend, check)
-            balancer.observe(backend, sign, reason)
-        up = backend.health.operation is Operation.UP
-        inter = check.inter_seconds if up else min(check.inter_seconds, DOWN_INTER_SECONDS_MAX)
-        await asyncio.sleep(max(0.0, began + inter - time.monotonic()))
+        backend.hurry.clear()
+        if backend.options.check and backend.health.admin is not Admin.MAINT:
+            balancer.checked(backend, await probe(backend, balancer.options.check))
+        await _pause(balancer, backend, began)
 
 
-async def probe(backend: Backend, check: Check) -> tuple[Sign, str]:
+async def _pause(balancer: Balancer, backend: Backend, began: float) -> None:
+    """Until the next check is due; a reason to hurry that comes meanwhile shortens it."""
+    while True:
+        seconds = interval(backend.health, balancer.options.check.intervals, hurried=backend.hurried)
+        left = began + seconds - time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, left)):
+                await backend.hurry.wait()
+        except TimeoutError:
+            return
+        backend.hurry.clear()
+
+
+async def probe(backend: Backend, check: Check) -> CheckResult:
     """One check: what it says about the server, and why."""
+    began = time.monotonic()
+
+    def result(sign: Sign, reason: str, status: str, code: int = 0) -> CheckResult:
+        return CheckResult(sign, reason, status, code, time.monotonic() - began)
+
+    progress = _Progress()
+    asked = f"GET {check.path}"
     try:
         async with asyncio.timeout(check.timeout_seconds):
-            status = await _ask(backend, check.path)
+            code = await _ask(backend, check.path, progress)
     except TimeoutError:
-        return Sign.FAILED, f"GET {check.path} was not answered within {check.timeout_seconds:g} s"
+        word = "L7TOUT" if progress.connected else "L4TOUT"
+        return result(Sign.FAILED, f"{asked} was not answered within {check.timeout_seconds:g} s", word)
     except ConnectionRefusedError:
-        return Sign.REFUSED, "connection refused"
+        return result(Sign.REFUSED, "connection refused", "L4CON")
     except OSError as error:
-        return Sign.FAILED, f"GET {check.path}: {error.strerror or error}"
-    if status is None:
-        return Sign.FAILED, f"GET {check.path}: the answer is not valid HTTP"
-    return sign_of(status), f"GET {check.path} was answered with {status}"
+        return result(Sign.FAILED, f"{asked}: {error.strerror or error}", "L7RSP" if progress.connected else "L4CON")
+    if code is None:
+        return result(Sign.FAILED, f"{asked}: the answer is not valid HTTP", "L7RSP")
+    sign = sign_of(code)
+    return result(sign, f"{asked} was answered with {code}", "L7OK" if sign is Sign.PASSED else "L7STS", code)
+
+
+class _Progress:
+    """How far a check came."""
+
+    connected = False
 
 
 def sign_of(status: int) -> Sign:
@@ -56,9 +97,10 @@ def sign_of(status: int) -> Sign:
     return Sign.FAILED if status >= 500 else Sign.PASSED
 
 
-async def _ask(backend: Backend, path: str) -> int | None:
+async def _ask(backend: Backend, path: str, progress: _Progress) -> int | None:
     """The status of a complete answer; None for anything that is not one."""
     reader, writer = await asyncio.open_connection(backend.address.host, backend.address.port)
+    progress.connected = True
     try:
         request = (
             f"GET {path} HTTP/1.1\r\nHost: {backend.address}\r\nUser-Agent: health-check\r\nConnection: close\r\n\r\n"

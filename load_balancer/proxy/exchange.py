@@ -5,17 +5,20 @@ X2  The client gets a clean end only if the server's answer was complete; else i
 X3  Whatever ends an exchange takes it off its server's list, once, and gives the server's connection back or drops it.
 X4  While a side does not read, the other side is not read either.
 X5  How a request ends says nothing about its server's health, else one poisonous request could take all servers out:
-    only checks and refused connections do. (A connection that is not made in time may be a burst in a short backlog.)
+    only checks and refused connections do (a connection that is not made in time may be a burst in a short backlog),
+    unless the server is observed; then the server set takes care that never all are taken out (server_set.G6).
+X6  A request that waits for a server takes no body from its client meanwhile, and waits ``queue_seconds`` at most.
 
-States: choosing -> connecting -> waiting for the answer -> passing it on -> over.
+States: choosing (-> in line) -> connecting -> waiting for the answer -> passing it on -> over.
 """
 
 import asyncio
 import logging
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final
 
 from load_balancer.balancing.retries import REPEATABLE, Progress, Step, next_step
+from load_balancer.balancing.server_set import Refusal
 from load_balancer.balancing.servers import Sign
 from load_balancer.http1.events import Framing, Received, Request, Response
 from load_balancer.http1.headers import (
@@ -28,46 +31,18 @@ from load_balancer.http1.headers import (
 )
 from load_balancer.http1.traces import NUMBER_DIGITS
 from load_balancer.proxy.balancer import Backend, Balancer
-from load_balancer.proxy.upstream import Upstream
+from load_balancer.proxy.downstream import Downstream
+from load_balancer.proxy.replies import FAILURES
+from load_balancer.proxy.upstream import CannotConnectError, Upstream, connect
 
 log = logging.getLogger(__name__)
 
-_FAILURES = {
-    Step.UNAVAILABLE: (503, "no server could be reached"),
-    Step.BAD_GATEWAY: (502, "the server failed before it had answered"),
-    Step.GATEWAY_TIMEOUT: (504, "the server did not answer in time"),
-}
 # Asked for with every request; an enum's member is found more slowly.
 _LENGTH: Final = Framing.LENGTH
 _CHUNKED: Final = Framing.CHUNKED
 _CLOSE: Final = Framing.CLOSE
 _NUMBER_AT: Final = -NUMBER_DIGITS  # where a request's number begins in its id
 _NO_BODY: Final = (b"\r\n\r\n", b"")
-
-
-class Downstream(Protocol):
-    """The client's connection, as an exchange sees it."""
-
-    def write(self, data: bytes) -> None:
-        """Part of the answer."""
-
-    def await_server(self, now: float) -> None:
-        """From now on the server has its time for the next byte."""
-
-    def may_keep_alive(self) -> bool:
-        """Whether the connection can serve another request after this one."""
-
-    def request_paused(self, *, paused: bool) -> None:
-        """The server does not read the request's body (or reads it again)."""
-
-    def exchange_done(self, now: float, *, keep_alive: bool) -> None:
-        """The answer is complete; this exchange may be started again."""
-
-    def exchange_failed(self, status: int, reason: str, *, not_dispatched: bool) -> None:
-        """There is no answer; none of it was passed on."""
-
-    def exchange_cut(self, framing: Framing) -> None:
-        """The answer was begun and cannot be completed (X2)."""
 
 
 class Exchange:
@@ -86,6 +61,7 @@ class Exchange:
         "_complete",
         "_connecting",
         "_framing",
+        "_in_line",
         "_keep_alive",
         "_request",
         "_request_id",
@@ -113,6 +89,7 @@ class Exchange:
         self._backend: Backend | None = None
         self._upstream: Upstream | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._in_line = False
         self._status = 0
         self._reusable = False
         self._framing = Framing.NONE
@@ -166,7 +143,11 @@ class Exchange:
         self._leave()
 
     def timed_out(self) -> None:
-        """The server had its time."""
+        """The server had its time, or nobody had room in time."""
+        if self._in_line:
+            self._leave()
+            self._unplaced(Refusal.TOO_LATE)
+            return
         backend = self._backend
         self.abandon()
         self._note_failure(backend, "answer too late", "a request was not answered in time")
@@ -219,7 +200,7 @@ class Exchange:
             # An idle connection that the server had closed meanwhile says nothing about its health. But it may also be
             # dying: it still accepts a connection and then resets that too, and there is no third try. So another
             # server comes first, and this one, on a new connection, only if it is alone.
-            self._after_failure(Progress.SENT, again=backend)
+            self._after_failure(Progress.SENT)
             return
         self._note_failure(backend, "no answer", reason)
         self._after_failure(Progress.ANSWERED if heard else Progress.SENT)
@@ -229,16 +210,18 @@ class Exchange:
 
     # How it goes on.
 
-    def _dispatch(self, now: float, again: Backend | None = None) -> None:
-        """To the server whose turn it is; ``again``, which was tried already, only where there is no other."""
-        backend = self._balancer.choose(self._tried)
-        if backend is None and again is not None and again.health.eligible:
-            backend = again
+    def _dispatch(self, now: float) -> None:
+        """To the server whose turn it is; one that was tried already only where there is no other."""
+        backend = self._balancer.servers.assign(self, self._tried)
         if backend is None:
-            self._give_up(Step.BAD_GATEWAY if self._resends else Step.UNAVAILABLE)
-            return
+            self._stand_in_line(now)
+        else:
+            self._begin(backend, now)
+
+    def _begin(self, backend: Backend, now: float) -> None:
         self._backend = backend
-        backend.waiting.add(self)
+        if self._tried:
+            self._balancer.tried_again(self._tried[-1], backend)
         # What was sent in vain on an idle connection must not meet a second one that is just as dead.
         upstream = None if self._resends else backend.pool.take(now, repeatable=self._request.method in REPEATABLE)
         if upstream is not None:
@@ -247,34 +230,56 @@ class Exchange:
             self._client.await_server(now)
             self._connecting = self._balancer.loop.create_task(self._connect(backend))
 
+    def _stand_in_line(self, now: float) -> None:
+        """X6."""
+        refusal = self._balancer.servers.enter(self)
+        if refusal is not None:
+            self._unplaced(refusal)
+            return
+        self._in_line = True
+        if not self._complete:
+            self._client.request_paused(paused=True)
+        self._client.await_room(now)
+
+    def _unplaced(self, refusal: Refusal) -> None:
+        """No server was asked, at least not this time."""
+        if self._resends:
+            self._give_up(Step.BAD_GATEWAY)
+        else:
+            self._client.exchange_failed(503, refusal.value, not_dispatched=True)
+
+    # From the server set's side.
+
+    def placed(self, backend: Backend) -> None:
+        """It stood in line; a server has room for it now."""
+        self._in_line = False
+        self._begin(backend, monotonic())
+        if not self._complete:
+            self._client.request_paused(paused=False)
+
+    def turned_away(self) -> None:
+        """It stood in line; no server is left."""
+        self._in_line = False
+        self._unplaced(Refusal.NO_SERVER)
+
     async def _connect(self, backend: Backend) -> None:
-        seconds = self._balancer.options.timeouts.connect_seconds
-        address = backend.address
+        address, seconds = backend.address, self._balancer.options.timeouts.connect_seconds
         try:
-            async with asyncio.timeout(seconds):
-                _, upstream = await self._balancer.loop.create_connection(
-                    lambda: Upstream(backend.pool), address.host, address.port
-                )
-        except TimeoutError:
-            self._connect_failed(backend, f"no connection within {seconds:g} s", refused=False)
-        except OSError as error:
-            self._connect_failed(
-                backend, error.strerror or str(error), refused=isinstance(error, ConnectionRefusedError)
-            )
+            upstream = await connect(backend.pool, address.host, address.port, seconds)
+        except CannotConnectError as error:
+            self._connecting = None
+            if error.refused:
+                backend.tally.connect_errors += 1
+                self._balancer.observe(backend, Sign.REFUSED, error.reason)
+            else:
+                self._note_failure(backend, "no connection", error.reason, connected=False)
+            self._leave()
+            self._attempts += 1
+            self._after_failure(Progress.NOT_SENT)
         else:
             self._connecting = None
             backend.traffic.connections += 1
             self._send(backend, upstream, monotonic())
-
-    def _connect_failed(self, backend: Backend, reason: str, *, refused: bool) -> None:
-        self._connecting = None
-        self._leave()
-        self._attempts += 1
-        if refused:
-            self._balancer.observe(backend, Sign.REFUSED, reason)
-        else:
-            self._note_failure(backend, "no connection", reason)
-        self._after_failure(Progress.NOT_SENT)
 
     def _send(self, backend: Backend, upstream: Upstream, now: float) -> None:
         request = self._request
@@ -325,12 +330,16 @@ class Exchange:
         upstream, backend = self._upstream, self._backend
         assert upstream is not None and backend is not None  # noqa: S101, PT018 - an answer came
         now = monotonic()
-        backend.waiting.discard(self)
         self._backend = self._upstream = None
         self._body = b""
         del self._request  # between two requests a client holds no head in memory
         backend.traffic.answered(self._status, now - self._started)
+        if backend.observed:
+            self._balancer.answered(backend, self._status)
         upstream.release(now, reusable=self._reusable and self._complete and backend.health.eligible)
+        placements = self._balancer.servers.leave(backend, self)
+        if placements:
+            self._balancer.carry_out(placements)
         self._client.exchange_done(now, keep_alive=self._keep_alive)
 
     def _broken(self, reason: str) -> None:
@@ -344,12 +353,12 @@ class Exchange:
         else:
             self._client.exchange_failed(502, reason, not_dispatched=False)
 
-    @staticmethod
-    def _note_failure(backend: Backend | None, kind: str, reason: str) -> None:
-        """X5: counted and logged, no more."""
+    def _note_failure(self, backend: Backend | None, kind: str, reason: str, *, connected: bool = True) -> None:
+        """X5."""
         if backend is not None:
             backend.traffic.failures[kind] += 1
             log.warning("server %s: %s: %s", backend.name, kind, reason)
+            self._balancer.failed(backend, reason, connected=connected)
 
     def _cut(self) -> None:
         self._balancer.own.truncated += 1
@@ -364,7 +373,7 @@ class Exchange:
             affordable=self._balancer.budget.affordable,
         )
 
-    def _after_failure(self, progress: Progress, again: Backend | None = None) -> None:
+    def _after_failure(self, progress: Progress) -> None:
         step = self._next_step(progress)
         if step is not Step.RESEND:
             self._give_up(step)
@@ -373,16 +382,19 @@ class Exchange:
             self._resends += 1
             self._balancer.own.resends += 1
             self._balancer.budget.withdraw()
-        self._dispatch(monotonic(), again)
+        self._dispatch(monotonic())
 
     def _give_up(self, step: Step) -> None:
-        status, reason = _FAILURES[step]
+        status, reason = FAILURES[step]
         self._client.exchange_failed(status, reason, not_dispatched=step is Step.UNAVAILABLE)
 
     def _leave(self) -> None:
         """X3, for a server that did not answer, or not well."""
-        if self._backend is not None:
-            self._backend.waiting.discard(self)
-            self._tried += (self._backend.name,)
-        self._backend = None
+        backend, self._backend = self._backend, None
         self._upstream = None
+        if backend is not None:
+            self._tried += (backend.name,)
+            self._balancer.carry_out(self._balancer.servers.leave(backend, self) or ())
+        elif self._in_line:
+            self._in_line = False
+            self._balancer.servers.withdraw(self)

@@ -245,6 +245,9 @@ class Client(Connection):
         if self._phase is _EXCHANGE and not self._write_paused:
             self.deadline = now + self._balancer.options.timeouts.server_seconds
 
+    def await_room(self, now: float) -> None:
+        self.deadline = now + self._balancer.options.timeouts.queue_seconds
+
     def may_keep_alive(self) -> bool:
         request = self._request
         return (
@@ -259,8 +262,10 @@ class Client(Connection):
         self._upstream_paused = paused
         if paused:
             self._regulate_reading()
-        else:
-            self._advance()
+            return
+        if self._phase is Phase.STREAMING:  # it could not send while it was not read
+            self._set_deadline(self._balancer.options.timeouts.client_seconds)
+        self._advance()
 
     def exchange_done(self, now: float, *, keep_alive: bool) -> None:
         self._exchange, self._spare = None, self._exchange

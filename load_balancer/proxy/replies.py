@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from load_balancer.balancing.retries import Step
 from load_balancer.http1.events import Request, RequestFields, Reserved
 from load_balancer.http1.headers import NOT_DISPATCHED
 from load_balancer.http1.request_heads import METHODS
@@ -65,6 +66,12 @@ class Reply(NamedTuple):
     extra: bytes = b""
 
 
+# What a client is told of a request that no server answered (balancing/retries.py decides).
+FAILURES: Final = {
+    Step.UNAVAILABLE: (503, "no server could be reached"),
+    Step.BAD_GATEWAY: (502, "the server failed before it had answered"),
+    Step.GATEWAY_TIMEOUT: (504, "the server did not answer in time"),
+}
 SERVED_BY: Final = b"load_balancer"  # its process name: every answer says who made it
 
 

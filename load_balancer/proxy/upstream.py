@@ -205,3 +205,25 @@ class Pool:
     def drop_all(self) -> None:
         while self._idle:
             self._idle[-1].drop()
+
+
+class CannotConnectError(OSError):
+    """No connection to a server; ``refused``: nobody listens there."""
+
+    def __init__(self, reason: str, *, refused: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.refused = refused
+
+
+async def connect(pool: Pool, host: str, port: int, seconds: float) -> Upstream:
+    """A new connection; raises CannotConnectError if there is none within ``seconds``."""
+    try:
+        async with asyncio.timeout(seconds):
+            _, upstream = await asyncio.get_running_loop().create_connection(lambda: Upstream(pool), host, port)
+            return upstream
+    except TimeoutError as error:
+        raise CannotConnectError(f"no connection within {seconds:g} s", refused=False) from error
+    except OSError as error:
+        refused = isinstance(error, ConnectionRefusedError)
+        raise CannotConnectError(error.strerror or str(error), refused=refused) from error

@@ -220,7 +220,7 @@ def test_a_client_that_resets_frees_its_server_and_the_connection_is_not_used_ag
         running.until(lambda: server.requests, "the request is with the server")
         client.reset()
         running.until(lambda: not running.balancer.clients, "the balancer has noticed")
-        assert running.loop.call(lambda: len(running.balancer.backends["s1"].waiting)) == 0
+        assert running.loop.call(lambda: len(running.balancer.backends["s1"].serving)) == 0
         server.script = lambda _: ok(b"mine")
         assert running.ask(GET).body == b"mine"
 

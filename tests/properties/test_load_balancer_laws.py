@@ -8,7 +8,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from load_balancer.balancing.algorithms import RoundRobin
 from load_balancer.http1.events import Body, End, Framing, Rejected, Request, RequestEvent
 from load_balancer.http1.grammar import FIELD_LINES_MAX, MalformedError
 from load_balancer.http1.headers import LAST_CHUNK, chunk, client_lines, request_ending, request_opening, request_passes
@@ -317,32 +316,6 @@ def test_answers_on_one_connection_belong_to_their_requests(
         assert said.head.fields.all[0].value == b"%d" % number
         assert (said.body, said.ended, said.broken) == (body, True, False)
         assert not parser.surplus
-
-
-@given(
-    count=st.integers(min_value=1, max_value=6),
-    steps=st.lists(st.one_of(st.none(), st.sets(st.integers(min_value=0, max_value=5))), max_size=60),
-)
-def test_between_two_requests_to_one_server_every_other_ready_one_gets_one(
-    count: int, steps: list[set[int] | None]
-) -> None:
-    """I13: over every stretch without a change of state, any two ready servers differ by at most one request."""
-    names = [f"s{number}" for number in range(count)]
-    algorithm = RoundRobin()
-    ready = set(names)
-    algorithm.change(names, ready)
-    got = dict.fromkeys(names, 0)
-    for step in steps:
-        if step is None:
-            chosen = algorithm.choose(())
-            assert (chosen in ready) if ready else chosen is None
-            if chosen is not None:
-                got[chosen] += 1
-            assert not ready or max(got[name] for name in ready) - min(got[name] for name in ready) <= 1
-        else:
-            ready = {names[number] for number in step if number < count}
-            algorithm.change(names, ready)
-            got = dict.fromkeys(names, 0)
 
 
 @pytest.mark.parametrize("sample", range(0, len(SAMPLES), 7))

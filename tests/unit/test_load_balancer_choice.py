@@ -1,8 +1,11 @@
 """States of servers, whose turn it is, and what is sent again: decisions without a socket."""
 
+from collections.abc import Collection
+
 import pytest
 
 from load_balancer.balancing.algorithms import RoundRobin
+from load_balancer.balancing.members import Server, ServerOptions
 from load_balancer.balancing.retries import CONNECT_ATTEMPTS_MAX, Progress, RetryBudget, Step, next_step
 from load_balancer.balancing.servers import Admin, Health, Operation, Rules, Sign, administer, initial, observe
 
@@ -64,40 +67,47 @@ def test_an_operator_can_drain_and_take_out_a_server() -> None:
     assert seen(Sign.PASSED, health=back).eligible
 
 
-def test_round_robin_is_exact() -> None:
+def rotation(names: str) -> tuple[RoundRobin, dict[str, Server]]:
+    """Round robin over servers that are named by letters."""
+    servers = {name: Server(name, ServerOptions(), 0.0, order) for order, name in enumerate(names)}
     algorithm = RoundRobin()
-    algorithm.change("abc", "abc")
-    assert [algorithm.choose(()) for _ in range(7)] == list("abcabca")
+    algorithm.rebuild(list(servers.values()))
+    return algorithm, servers
+
+
+def turns(algorithm: RoundRobin, count: int, avoid: Collection[str] = ()) -> str:
+    chosen = [algorithm.choose(avoid) for _ in range(count)]
+    return "".join("-" if server is None else server.name for server in chosen)
+
+
+def test_round_robin_is_exact() -> None:
+    algorithm, _ = rotation("abc")
+    assert turns(algorithm, 7) == "abcabca"
 
 
 def test_the_turn_goes_on_when_servers_come_and_go() -> None:
-    algorithm = RoundRobin()
-    algorithm.change("abcd", "abcd")
-    assert algorithm.choose(()) == "a"
-    algorithm.change("abcd", "acd")
-    assert algorithm.choose(()) == "c"
-    algorithm.change("abcd", "abd")
-    assert [algorithm.choose(()) for _ in range(4)] == list("dabd")
-    algorithm.change("abcd", "")
-    assert algorithm.choose(()) is None
-    algorithm.change("abcd", "abcd")
-    assert algorithm.choose(()) == "a"
+    algorithm, servers = rotation("abcd")
+
+    def keep(names: str) -> None:
+        algorithm.rebuild([servers[name] for name in names])
+
+    assert turns(algorithm, 1) == "a"
+    keep("acd")
+    assert turns(algorithm, 1) == "c"
+    keep("abd")
+    assert turns(algorithm, 4) == "dabd"
+    keep("")
+    assert turns(algorithm, 1) == "-"
+    keep("abcd")
+    assert turns(algorithm, 1) == "a"
 
 
 def test_a_server_to_avoid_is_chosen_only_where_there_is_no_other() -> None:
-    algorithm = RoundRobin()
-    algorithm.change("abc", "abc")
-    assert algorithm.choose({"a"}) == "b"
-    assert algorithm.choose({"c", "a"}) == "b"
-    assert algorithm.choose({"a", "b", "c"}) == "c"
-
-
-def test_choosing_among_a_thousand_servers_looks_at_one() -> None:
-    """B2: the turn is an index, and no list is walked."""
-    names = [f"s{number}" for number in range(1000)]
-    algorithm = RoundRobin()
-    algorithm.change(names, set(names))
-    assert [algorithm.choose(()) for _ in range(1001)] == [*names, "s0"]
+    """B4."""
+    algorithm, _ = rotation("abc")
+    assert turns(algorithm, 1, {"a"}) == "b"
+    assert turns(algorithm, 1, {"c", "a"}) == "b"
+    assert turns(algorithm, 1, {"a", "b", "c"}) == "c"
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"])
