@@ -66,7 +66,11 @@ class SetRules(NamedTuple):
 
 
 class ServerSet(Generic[S]):
-    """The servers by name, in the order in which they were added."""
+    """The servers by name, in the order in which they were added.
+
+    ``attentive``: whether the algorithm or a limit must hear of each request that ends; where not, and who calls is in
+    a hurry, it is enough to take the request out of ``serving`` instead of calling ``leave``.
+    """
 
     def __init__(self, rules: SetRules, dice: Random | None = None) -> None:
         """``dice``: what algorithms draw with, seeded by whoever wants to see the same twice."""
@@ -76,7 +80,7 @@ class ServerSet(Generic[S]):
         self.line_max = 0  # the longest that ``line`` ever was
         self._algorithm: Algorithm = ALGORITHMS[rules.algorithm](dice or Random())  # noqa: S311 - no secret depends on it
         self._choose: Callable[[Collection[str]], S | None] = lambda _: None
-        self._attentive = False  # whether the algorithm, a limit or a line must hear of each request that comes or ends
+        self.attentive = False
         self._in_use: list[S] = []
         self._rising: set[S] = set()
         self._line_limit = 0
@@ -195,7 +199,7 @@ class ServerSet(Generic[S]):
         count = len(serving)
         if count > server.serving_max:  # noqa: PLR1730 - max() takes longer, and this is every request's path
             server.serving_max = count
-        if self._attentive:
+        if self.attentive:
             self._loaded(server)
         return server
 
@@ -237,12 +241,10 @@ class ServerSet(Generic[S]):
         if server is not None:
             server.queue.pop(ticket, None)
 
-    def leave(self, server: S, ticket: object) -> list[Placement[S]] | None:
-        """A request is no longer with the server: who takes its room (G3). None, the usual case: nobody."""
+    def leave(self, server: S, ticket: object) -> list[Placement[S]]:
+        """A request is no longer with the server: who takes its room (G3)."""
         server.serving.discard(ticket)
-        if not self._attentive:
-            return None
-        return self._fill(server)
+        return self._fill(server) if self.attentive else []
 
     # Within.
 
@@ -253,7 +255,7 @@ class ServerSet(Generic[S]):
     def _put(self, ticket: object, server: S) -> None:
         server.serving.add(ticket)
         server.serving_max = max(server.serving_max, len(server.serving))
-        if self._attentive:
+        if self.attentive:
             self._loaded(server)
 
     def _loaded(self, server: Server) -> None:
@@ -358,7 +360,7 @@ class ServerSet(Generic[S]):
         self._line_limit = sum(limits) if all(limits) else 0
         self._algorithm.rebuild(self._in_use)
         self._choose = cast("Callable[[Collection[str]], S | None]", self._algorithm.choose)  # one of ``_in_use``
-        self._attentive = self._algorithm.follows_load or any(server.options.maxconn for server in servers)
+        self.attentive = self._algorithm.follows_load or any(server.options.maxconn for server in servers)
         return self._place_waiting(leaving)
 
     def _place_waiting(self, leaving: S | None) -> list[Placement[S]]:
