@@ -4,12 +4,14 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from load_balancer.balancing.members import ServerOptions
 from load_balancer.balancing.servers import Intervals, Rules
 from load_balancer.http1.grammar import PORT_MAX
 from settings import Runtime
+from settings.model import LoadBalancer
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -82,6 +84,15 @@ class Timeouts:
 
 
 @dataclass(frozen=True)
+class AccessLogOptions:
+    """Where a line for every answer goes. ``kind``: combined or json; at ``bytes_max`` the file is moved aside."""
+
+    path: Path
+    kind: str = "combined"
+    bytes_max: int = 100_000_000
+
+
+@dataclass(frozen=True)
 class Options:
     """One balancer. ``hosts``: the only Host values that are served (None: any). No token: the admin pages only read."""
 
@@ -97,6 +108,7 @@ class Options:
     body_bytes_max: int = 1_048_576
     check: Check = field(default_factory=Check)
     timeouts: Timeouts = field(default_factory=Timeouts)
+    access_log: AccessLogOptions | None = None
 
 
 def from_runtime(runtime: Runtime) -> Options:
@@ -126,7 +138,14 @@ def from_runtime(runtime: Runtime) -> Options:
             keep_alive_seconds=settings.keep_alive_timeout_ms / 1000,
             drain_seconds=settings.drain_seconds,
         ),
+        access_log=_access_log(settings, runtime.state / "logs"),
     )
+
+
+def _access_log(settings: LoadBalancer, logs: Path) -> AccessLogOptions | None:
+    if settings.access_log == "none":
+        return None
+    return AccessLogOptions(logs / "access.log", settings.access_log, settings.access_log_bytes_max)
 
 
 def read_address(text: str, what: str) -> Address:

@@ -17,8 +17,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from load_balancer.access_log.lines import formatter
+from load_balancer.access_log.writer import AccessLog
 from load_balancer.admin.connection import AdminConnection
-from load_balancer.options import Address, Options
+from load_balancer.options import AccessLogOptions, Address, Options
 from load_balancer.proxy.balancer import Balancer
 from load_balancer.proxy.checks import watch
 from load_balancer.proxy.frontend import Client
@@ -56,8 +58,8 @@ class Service:
             log.warning("%d connections were not done in time", len(balancer.clients))
 
 
-class CannotListenError(OSError):
-    """An address cannot be listened on; the message says which and why."""
+class CannotStartError(OSError):
+    """An address cannot be listened on, or a file not written; the message says which and why."""
 
 
 def run(options: Options) -> int:
@@ -66,7 +68,7 @@ def run(options: Options) -> int:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
             return runner.run(_serve(options))
-        except CannotListenError as error:
+        except CannotStartError as error:
             log.error("%s", error)
             return EXIT_CANNOT_START
 
@@ -77,6 +79,9 @@ async def serving(options: Options) -> AsyncIterator[Service]:
     loop = asyncio.get_running_loop()
     balancer = Balancer(options, loop)
     async with contextlib.AsyncExitStack() as stack:
+        if options.access_log is not None:
+            balancer.access_log = _access_log(options.access_log, balancer)
+            stack.callback(balancer.access_log.close)
         listener = await _listen(stack, options.listen, lambda: Client(balancer))
         if options.admin is not None:
             await _listen(stack, options.admin, lambda: AdminConnection(balancer))
@@ -86,6 +91,13 @@ async def serving(options: Options) -> AsyncIterator[Service]:
         yield Service(balancer, listener, tuple(tasks))
         for backend in balancer.backends.values():
             backend.pool.drop_all()
+
+
+def _access_log(options: AccessLogOptions, balancer: Balancer) -> AccessLog:
+    try:
+        return AccessLog(options.path, formatter(options.kind, balancer.trace_parts), options.bytes_max)
+    except OSError as error:
+        raise CannotStartError(f"cannot write the access log {options.path}: {error.strerror}") from error
 
 
 async def _serve(options: Options) -> int:
@@ -131,7 +143,7 @@ async def _listen(
         server = await loop.create_server(factory, address.host, address.port, backlog=BACKLOG, reuse_address=True)
     except OSError as error:
         reason = error.strerror if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
-        raise CannotListenError(f"cannot listen on {address}: {reason}") from error
+        raise CannotStartError(f"cannot listen on {address}: {reason}") from error
     stack.callback(server.close)
     return server
 

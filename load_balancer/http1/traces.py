@@ -19,6 +19,8 @@ _NUMBERS: Final = 16**NUMBER_DIGITS
 # so that the numbers are spread evenly all the way (a Weyl sequence). At 100,000 requests a second it lasts 89 years.
 _STEP: Final = 0x9E3779B97F4B
 _PARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_RANDOM_DIGITS: Final = 16  # the left half of a trace id: of the process
+_FILLER_DIGITS: Final = 16 - NUMBER_DIGITS
 _ZERO_TRACE: Final = b"0" * 32
 _ZERO_PARENT: Final = b"0" * 16
 _UNKNOWN: Final = b"ff"
@@ -58,12 +60,16 @@ class TraceParts(NamedTuple):
         """The line as it follows another one, without its own CR LF."""
         return b"".join((self.before, number, self.between, number, self.behind))
 
+    def trace_id(self, number: bytes) -> bytes:
+        """The id of the trace that this request began."""
+        return self.before[-_RANDOM_DIGITS:] + number + self.between[:_FILLER_DIGITS]
+
 
 def trace_parts(random: bytes) -> TraceParts:
     """Of one process, from 10 random bytes."""
     digits = random.hex().encode("ascii")
-    filler = digits[16:20].replace(b"0", b"1")  # neither id may be all zeros, and one number is
-    return TraceParts(b"\r\n%b: 00-%b" % (PARENT, digits[:16]), filler + b"-", filler + b"-01")
+    filler = digits[_RANDOM_DIGITS:].replace(b"0", b"1")  # neither id may be all zeros, and one number is
+    return TraceParts(b"\r\n%b: 00-%b" % (PARENT, digits[:_RANDOM_DIGITS]), filler + b"-", filler + b"-01")
 
 
 def next_number(number: int) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from email.utils import formatdate
 from typing import Protocol, cast
 
+from load_balancer.access_log.writer import AccessLog
 from load_balancer.balancing.members import Server, ServerOptions, ServerRow
 from load_balancer.balancing.retries import RetryBudget
 from load_balancer.balancing.server_set import Placement, ServerSet, SetRules
@@ -77,6 +78,7 @@ class Balancer:
         self.budget = RetryBudget()
         self.clients: set[Frontend] = set()
         self.draining = False
+        self.access_log: AccessLog | None = None
         self.body_memory = BodyMemory()
         now = time.monotonic()
         self.servers: ServerSet[Backend] = ServerSet(

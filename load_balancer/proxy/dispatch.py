@@ -177,7 +177,9 @@ class Dispatch(ABC):
             data = b"".join(
                 (request.opening, self._client_lines, request_id, before, number, between, number, behind, ending, body)
             )
-        backend.traffic.requests += 1
+        traffic = backend.traffic
+        traffic.requests += 1
+        traffic.bytes_in += len(data)
         upstream.send(self, data, for_head=request.method == b"HEAD")
         self._client.await_server(now)
 

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from load_balancer.access_log.lines import Outcome
 from load_balancer.http1.events import Framing
 
 
@@ -25,6 +26,9 @@ class Downstream(Protocol):
 
     def exchange_done(self, now: float, *, keep_alive: bool) -> None:
         """The answer is complete; this exchange may be started again."""
+
+    def answered(self, server: bytes, status: int, body_bytes: int, started: float, outcome: Outcome) -> None:
+        """What the access log is told of an answer; asked for only where there is one."""
 
     def exchange_failed(self, status: int, reason: str, *, not_dispatched: bool) -> None:
         """There is no answer; none of it was passed on."""

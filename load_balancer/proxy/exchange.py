@@ -11,6 +11,7 @@ States: choosing (-> in line) -> connecting -> waiting for the answer -> passing
 from time import monotonic
 from typing import Final
 
+from load_balancer.access_log.lines import CLIENT_CLOSED, Outcome
 from load_balancer.balancing.retries import Progress, Step
 from load_balancer.balancing.server_set import Refusal
 from load_balancer.http1.events import Framing, Received, Request, Response
@@ -37,7 +38,7 @@ class Exchange(Dispatch):
     One whose answer was complete may be started again, for the next request of its client: nothing of it is left.
     """
 
-    __slots__ = ("_framing", "_keep_alive", "_reusable", "_started", "_status", "_written")
+    __slots__ = ("_body_bytes", "_framing", "_head_bytes", "_keep_alive", "_reusable", "_status", "_written", "started")
 
     def __init__(self, balancer: Balancer, client: Downstream, client_lines: bytes) -> None:
         """``client_lines``: what every request of this client tells about it (headers.client_lines)."""
@@ -47,7 +48,8 @@ class Exchange(Dispatch):
         self._framing = Framing.NONE
         self._written = False
         self._keep_alive = False
-        self._started = 0.0
+        self._head_bytes = self._body_bytes = 0  # of the answer, as it goes to the client
+        self.started = 0.0
 
     # From the client's side.
 
@@ -58,10 +60,11 @@ class Exchange(Dispatch):
         self._body = body
         self._complete = complete
         self._written = False
+        self._body_bytes = 0
         if self._tried:
             self._tried = ()
             self._attempts = self._resends = 0
-        self._started = now = monotonic()
+        self.started = now = monotonic()
         balancer = self._balancer
         balancer.budget.deposit()
         backend = balancer.servers.assign(self)
@@ -85,6 +88,16 @@ class Exchange(Dispatch):
         if self._upstream is not None:
             self._upstream.drop()
         self._leave()
+
+    def tell_outcome(self, outcome: Outcome) -> None:
+        """To the access log, of an answer that is not complete."""
+        if self._balancer.access_log is None:
+            return
+        server = self._tried[-1] if self._tried else "-"
+        if self._backend is not None:
+            server = self._backend.name
+        status = self._status if self._written else CLIENT_CLOSED
+        self._client.answered(server.encode("ascii"), status, self._body_bytes, self.started, outcome)
 
     def timed_out(self) -> None:
         """The server had its time, or nobody had room in time."""
@@ -119,6 +132,7 @@ class Exchange(Dispatch):
             self._broken(broken)
             return
         head = b"" if response is None else self._begin_response(response)
+        self._body_bytes += len(data)
         if self._framing is _CHUNKED:
             data = b"".join((head, chunk(data) if data else b"", LAST_CHUNK if ended else b""))
         elif head:
@@ -160,11 +174,13 @@ class Exchange(Dispatch):
         self._status = response.status
         self._reusable = response.reusable
         self._keep_alive = keep_alive = self._complete and framing is not _CLOSE and self._client.may_keep_alive()
-        return upstream.opening(response, framing, backend.name_bytes) + response_ending(
+        head = upstream.opening(response, framing, backend.name_bytes) + response_ending(
             b"" if keep_alive and minor else connection_line(keep_alive=keep_alive, client_minor=minor),
             self._request_id,
             None if response.fields.facts.dated else self._balancer.date(),
         )
+        self._head_bytes, self._body_bytes = len(head), 0
+        return head
 
     def _finish(self) -> None:
         upstream, backend = self._upstream, self._backend
@@ -173,7 +189,9 @@ class Exchange(Dispatch):
         self._backend = self._upstream = None
         self._body = b""
         del self._request  # between two requests a client holds no head in memory
-        backend.traffic.answered(self._status, now - self._started)
+        backend.traffic.answered(self._status, now - self.started, self._head_bytes + self._body_bytes)
+        if self._balancer.access_log is not None:
+            self._client.answered(backend.name_bytes, self._status, self._body_bytes, self.started, Outcome.COMPLETE)
         if backend.observed:
             self._balancer.answered(backend, self._status)
         upstream.release(now, reusable=self._reusable and self._complete and backend.health.eligible)
@@ -197,4 +215,5 @@ class Exchange(Dispatch):
 
     def _cut(self) -> None:
         self._balancer.own.truncated += 1
+        self.tell_outcome(Outcome.CUT)
         self._client.exchange_cut(self._framing)

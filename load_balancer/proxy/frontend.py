@@ -10,9 +10,10 @@ States: idle -> head -> (body) -> exchange -> idle …, streaming where a body i
 
 import asyncio
 import logging
-from time import monotonic
+from time import monotonic, time
 from typing import Final, cast
 
+from load_balancer.access_log.lines import Entry, Outcome
 from load_balancer.http1.events import Body, End, Framing, Rejected, Request, RequestEvent
 from load_balancer.http1.headers import client_lines, connection_line, request_opening
 from load_balancer.http1.requests import RequestParser
@@ -22,7 +23,7 @@ from load_balancer.proxy.connection import Connection
 from load_balancer.proxy.endings import own_authority, reset
 from load_balancer.proxy.exchange import Exchange
 from load_balancer.proxy.phases import WANTS_EVENTS, Phase
-from load_balancer.proxy.replies import Reply, own_reply, problem, reply_bytes, wants_html
+from load_balancer.proxy.replies import SERVED_BY, Reply, own_reply, problem, reply_bytes, wants_html
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,7 @@ class Client(Connection):
         self._forget_body()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
+            exchange.tell_outcome(Outcome.CLIENT_GONE)
             exchange.abandon()
 
     def pause_writing(self) -> None:
@@ -275,11 +277,21 @@ class Client(Connection):
         else:
             self._end()
 
+    def answered(self, server: bytes, status: int, body_bytes: int, started: float, outcome: Outcome) -> None:
+        access_log, request = self._balancer.access_log, self._request
+        if access_log is not None:
+            seconds = monotonic() - started if started else 0.0
+            size = 0 if request is not None and request.method == b"HEAD" else body_bytes
+            access_log.add(
+                Entry(time(), self._address, request, self._request_id, status, size, seconds, server, outcome)
+            )
+
     def exchange_failed(self, status: int, reason: str, *, not_dispatched: bool) -> None:
+        started = 0.0 if self._exchange is None else self._exchange.started
         self._exchange = None
         self._upstream_paused = False
         reply = self._problem(status, reason, not_dispatched=not_dispatched)
-        self._send_own(reply, keep_alive=self.may_keep_alive())
+        self._send_own(reply, keep_alive=self.may_keep_alive(), started=started)
 
     def exchange_cut(self, framing: Framing) -> None:
         """An answer whose end is the connection's end must end in a reset, else it looks whole."""
@@ -301,8 +313,9 @@ class Client(Connection):
             self._request_id = self._balancer.next_request_id()
         self._send_own(self._problem(status, reason, not_dispatched=not_dispatched), keep_alive=False)
 
-    def _send_own(self, reply: Reply, *, keep_alive: bool) -> None:
+    def _send_own(self, reply: Reply, *, keep_alive: bool, started: float = 0.0) -> None:
         request = self._request
+        self.answered(SERVED_BY, reply.status, len(reply.body), started, Outcome.COMPLETE)
         self._balancer.own.replies[reply.status] += 1
         self._transport.write(
             reply_bytes(
