@@ -6,7 +6,6 @@ L3  Of a target's query, values that may be secret or personal are replaced: by 
     token, a card's number or an address. Long runs of digits, and tokens, are replaced in paths too.
 """
 
-import json
 import re
 import time
 from collections.abc import Callable
@@ -36,6 +35,9 @@ class Outcome(Enum):
     COMPLETE = "complete"
     CUT = "cut off by the server"
     CLIENT_GONE = "the client went away"
+
+
+_OUTCOMES: Final = {outcome: outcome.value for outcome in Outcome}  # an enum's value is found more slowly
 
 
 class Entry(NamedTuple):
@@ -76,30 +78,23 @@ def combined(entry: Entry) -> str:
 
 
 def json_line(entry: Entry, parts: TraceParts) -> str:
-    """Everything that was noted; times in UTC, durations in seconds."""
-    request = entry.request
-    document: dict[str, object] = {
-        "time": f"{_rfc3339_second(int(entry.at))}.{int(entry.at % 1 * 1000):03d}Z",
-        "client": entry.address.decode("ascii"),
-        "status": entry.status,
-        "bytes": entry.body_bytes,
-        "seconds": round(entry.seconds, 6),
-        "server": entry.server.decode("ascii"),
-        "request_id": entry.request_id.decode("ascii"),
-        "outcome": entry.outcome.value,
-    }
+    """Everything that was noted; times in UTC, durations in seconds. Put together by hand: json.dumps costs three times as much,
+    and after ``_shown`` there is only the backslash left to be escaped."""
+    at, request = entry.at, entry.request
+    told = ""
     if request is not None:
         referer, agent = _told_fields(request)
-        document |= {
-            "method": request.method.decode("ascii"),
-            "target": shown_target(request.target),
-            "protocol": f"HTTP/1.{request.minor}",
-            "host": _shown(request.host.decode("latin-1")),
-            "referer": referer,
-            "user_agent": agent,
-            "trace_id": _trace(request, entry.request_id, parts),
-        }
-    return json.dumps(document)
+        told = (
+            f', "method": "{request.method.decode("ascii")}", "target": "{shown_target(request.target)}", '
+            f'"protocol": "HTTP/1.{request.minor}", "host": "{_shown_text(request.host)}", "referer": "{referer}", '
+            f'"user_agent": "{agent}", "trace_id": "{_trace(request, entry.request_id, parts)}"'
+        ).replace("\\", "\\\\")
+    return (
+        f'{{"time": "{_rfc3339_second(int(at))}.{int(at % 1 * 1000):03d}Z", "client": "{entry.address.decode("ascii")}", '
+        f'"status": {entry.status}, "bytes": {entry.body_bytes}, "seconds": {entry.seconds:.6f}, '
+        f'"server": "{entry.server.decode("ascii")}", "request_id": "{entry.request_id.decode("ascii")}", '
+        f'"outcome": "{_OUTCOMES[entry.outcome]}"{told}}}'
+    )
 
 
 def _trace(request: Request, request_id: bytes, parts: TraceParts) -> str:
@@ -111,8 +106,13 @@ def _trace(request: Request, request_id: bytes, parts: TraceParts) -> str:
 
 def _told_fields(request: Request) -> tuple[str, str]:
     """Referer and User-Agent (L2), each "-" where there is none."""
-    fields = request.fields
-    return _shown_referer(fields.first(b"referer")), _shown_agent(fields.first(b"user-agent"))
+    referer = agent = b""
+    for key, _, value, _, _ in request.fields.all:
+        if key == b"user-agent":
+            agent = agent or value
+        elif key == b"referer":
+            referer = referer or value
+    return _shown_referer(referer), _shown_text(agent)
 
 
 @lru_cache(maxsize=4_096)
@@ -153,8 +153,8 @@ def _shown_referer(referer: bytes) -> str:
 
 
 @lru_cache(maxsize=1_024)
-def _shown_agent(agent: bytes) -> str:
-    return _shown(agent.decode("latin-1")) or "-"
+def _shown_text(text: bytes) -> str:
+    return _shown(text.decode("latin-1")) or "-"
 
 
 def _shown(text: str) -> str:

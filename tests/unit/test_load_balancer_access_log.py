@@ -106,10 +106,10 @@ def test_no_target_breaks_a_line_or_shows_a_card(text: str) -> None:
 
 def test_quotes_and_high_bytes_of_a_client_stay_inside_the_quotes() -> None:
     """L1."""
-    line = combined(entry(request_of("/a", b'User-Agent: x" 200 1 "y \\ \xe9\r\n')))
-    match = COMBINED.fullmatch(line)
+    told = entry(request_of("/a", b'User-Agent: x" 200 1 "y \\ \xe9\r\n'))
+    match = COMBINED.fullmatch(combined(told))
     assert match is not None
-    assert match[7] == r"x\x22 200 1 \x22y \x5C \xE9"
+    assert match[7] == json.loads(json_line(told, PARTS))["user_agent"] == r"x\x22 200 1 \x22y \x5C \xE9"
 
 
 def opened(path: Path, bytes_max: int = 1_000_000) -> AccessLog:
