@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from load_balancer.options import Check, Options, OptionsError, read_address, read_servers
+from load_balancer.options import Check, Options, OptionsError, read_address
+from load_balancer.server_lines import read_servers
 from load_balancer.service import EXIT_USAGE, run
 from settings import log_lines
 

@@ -2,18 +2,17 @@
 
 import ipaddress
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from load_balancer.balancing.members import ServerOptions
+from load_balancer.balancing.members import Observe, OnError, ServerOptions
+from load_balancer.balancing.retries import RetryRules
 from load_balancer.balancing.servers import Intervals, Rules
 from load_balancer.http1.grammar import PORT_MAX
 from settings import Runtime
 from settings.model import LoadBalancer
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
 _PORT: Final = re.compile(r"[0-9]{1,5}")
@@ -101,8 +100,10 @@ class Options:
     admin: Address | None = None
     control_token: str | None = None
     algorithm: str = "roundrobin"
+    cookie: str = ""  # the name of the one that binds clients to servers; none
     allbackups: bool = False
     ejected_share_max: float = 0.5
+    retry: RetryRules = field(default_factory=RetryRules)
     hosts: frozenset[bytes] | None = None
     connections_max: int = 8_000
     body_bytes_max: int = 1_048_576
@@ -114,15 +115,20 @@ class Options:
 def from_runtime(runtime: Runtime) -> Options:
     """The balancer of a running system: its web instances, checked by their own word on ``/readyz``."""
     settings = runtime.settings.load_balancer
-    numbers = range(1, runtime.settings.customers.instances + 1)
+    names = {number: f"web-{number}" for number in range(1, runtime.settings.customers.instances + 1)}
     return Options(
         listen=Address(settings.listen_host, runtime.addresses.shop),
         servers=tuple(
-            ServerAddress(f"web-{number}", Address("127.0.0.1", runtime.addresses.web(number))) for number in numbers
+            ServerAddress(name, Address("127.0.0.1", runtime.addresses.web(number)), _server_options(settings, name))
+            for number, name in names.items()
         ),
         admin=Address("127.0.0.1", runtime.addresses.load_balancer_admin),
         control_token=runtime.secrets.control_token,
         algorithm=settings.algorithm,
+        cookie=settings.cookie,
+        allbackups=settings.allbackups,
+        ejected_share_max=settings.ejected_percent_max / 100,
+        retry=RetryRules(settings.retries, settings.retry_budget_percent / 100, settings.retry_budget_per_second_min),
         connections_max=settings.connections_max,
         body_bytes_max=settings.body_bytes_max,
         check=Check(
@@ -130,15 +136,35 @@ def from_runtime(runtime: Runtime) -> Options:
             inter_seconds=settings.check_inter_ms / 1000,
             timeout_seconds=settings.check_timeout_ms / 1000,
             rules=Rules(settings.check_fall, settings.check_rise),
+            fastinter_seconds=settings.check_fastinter_ms / 1000,
+            downinter_seconds=settings.check_downinter_ms / 1000,
         ),
         timeouts=Timeouts(
             connect_seconds=settings.connect_timeout_ms / 1000,
             server_seconds=settings.server_timeout_ms / 1000,
             client_seconds=settings.client_timeout_ms / 1000,
+            queue_seconds=settings.queue_timeout_ms / 1000,
             keep_alive_seconds=settings.keep_alive_timeout_ms / 1000,
             drain_seconds=settings.drain_seconds,
         ),
         access_log=_access_log(settings, runtime.state / "logs"),
+    )
+
+
+def _server_options(settings: LoadBalancer, name: str) -> ServerOptions:
+    """What ``servers`` says of it, over what ``default_server`` says of all."""
+    own = settings.servers.get(name)
+    words = settings.default_server if own is None else own.over(settings.default_server)
+    return ServerOptions(
+        weight=words.weight,
+        maxconn=words.maxconn,
+        maxqueue=words.maxqueue,
+        slowstart_seconds=words.slowstart_ms / 1000,
+        backup=words.backup,
+        check=words.check,
+        observe=Observe(words.observe),
+        error_limit=words.error_limit,
+        on_error=OnError(words.on_error),
     )
 
 
@@ -165,21 +191,6 @@ def read_address(text: str, what: str) -> Address:
     if not _PORT.fullmatch(port) or not 1 <= int(port) <= PORT_MAX:
         raise OptionsError(f"{what}: {port!r} is not a port; ports are 1 to {PORT_MAX}")
     return Address(host, int(port))
-
-
-def read_servers(texts: Sequence[str]) -> tuple[ServerAddress, ...]:
-    """NAME=HOST:PORT each; raises OptionsError for a bad or repeated one, or if there is none."""
-    servers: list[ServerAddress] = []
-    for text in texts:
-        name, equals, address = text.partition("=")
-        if not equals or not _NAME.fullmatch(name):
-            raise OptionsError(f"--server: {text!r} is not NAME=HOST:PORT, such as web-1=127.0.0.1:8201")
-        if any(server.name == name for server in servers):
-            raise OptionsError(f"--server: the name {name!r} is given twice")
-        servers.append(ServerAddress(name, read_address(address, f"--server {name}")))
-    if not servers:
-        raise OptionsError("--server: at least one server is needed, such as --server web-1=127.0.0.1:8201")
-    return tuple(servers)
 
 
 def _is_ipv4(text: str) -> bool:

@@ -5,7 +5,7 @@ Order of precedence: default < file < environment (``CDS_A__B=value``) < ``--set
 
 import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,7 @@ def _place(path: Path, node: yaml.Node) -> str:
 
 def _explain(mistake: Any, places: Mapping[str, str], path: str) -> Problem:
     key = ".".join(str(part) for part in mistake["loc"])
-    place = places.get(key, places.get(key.rpartition(".")[0], path))
+    place = next((places[above] for above in _upwards(key) if above in places), path)
     if mistake["type"] == "extra_forbidden":
         return Problem(place, key, "unknown key" + _nearest(key))
     what = str(mistake["msg"]).removeprefix("Value error, ")
@@ -157,14 +157,25 @@ def _explain(mistake: Any, places: Mapping[str, str], path: str) -> Problem:
     return Problem(place, key, what)
 
 
+def _upwards(key: str) -> Iterator[str]:
+    """The key, and what it stands in."""
+    while key:
+        yield key
+        key = key.rpartition(".")[0]
+
+
 def _known_keys() -> list[str]:
-    """Every ``section.key`` that exists."""
-    return [
-        f"{section}.{key}"
-        for section, info in Settings.model_fields.items()
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
-        for key in info.annotation.model_fields
-    ]
+    """Every ``section.key`` that exists, and what stands in those that are sections themselves."""
+    return [key for key in _keys_below("", Settings) if "." in key]
+
+
+def _keys_below(prefix: str, section: type[BaseModel]) -> list[str]:
+    keys: list[str] = []
+    for name, info in section.model_fields.items():
+        keys.append(f"{prefix}{name}")
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            keys += _keys_below(f"{prefix}{name}.", info.annotation)
+    return keys
 
 
 def _nearest(key: str) -> str:

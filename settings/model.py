@@ -6,19 +6,16 @@ Defaults here equal those in the shipped config.yml (a test compares them), so a
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from settings.section import Section
+from settings.servers import DefaultServer, OneServer, refuse_servers
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
 Count = Annotated[int, Field(ge=1, le=1_000)]
 Hours = Annotated[float, Field(ge=0.01, le=876_000)]
 PerMinute = Annotated[int, Field(ge=1, le=10_000_000)]
-
-
-class Section(BaseModel):
-    """A section: unknown keys are errors, ``"5"`` is not 5, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Simulation(Section):
@@ -153,10 +150,17 @@ class Broker(Section):
 
 
 class LoadBalancer(Section):
-    """HAProxy's words: inter, fall, rise, and the timeouts of a client, a connect and a server."""
+    """HAProxy's words: balance, cookie, inter, fall, rise, and the timeouts of a client, a queue, a connect and a server.
+
+    0 for ``check_fastinter_ms`` and ``check_downinter_ms``: as ``check_inter_ms``, the latter at most 250.
+    """
 
     engine: Literal["builtin", "haproxy"] = "builtin"
-    algorithm: Literal["roundrobin"] = "roundrobin"
+    algorithm: Literal["roundrobin", "leastconn", "random", "random(2)"] = "roundrobin"
+    cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = ""
+    allbackups: bool = False
+    default_server: DefaultServer = DefaultServer()
+    servers: dict[str, OneServer] = Field(default_factory=dict)
     listen_host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
     connections_max: Annotated[int, Field(ge=10, le=100_000)] = 8_000
     body_bytes_max: Annotated[int, Field(ge=1_000, le=100_000_000)] = 1_048_576
@@ -164,7 +168,14 @@ class LoadBalancer(Section):
     server_timeout_ms: Milliseconds = 15_000
     client_timeout_ms: Milliseconds = 10_000
     keep_alive_timeout_ms: Milliseconds = 30_000
+    queue_timeout_ms: Milliseconds = 5_000
+    retries: Annotated[int, Field(ge=0, le=20)] = 3
+    retry_budget_percent: Annotated[int, Field(ge=0, le=100)] = 20
+    retry_budget_per_second_min: Annotated[int, Field(ge=0, le=10_000)] = 10
+    ejected_percent_max: Annotated[int, Field(ge=0, le=100)] = 50
     check_inter_ms: Milliseconds = 1_000
+    check_fastinter_ms: Annotated[int, Field(ge=0, le=600_000)] = 0
+    check_downinter_ms: Annotated[int, Field(ge=0, le=600_000)] = 0
     check_timeout_ms: Milliseconds = 1_500
     check_fall: Annotated[int, Field(ge=1, le=20)] = 2
     check_rise: Annotated[int, Field(ge=1, le=20)] = 1
@@ -234,6 +245,8 @@ class Settings(Section):
         if self.load_balancer.server_timeout_ms <= self.database.statement_timeout_ms:
             msg = "load_balancer.server_timeout_ms must be greater than database.statement_timeout_ms"
             raise ValueError(msg)
+        names = [f"web-{number}" for number in range(1, self.customers.instances + 1)]
+        refuse_servers(self.load_balancer.servers, self.load_balancer.default_server, names)
         if self.manufacturer_processes() > 100:  # ports N+301 … N+400
             msg = "more than 100 manufacturer processes; raise manufacturers.manufacturers_per_process"
             raise ValueError(msg)

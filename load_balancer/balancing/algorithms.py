@@ -290,4 +290,5 @@ ALGORITHMS: Final[dict[str, Callable[[Random], Algorithm]]] = {
     "roundrobin": lambda _: RoundRobin(),
     "leastconn": lambda _: LeastConn(),
     "random": PowerOfTwo,
+    "random(2)": PowerOfTwo,  # HAProxy knows it under both names
 }

@@ -86,7 +86,7 @@ class ServerSet(Generic[S]):
         self._line_limit = 0
         self._tickets = 0
         self._orders = 0
-        self._by_cookie: dict[str, S] = {}
+        self._by_cookie: dict[bytes, S] = {}
         self._lined_up: dict[object, S] = {}  # who waits in which server's own line
 
     # What an operator does.
@@ -203,7 +203,7 @@ class ServerSet(Generic[S]):
             self._loaded(server)
         return server
 
-    def bound(self, cookie: str, avoid: Collection[str] = ()) -> S | None:
+    def bound(self, cookie: bytes, avoid: Collection[str] = ()) -> S | None:
         """The server that a client's cookie stands for, if it may still be served there."""
         server = self._by_cookie.get(cookie)
         if server is None or not server.keeps_clients or server.name in avoid:
@@ -347,7 +347,7 @@ class ServerSet(Generic[S]):
         for server in servers:
             server.regulate(now)
         self._rising = {server for server in servers if server.rising_since is not None}
-        self._by_cookie = {server.cookie: server for server in servers}
+        self._by_cookie = {server.cookie.encode("utf-8"): server for server in servers}
         usable = [server for server in servers if server.usable]
         active = [server for server in usable if not server.options.backup]
         backups = usable if self.rules.allbackups else usable[:1]

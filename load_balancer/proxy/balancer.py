@@ -57,10 +57,11 @@ class Frontend(Protocol):
 class Backend(Server):
     """One server: what the balancing knows of it, and address, idle connections, traffic."""
 
-    __slots__ = ("address", "hurry", "name_bytes", "pool", "traffic")
+    __slots__ = ("address", "cookie_bytes", "hurry", "name_bytes", "pool", "traffic")
 
     def __init__(self, server: ServerAddress, now: float) -> None:
         super().__init__(server.name, server.options, now)
+        self.cookie_bytes = self.cookie.encode("ascii")
         self.name_bytes = server.name.encode("ascii")
         self.address = server.address
         self.pool = Pool()
@@ -75,7 +76,8 @@ class Balancer:
         self.options = options
         self.loop = loop
         self.own = Own()
-        self.budget = RetryBudget()
+        self.cookie = options.cookie.encode("ascii")  # none: clients are not bound to servers
+        self.budget = RetryBudget(options.retry)
         self.clients: set[Frontend] = set()
         self.draining = False
         self.access_log: AccessLog | None = None
@@ -132,7 +134,9 @@ class Balancer:
 
     def set_options(self, name: str, options: ServerOptions) -> None:
         """What its configuration says now; raises KeyError."""
-        self.carry_out(self.servers.set_options(name, options, time.monotonic()))
+        placements = self.servers.set_options(name, options, time.monotonic())
+        self.backends[name].cookie_bytes = self.backends[name].cookie.encode("ascii")
+        self.carry_out(placements)
 
     def administer(self, backend: Backend, admin: Admin) -> None:
         """Set it to ready, drain or maint."""
@@ -224,6 +228,7 @@ class Balancer:
             client.deadline_passed(now)
         for backend in self.backends.values():
             backend.pool.drop_old(now)
+        self.budget.advance(now)
         if self.servers.rising:
             self.carry_out(self.servers.advance(now))
 

@@ -12,6 +12,9 @@ class Downstream(Protocol):
     def write(self, data: bytes) -> None:
         """Part of the answer."""
 
+    def over_tls(self) -> bool:
+        """Whether nobody on its way can read along."""
+
     def await_server(self, now: float) -> None:
         """From now on the server has its time for the next byte."""
 

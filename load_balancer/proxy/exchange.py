@@ -14,6 +14,7 @@ from typing import Final
 from load_balancer.access_log.lines import CLIENT_CLOSED, Outcome
 from load_balancer.balancing.retries import Progress, Step
 from load_balancer.balancing.server_set import Refusal
+from load_balancer.http1 import cookies
 from load_balancer.http1.events import Framing, Received, Request, Response
 from load_balancer.http1.headers import (
     LAST_CHUNK,
@@ -67,6 +68,10 @@ class Exchange(Dispatch):
         self.started = now = monotonic()
         balancer = self._balancer
         balancer.budget.deposit()
+        if balancer.cookie:
+            self._cookie, self._request = cookies.take(request, balancer.cookie)
+            self._place(now)
+            return
         backend = balancer.servers.assign(self)
         if backend is None:
             self._stand_in_line(now)
@@ -167,6 +172,9 @@ class Exchange(Dispatch):
         """The head that the client gets."""
         upstream, backend, minor = self._upstream, self._backend, self._request.minor
         assert upstream is not None and backend is not None  # noqa: S101, PT018 - an answer came
+        cookie = self._balancer.cookie
+        if cookie:
+            response = cookies.without(response, cookie)
         framing = response.framing
         if framing is not _LENGTH:
             framing = response_framing(response, minor)
@@ -174,7 +182,11 @@ class Exchange(Dispatch):
         self._status = response.status
         self._reusable = response.reusable
         self._keep_alive = keep_alive = self._complete and framing is not _CLOSE and self._client.may_keep_alive()
-        head = upstream.opening(response, framing, backend.name_bytes) + response_ending(
+        opening = upstream.opening(response, framing, backend.name_bytes)
+        if cookie and self._cookie != backend.cookie_bytes:
+            secure = self._client.over_tls()
+            opening += cookies.setting_lines(response, cookie, backend.cookie_bytes, secure=secure)
+        head = opening + response_ending(
             b"" if keep_alive and minor else connection_line(keep_alive=keep_alive, client_minor=minor),
             self._request_id,
             None if response.fields.facts.dated else self._balancer.date(),

@@ -243,6 +243,9 @@ class Client(Connection):
     def write(self, data: bytes) -> None:
         self._transport.write(data)
 
+    def over_tls(self) -> bool:
+        return self._transport.get_extra_info("sslcontext") is not None
+
     def await_server(self, now: float) -> None:
         if self._phase is _EXCHANGE and not self._write_paused:
             self.deadline = now + self._balancer.options.timeouts.server_seconds

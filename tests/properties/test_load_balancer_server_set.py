@@ -126,7 +126,7 @@ class Events(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def ask_bound(self, name: str) -> None:
-        server = self.set.bound(name)
+        server = self.set.bound(name.encode())
         if server is None:
             return
         self.tickets += 1

@@ -6,7 +6,15 @@ import pytest
 
 from load_balancer.balancing.algorithms import RoundRobin
 from load_balancer.balancing.members import Server, ServerOptions
-from load_balancer.balancing.retries import CONNECT_ATTEMPTS_MAX, Progress, RetryBudget, Step, next_step
+from load_balancer.balancing.retries import (
+    RETRIES,
+    WINDOW_SECONDS,
+    Progress,
+    RetryBudget,
+    RetryRules,
+    Step,
+    next_step,
+)
 from load_balancer.balancing.servers import Admin, Health, Operation, Rules, Sign, administer, initial, observe
 
 RULES = Rules(fall=3, rise=2)
@@ -131,18 +139,38 @@ def test_the_whole_table_of_repeats(method: bytes, progress: Progress, resends: 
 
 def test_connecting_is_tried_a_few_times_and_then_nothing_has_happened() -> None:
     """Y1. What was sent before, and lost, is not called undone."""
-    tried = CONNECT_ATTEMPTS_MAX
+    tried = RETRIES + 1
+    assert next_step(b"POST", Progress.NOT_SENT, attempts=RETRIES, resends=0, affordable=True) is Step.RESEND
     assert next_step(b"POST", Progress.NOT_SENT, attempts=tried, resends=0, affordable=True) is Step.UNAVAILABLE
     assert next_step(b"GET", Progress.NOT_SENT, attempts=tried, resends=1, affordable=True) is Step.BAD_GATEWAY
 
 
-def test_repeats_are_at_most_a_fifth_of_the_requests_over_time() -> None:
-    """Y4."""
-    budget = RetryBudget()
-    repeats = 0
-    for _ in range(10_000):
-        budget.deposit()
-        if budget.affordable:
-            budget.withdraw()
-            repeats += 1
-    assert repeats <= 10_000 * RetryBudget.SHARE + RetryBudget.HELD_FIRST
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_repeats_are_a_share_of_the_requests_in_any_window_and_a_few_a_second(share: float) -> None:
+    """Y4: every answer is lost, at a rate that rises and falls; no repeat is one too many for the window that it ends."""
+    rules = RetryRules(budget_share=share, budget_per_second_min=2)
+    budget = RetryBudget(rules)
+    seconds: list[tuple[int, int]] = []
+    for second in range(60):
+        budget.advance(float(second))
+        before, repeats = seconds[1 - WINDOW_SECONDS :], 0
+        requests = 500 if second % 20 < 10 else 7
+        for came in range(1, requests + 1):
+            budget.deposit()
+            if budget.affordable:
+                budget.withdraw()
+                repeats += 1
+                allowed = share * (came + sum(asked for asked, _ in before)) + 2 * WINDOW_SECONDS
+                assert repeats + sum(got for _, got in before) <= allowed
+        seconds.append((requests, repeats))
+    assert sum(repeats for _, repeats in seconds) >= 60 * 2
+
+
+def test_a_budget_is_whole_again_after_a_window_without_requests() -> None:
+    budget = RetryBudget(RetryRules(budget_share=0.2, budget_per_second_min=1))
+    while budget.affordable:
+        budget.withdraw()
+    budget.advance(WINDOW_SECONDS - 1.0)
+    assert not budget.affordable
+    budget.advance(WINDOW_SECONDS + 0.0)
+    assert budget.affordable

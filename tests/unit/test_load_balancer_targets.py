@@ -3,7 +3,8 @@
 import pytest
 
 from load_balancer.http1.targets import is_hidden
-from load_balancer.options import Address, OptionsError, read_address, read_servers
+from load_balancer.options import Address, OptionsError, read_address
+from load_balancer.server_lines import read_servers
 
 
 @pytest.mark.parametrize(
