@@ -253,15 +253,25 @@ def compare(
 @app.command()
 def balance(
     listen: Annotated[str, typer.Option(metavar="HOST:PORT")],
-    server: Annotated[list[str], typer.Option(metavar="NAME=HOST:PORT", help="may be repeated")],
+    server: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=HOST:PORT", help='may be repeated; "a=HOST:PORT weight 3 maxconn 20 backup"'),
+    ],
     admin: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="health, metrics and states")] = None,
     check_path: Annotated[str, typer.Option(metavar="PATH", help="asked to see whether a server lives")] = "/healthz",
     host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="only these Host values are served")] = None,
+    *,
+    algorithm: Annotated[
+        str, typer.Option("--balance", metavar="ALGORITHM", help="roundrobin, leastconn or random")
+    ] = "roundrobin",
+    cookie: Annotated[str, typer.Option(metavar="NAME", help="binds each client to the server it came to first")] = "",
 ) -> None:
     """The load balancer alone, in front of anything."""
     from load_balancer import commands
 
-    raise typer.Exit(commands.balance(listen, server, admin, check_path, host or ()))
+    raise typer.Exit(
+        commands.balance(listen, server, admin, check_path, host or (), algorithm=algorithm, cookie=cookie)
+    )
 
 
 @app.command()

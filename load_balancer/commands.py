@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from load_balancer.balancing.algorithms import ALGORITHMS
 from load_balancer.options import Check, Options, OptionsError, read_address
 from load_balancer.server_lines import read_servers
 from load_balancer.service import EXIT_USAGE, run
@@ -13,6 +14,7 @@ from settings import log_lines
 
 # A secret has no place on a command line, where every user of the machine can read it.
 TOKEN_VARIABLE: Final = "BALANCER_CONTROL_TOKEN"  # noqa: S105 - the variable's name
+COOKIE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{0,64}")
 _CHECK_PATH: Final = re.compile(r"/[\x21-\x7e]*")
 
 
@@ -22,15 +24,19 @@ def balance(
     admin: str | None = None,
     check_path: str = "/healthz",
     hosts: Sequence[str] = (),
+    *,
+    algorithm: str = "roundrobin",
+    cookie: str = "",
 ) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code: 0 stopped, 64 a bad option, 70 the port cannot be listened on.
 
     A server is alive if it answers GET ``check_path`` in time with any status below 500, so that the default suits
-    programs that know no health page. ``hosts``: the only Host values that are served; none given: any.
+    programs that know no health page. ``hosts``: the only Host values that are served; none given: any. ``cookie``: the
+    name of the one that binds clients to servers; none given: nobody is bound.
     """
     log_lines.start("load_balancer", "INFO")
     try:
-        options = read_options(listen, servers, admin, check_path, hosts)
+        options = read_options(listen, servers, admin, check_path, hosts, algorithm=algorithm, cookie=cookie)
     except OptionsError as error:
         sys.stderr.write(f"balance: {error}\n")
         return EXIT_USAGE
@@ -38,16 +44,29 @@ def balance(
 
 
 def read_options(
-    listen: str, servers: Sequence[str], admin: str | None, check_path: str, hosts: Sequence[str]
+    listen: str,
+    servers: Sequence[str],
+    admin: str | None,
+    check_path: str,
+    hosts: Sequence[str],
+    *,
+    algorithm: str = "roundrobin",
+    cookie: str = "",
 ) -> Options:
     """The command line's texts as options; raises OptionsError naming the option that is wrong."""
     if not _CHECK_PATH.fullmatch(check_path):
         raise OptionsError(f"--check-path: {check_path!r} is not a path, such as /healthz")
+    if algorithm not in ALGORITHMS:
+        raise OptionsError(f"--balance: {algorithm!r} is not known; there are: {', '.join(ALGORITHMS)}")
+    if not COOKIE_NAME.fullmatch(cookie):
+        raise OptionsError(f"--cookie: {cookie!r} is not a name of letters, digits, dots, dashes and underscores")
     return Options(
         listen=read_address(listen, "--listen"),
         servers=read_servers(servers),
         admin=None if admin is None else read_address(admin, "--admin"),
         control_token=os.environ.get(TOKEN_VARIABLE) or None,
         hosts=frozenset(host.lower().encode("ascii", "replace") for host in hosts) or None,
+        algorithm=algorithm,
+        cookie=cookie,
         check=Check(path=check_path),
     )

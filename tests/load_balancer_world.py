@@ -8,12 +8,13 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import uvloop
 
+from load_balancer.balancing.members import ServerOptions
 from load_balancer.options import Address, Check, Options, ServerAddress, Timeouts
 from load_balancer.proxy.balancer import Balancer
 from load_balancer.service import Service, serving
@@ -322,8 +323,11 @@ QUICK_CHECK = Check(path="/readyz", inter_seconds=0.1, timeout_seconds=0.3)
 
 
 @contextlib.contextmanager
-def world(count: int = 1, **changes: Any) -> Iterator[World]:
-    """A balancer in front of ``count`` scripted servers, all UP; ``changes`` go into its Options."""
+def world(count: int = 1, lines: Mapping[str, ServerOptions] | None = None, **changes: Any) -> Iterator[World]:
+    """A balancer in front of ``count`` scripted servers, all UP; ``changes`` go into its Options.
+
+    ``lines``: what stands behind a server's address, by the name of the server (s1, s2, …).
+    """
     loop = Loop()
     stack = contextlib.AsyncExitStack()
     servers = [ScriptedServer(f"s{number}") for number in range(1, count + 1)]
@@ -333,7 +337,12 @@ def world(count: int = 1, **changes: Any) -> Iterator[World]:
         settings: dict[str, Any] = {"timeouts": FAST, "check": QUICK_CHECK} | changes
         options = Options(
             listen=Address("127.0.0.1", free_port()),
-            servers=tuple(ServerAddress(server.name, Address("127.0.0.1", server.port)) for server in servers),
+            servers=tuple(
+                ServerAddress(
+                    server.name, Address("127.0.0.1", server.port), (lines or {}).get(server.name, ServerOptions())
+                )
+                for server in servers
+            ),
             **settings,
         )
         running = World(loop, servers, loop.run(stack.enter_async_context(serving(options))))
