@@ -149,9 +149,10 @@ class Server:
 
     def percent(self, now: float) -> int:
         """How far its slow start is (M3); 100 where there is none."""
-        if self.rising_since is None:
+        seconds = self.options.slowstart_seconds
+        if self.rising_since is None or not seconds:  # new options may have ended it
             return FULL_PERCENT
-        elapsed = (now - self.rising_since) * FULL_PERCENT / self.options.slowstart_seconds
+        elapsed = (now - self.rising_since) * FULL_PERCENT / seconds
         return min(FULL_PERCENT, max(1, int(elapsed)))
 
     def regulate(self, now: float) -> bool:

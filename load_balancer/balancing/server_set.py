@@ -372,7 +372,6 @@ class ServerSet(Generic[S]):
         if self.line and not self._in_use:
             placements = [Placement(ticket, None) for ticket in self.line]
             self.line.clear()
-            return placements
         for server in self.servers.values() if self.line or self._lined_up else ():
             placements += self._fill(server)
         return placements

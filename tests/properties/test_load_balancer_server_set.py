@@ -1,5 +1,6 @@
 """Laws of the server set, for any order of events: who is chosen, who waits, who comes in (server_set.G1 to G6)."""
 
+import os
 from random import Random
 
 from hypothesis import settings
@@ -11,6 +12,7 @@ from load_balancer.balancing.members import Observe, OnError, Server, ServerOpti
 from load_balancer.balancing.server_set import Placement, Refusal, ServerSet, SetRules
 from load_balancer.balancing.servers import Admin, Operation, Rules, Sign
 
+EXAMPLES = int(os.environ.get("LOAD_BALANCER_EXAMPLES", "150"))
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 OPTIONS = st.builds(
     ServerOptions,
@@ -183,5 +185,5 @@ class Events(RuleBasedStateMachine):
             assert row.down_seconds >= 0
 
 
-Events.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Events.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
 TestAnyOrderOfEvents = Events.TestCase
