@@ -55,8 +55,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 scenario_app = typer.Typer(help="Named experiments with their expected verdicts.", epilog=COMMON_HELP)
+balancer_app = typer.Typer(help="The load balancer of a system.", epilog=COMMON_HELP)
 month_app = typer.Typer(help="The simulated calendar.", epilog=COMMON_HELP)
 app.add_typer(scenario_app, name="scenario")
+app.add_typer(balancer_app, name="balancer")
 app.add_typer(month_app, name="month")
 
 
@@ -272,6 +274,18 @@ def balance(
     raise typer.Exit(
         commands.balance(listen, server, admin, check_path, host or (), algorithm=algorithm, cookie=cookie)
     )
+
+
+@balancer_app.command("config", epilog=COMMON_HELP)
+def balancer_config(
+    context: typer.Context,
+    engine: Annotated[str, typer.Option(metavar="ENGINE", help="haproxy or nginx")] = "haproxy",
+) -> None:
+    """Print the load balancer's settings as a configuration of HAProxy or nginx."""
+    from load_balancer.engines import commands
+
+    given = common_of(context)
+    raise typer.Exit(commands.print_config(engine, given.for_up().load, given.for_up().port_base, given.state_folder))
 
 
 @app.command()

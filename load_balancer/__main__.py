@@ -4,8 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from load_balancer.engines.launch import EngineError, become_haproxy
 from load_balancer.options import from_runtime
-from load_balancer.service import EXIT_USAGE, run
+from load_balancer.service import EXIT_CANNOT_START, EXIT_USAGE, run
 from settings import Runtime, SettingsError, log_lines
 
 
@@ -21,7 +22,14 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
     log_lines.start(given.name, runtime.settings.logging.level)
-    return run(from_runtime(runtime))
+    options = from_runtime(runtime)
+    if runtime.settings.load_balancer.engine == "haproxy":
+        try:
+            become_haproxy(options, given.state)
+        except EngineError as error:
+            sys.stderr.write(f"{error}\n")
+            return EXIT_CANNOT_START
+    return run(options)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from load_balancer.balancing.members import Observe, OnError, ServerOptions
 from load_balancer.balancing.retries import RetryRules
 from load_balancer.balancing.servers import Intervals, Rules
 from load_balancer.http1.grammar import PORT_MAX
-from settings import Runtime
+from settings import Runtime, Settings
+from settings.addresses import Addresses
 from settings.model import LoadBalancer
 
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -113,17 +114,22 @@ class Options:
 
 
 def from_runtime(runtime: Runtime) -> Options:
-    """The balancer of a running system: its web instances, checked by their own word on ``/readyz``."""
-    settings = runtime.settings.load_balancer
-    names = {number: f"web-{number}" for number in range(1, runtime.settings.customers.instances + 1)}
+    """The balancer of a running system."""
+    return from_settings(runtime.settings, runtime.addresses, runtime.state, runtime.secrets.control_token)
+
+
+def from_settings(system: Settings, addresses: Addresses, state: Path, control_token: str | None = None) -> Options:
+    """The balancer of a system that has these: its web instances, checked by their own word on ``/readyz``."""
+    settings = system.load_balancer
+    names = {number: f"web-{number}" for number in range(1, system.customers.instances + 1)}
     return Options(
-        listen=Address(settings.listen_host, runtime.addresses.shop),
+        listen=Address(settings.listen_host, addresses.shop),
         servers=tuple(
-            ServerAddress(name, Address("127.0.0.1", runtime.addresses.web(number)), _server_options(settings, name))
+            ServerAddress(name, Address("127.0.0.1", addresses.web(number)), _server_options(settings, name))
             for number, name in names.items()
         ),
-        admin=Address("127.0.0.1", runtime.addresses.load_balancer_admin),
-        control_token=runtime.secrets.control_token,
+        admin=Address("127.0.0.1", addresses.load_balancer_admin),
+        control_token=control_token,
         algorithm=settings.algorithm,
         cookie=settings.cookie,
         allbackups=settings.allbackups,
@@ -147,7 +153,7 @@ def from_runtime(runtime: Runtime) -> Options:
             keep_alive_seconds=settings.keep_alive_timeout_ms / 1000,
             drain_seconds=settings.drain_seconds,
         ),
-        access_log=_access_log(settings, runtime.state / "logs"),
+        access_log=_access_log(settings, state / "logs"),
     )
 
 

@@ -60,6 +60,7 @@ def status(state: Path, *, as_json: bool) -> int:
         fault = f" ({row['fault']})" if row["fault"] else ""
         restarts = f"  restarted {row['restarts']} times" if row["restarts"] else ""
         _print(f"{row['name']:<16} {row['state'] + fault:<16} {row['pid'] or '-':>8}  {row['url']}{restarts}")
+    _print(f"load balancer's statistics: {answer['stats']}")
     _print(f"shop: {answer['shop']}   (the system is {answer['state']}, pid {answer['pid']})")
     return EXIT_FINE
 

@@ -4,13 +4,16 @@ A RabbitMQ that happens to run on this machine is never used unless ``broker.rab
 users belong to somebody, and whether it runs must not decide how this system behaves.
 """
 
+import os
 import re
+import shutil
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from settings import Problem, Settings, SettingsError
 from settings.addresses import HOST, Addresses
 from supervisor import rabbitmq
+from supervisor.errors import StartError
 from supervisor.probes import amqp_ready
 from supervisor.rabbitmq import Installation
 
@@ -32,6 +35,20 @@ class Broker:
     url: str
     installation: Installation | None
     why: str
+
+
+def refuse_missing_engine(settings: Settings) -> None:
+    """Raise StartError where the wished load balancer is not installed, before anything is started."""
+    if settings.load_balancer.engine == "haproxy" and shutil.which("haproxy", path=_program_path()) is None:
+        raise StartError(
+            "load_balancer.engine is haproxy, but haproxy is not installed",
+            "apt install haproxy, or set load_balancer.engine to builtin",
+        )
+
+
+def _program_path() -> str:
+    """Where servers' programs lie, whatever the account's own path says."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/sbin"])
 
 
 def refuse_unusable_urls(settings: Settings) -> None:

@@ -24,7 +24,7 @@ from supervisor.child import Child, Limits
 from supervisor.console import Console
 from supervisor.options import Options
 from supervisor.ports import refuse_taken
-from supervisor.resolution import Broker, choose_broker, external_database
+from supervisor.resolution import Broker, choose_broker, external_database, refuse_missing_engine
 from supervisor.restart import Policy
 from supervisor.spec import Spec, State
 from supervisor.supervision import Supervisor
@@ -120,6 +120,7 @@ class System:
         return {
             "processes": supervisor.rows(),
             "shop": runtime.addresses.url(runtime.addresses.shop),
+            "stats": runtime.addresses.url(runtime.addresses.load_balancer_admin) + "/stats",
             "database": runtime.database_url.replace("postgresql+psycopg://", "postgresql://", 1),
             "broker": broker,
             "state": state,
@@ -185,6 +186,7 @@ class System:
 async def run(options: Options, console: Console) -> None:
     """Run a system until it is told to stop; raises SettingsError or StartError (U2)."""
     settings = options.load()
+    refuse_missing_engine(settings)
     os.umask(0o077)  # whatever we or a child creates, in the state folder or elsewhere, is the owner's alone
     state = lock.prepare_folder(options.state)
     with lock.take(state), logging_to(state / "logs" / "supervisor.log", settings.logging.level):

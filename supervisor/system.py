@@ -117,8 +117,13 @@ def _webs(runtime: Runtime, depends_on: tuple[str, ...]) -> Iterator[Spec]:
 def _load_balancer(runtime: Runtime, depends_on: tuple[str, ...]) -> Spec:
     admin = runtime.addresses.load_balancer_admin
     spec = _ours(runtime, "load_balancer", "load_balancer", admin, depends_on)
+    # HAProxy takes SIGTERM for "at once"; the process becomes HAProxy (load_balancer/engines/launch.py).
+    graceful = signal.SIGUSR1 if runtime.settings.load_balancer.engine == "haproxy" else signal.SIGTERM
     return dataclasses.replace(
-        spec, url=runtime.addresses.url(runtime.addresses.shop), ports=(runtime.addresses.shop, admin)
+        spec,
+        url=runtime.addresses.url(runtime.addresses.shop),
+        ports=(runtime.addresses.shop, admin),
+        stop_signal=graceful,
     )
 
 

@@ -162,5 +162,10 @@ def reply_bytes(reply: Reply, *, connection: bytes, request_id: bytes, date: byt
     )
 
 
+def security_lines() -> bytes:
+    """What every answer of ours forbids, as lines of a head."""
+    return _SECURITY
+
+
 def phrase(status: int) -> str:
     return HTTPStatus(status).phrase

@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.conftest import require
+
 ROOT = Path(__file__).resolve().parents[2]
 PORT_BASE = 27_000
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
@@ -81,16 +83,20 @@ def test_real_orders_are_sold_reported_and_the_books_agree(tmp_path: Path) -> No
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("strategy", "verdict"), [("naive", "invalid"), ("row_lock", "valid")])
+@pytest.mark.parametrize(
+    ("strategy", "verdict", "engine"), [("naive", "invalid", "builtin"), ("row_lock", "valid", "haproxy")]
+)
 def test_the_race_for_the_last_unit_finds_the_strategy_without_locks_out(
-    tmp_path: Path, strategy: str, verdict: str
+    tmp_path: Path, strategy: str, verdict: str, engine: str
 ) -> None:
-    """The control of P1: the same race, with and without the protection."""
+    """The control of P1: the same race, with and without the protection; and the shop's API behind either balancer."""
+    if engine == "haproxy":
+        require("haproxy")
     out = tmp_path / "run"
     done = main_py(
         PORT_BASE + 700,
         *("scenario", "run", "last_unit", "--strategy", strategy, "--seconds", "4", "--seed", "3", "--out", str(out)),
-        *("--set", "broker.url=postgres"),
+        *("--set", "broker.url=postgres", "--set", f"load_balancer.engine={engine}"),
     )
     report = report_of(out)
     assert report["verdict"] == verdict, done.stdout + done.stderr

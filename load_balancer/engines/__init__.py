@@ -1,0 +1,1 @@
+"""The same balancer as others would run it: our options as a configuration of HAProxy or nginx. Texts only, but for launch.py."""

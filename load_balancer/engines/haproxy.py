@@ -1,0 +1,314 @@
+"""Our options as a haproxy.cfg (HAProxy 2.6 and newer): a pure function of them.
+
+H1  What reaches a server, and what a client gets, carries the same fields as with our own engine: X-Forwarded-*,
+    X-Request-Id, traceparent, Via, X-Served-By; what they claim about the way is dropped first.
+H2  The same paths stay inside, the same methods and framings are refused. HAProxy's own parser reads the bytes: where
+    it is more tolerant than ours (docs/http-rows.md), it stays so.
+H3  A request whose bytes left is sent once more only if it is GET or HEAD; connections are tried as often.
+H4  503 means that nothing reached a server, and says so.
+
+What HAProxy has no word for: a budget of repeats, a limit of ejected servers, the limit of all collected bodies.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from load_balancer.balancing.members import Observe, ServerOptions
+from load_balancer.engines.error_pages import ERRORS, error_page, own_headers
+from load_balancer.http1.headers import PSEUDONYM
+from load_balancer.http1.request_heads import METHODS
+from load_balancer.options import Options, ServerAddress
+from load_balancer.proxy.replies import RETRY_AFTER_SECONDS, SERVED_BY
+
+_READING: Final = "GET HEAD"
+_FASTINTER_SECONDS: Final = 0.25
+_HEX: Final = "[0-9a-f]"
+# Paths that a server could read as a hidden one: its plain writing, and whatever has escapes, dots, parameters or doubled
+# slashes and one of the words anywhere. It errs on the side of hiding.
+_HIDDEN_PLAIN: Final = "^/(metrics|readyz|internal)(/|$)"
+_ODD: Final = r"(%|//|/\.|;|\\|[^!-~])"
+_HIDDEN_ODD: Final = "(metrics|readyz|internal)"
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is not the balancer's own: ``socket`` of the runtime API (None: none); whether the exporter is built in."""
+
+    socket: Path | None = None
+    prometheus: bool = True
+
+
+def haproxy_cfg(options: Options, extras: Extras | None = None) -> str:
+    """The whole file."""
+    extras = extras or Extras()
+    sections = [
+        ("global", _global(options, extras)),
+        ("defaults", _defaults(options)),
+        ("frontend shop", _frontend(options)),
+        ("backend servers", _backend(options)),
+    ]
+    if options.admin is not None:
+        sections.append(("frontend admin", _admin(options, extras)))
+    body = "\n\n".join("\n".join([name, *(f"  {line}" for line in lines)]) for name, lines in sections)
+    return f"# Generated from the load balancer's settings; changes belong there.\n{body}\n"
+
+
+def _global(options: Options, extras: Extras) -> list[str]:
+    lines = [
+        f"maxconn {options.connections_max}",
+        f"hard-stop-after {_ms(options.timeouts.drain_seconds)}",
+    ]
+    if extras.socket is not None:
+        lines.append(f"stats socket {_quoted(str(extras.socket))} mode 600 level admin")
+    return lines
+
+
+def _defaults(options: Options) -> list[str]:
+    times = options.timeouts
+    return [
+        "mode http",
+        f"timeout connect {_ms(times.connect_seconds)}",
+        f"timeout client {_ms(times.client_seconds)}",
+        f"timeout server {_ms(times.server_seconds)}",
+        f"timeout queue {_ms(times.queue_seconds)}",
+        f"timeout http-request {_ms(times.client_seconds)}",
+        f"timeout http-keep-alive {_ms(times.keep_alive_seconds)}",
+        f"timeout check {_ms(options.check.timeout_seconds)}",
+    ]
+
+
+def _frontend(options: Options) -> list[str]:
+    return [
+        f"bind {options.listen} backlog 4096",
+        f"maxconn {options.connections_max}",
+        "unique-id-format %[uuid()]",
+        *_log_lines(options),
+        *_error_lines(),
+        "# Who asks for a page gets errors as one.",
+        "http-request set-var(txn.html) bool(false)",
+        "http-request set-var(txn.html) bool(true) if { req.hdr(accept) -m sub -i text/html }",
+        *_refusals(options),
+        *_request_fields(),
+        *_response_fields(),
+        "default_backend servers",
+    ]
+
+
+def _log_lines(options: Options) -> list[str]:
+    """The access log's lines, on standard output beside those about servers; never a query, which may hold secrets."""
+    if options.access_log is None:
+        return []
+    capture = [
+        "http-request set-var(txn.referer) req.hdr(referer),regsub(\\?.*,,)",
+        "http-request set-var(txn.agent) req.hdr(user-agent)",
+    ]
+    if options.access_log.kind == "combined":
+        form = '%ci - - [%T] \\"%HM %HP %HV\\" %ST %B %{+Q,+E}[var(txn.referer)] %{+Q,+E}[var(txn.agent)]'
+    else:
+        form = (
+            '{\\"time\\":\\"%T\\",\\"client\\":\\"%ci\\",\\"status\\":%ST,\\"bytes\\":%B,\\"milliseconds\\":%Ta,'
+            '\\"server\\":\\"%s\\",\\"request_id\\":\\"%ID\\",\\"outcome\\":\\"%tsc\\",\\"method\\":\\"%HM\\",'
+            '\\"target\\":\\"%HP\\",\\"protocol\\":\\"%HV\\",\\"referer\\":%{+Q,+E}[var(txn.referer)],'
+            '\\"user_agent\\":%{+Q,+E}[var(txn.agent)]}'
+        )
+    return ["log stdout format raw local0 info", *capture, f'log-format "{form}"']
+
+
+def _error_lines() -> list[str]:
+    lines = []
+    for status in ERRORS:
+        page = error_page(status, "%[unique-id]")
+        before, _, after = page.json.partition("%[unique-id]")
+        if status in (400, 408):  # answered before a rule could look at the request
+            body = f"'{_strong(before)}%[unique-id]{_strong(after)}'"
+        else:
+            head, _, tail = page.html.partition("%[unique-id]")
+            body = f"'{_either(head, before)}%[unique-id]{_either(tail, after)}'"
+        fields = [("X-Not-Dispatched", "1")] if page.not_dispatched else []
+        if status == 503:
+            fields.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
+        if status == 405:
+            fields.append(("Allow", ", ".join(method.decode() for method in METHODS)))
+        told = "".join(f" hdr {name} {_quoted(value)}" for name, value in fields)
+        lines.append(f"http-error status {status} content-type application/problem+json lf-string {body}{told}")
+    return lines
+
+
+def _refusals(options: Options) -> list[str]:
+    """H2."""
+    methods = " ".join(method.decode("ascii") for method in METHODS)
+    hosts = []
+    if options.hosts is not None:
+        names = " ".join(sorted(host.decode("ascii") for host in options.hosts))
+        hosts.append(f"http-request deny deny_status 421 unless {{ req.hdr(host),lower -m str {names} }}")
+    return [
+        "http-request deny deny_status 400 if { req.hdr_cnt(host) gt 1 }",
+        "http-request deny deny_status 400 if { req.hdr(content-length) -m found } { req.hdr(transfer-encoding) -m found }",
+        "http-request deny deny_status 405 if { method CONNECT TRACE QUERY }",
+        f"http-request deny deny_status 501 unless {{ method {methods} }}",
+        "acl bodiless method GET HEAD DELETE OPTIONS",
+        "http-request deny deny_status 400 if bodiless { req.hdr(transfer-encoding) -m found }",
+        "http-request deny deny_status 400 if bodiless { req.hdr_val(content-length) gt 0 }",
+        f"http-request deny deny_status 413 if {{ req.body_size gt {options.body_bytes_max} }}",
+        *hosts,
+        f"http-request return status 204 hdr Allow {_quoted(methods.replace(' ', ', '))} if {{ method OPTIONS }} {{ url * }}",
+        f'http-request return status 200 content-type text/plain string "alive" if {{ path /healthz }} {{ method {_READING} }}',
+        "http-request deny deny_status 405 if { path /healthz }",
+        f"http-request deny deny_status 404 if {{ path,lower -m reg {_quoted(_HIDDEN_PLAIN)} }}",
+        (
+            f"http-request deny deny_status 404 if {{ path -m reg {_quoted(_ODD)} }} "
+            f"{{ path,url_dec,url_dec,lower -m reg {_quoted(_HIDDEN_ODD)} }}"
+        ),
+        "http-request disable-l7-retry unless { method GET HEAD }",
+    ]
+
+
+def _request_fields() -> list[str]:
+    """H1, towards the server; headers.W1 to W5."""
+    parent = f"^{_HEX}{{2}}-{_HEX}{{32}}-{_HEX}{{16}}-{_HEX}{{2}}(-.*)?$"
+    return [
+        "http-request del-header Forwarded",
+        "http-request del-header X-Real-IP",
+        "http-request del-header X-Forwarded- -m beg",
+        "http-request del-header Proxy",
+        "http-request del-header Proxy- -m beg",
+        "http-request del-header _ -m sub",
+        "http-request set-header X-Forwarded-For %[src]",
+        "http-request set-header X-Forwarded-Proto http",
+        "http-request set-header X-Forwarded-Host %[req.hdr(host)]",
+        f'http-request add-header Via "1.1 {PSEUDONYM.decode()}"',
+        "http-request set-header X-Request-Id %[unique-id]",
+        "# W3C trace context: a valid one goes on, any other one ends here and a new trace begins.",
+        f"acl trace_form req.fhdr(traceparent) -m reg {_quoted(parent)}",
+        "acl trace_once req.fhdr_cnt(traceparent) eq 1",
+        "acl trace_void req.fhdr(traceparent) -m beg ff-",
+        f"acl trace_void req.fhdr(traceparent) -m sub -- -{'0' * 32}- -{'0' * 16}-",
+        "acl trace_00 req.fhdr(traceparent) -m beg 00-",
+        "acl trace_55 req.fhdr(traceparent) -m len 55",
+        "http-request set-var(txn.traced) bool(true) if trace_form trace_once !trace_void !trace_00",
+        "http-request set-var(txn.traced) bool(true) if trace_form trace_once !trace_void trace_55",
+        "acl traced var(txn.traced) -m bool",
+        "http-request del-header tracestate if !traced",
+        # Twelve hexadecimal digits and the version 4 of a random UUID are never all zeros.
+        'http-request set-header traceparent "00-%[uuid(),regsub(-,,g)]-%[uuid(),regsub(-,,g),bytes(0,16)]-01" if !traced',
+    ]
+
+
+def _response_fields() -> list[str]:
+    """H1, towards the client; answers of our own carry what ours carry."""
+    own = "!{ var(txn.answered) -m bool }"
+    html = "{ var(txn.html) -m bool }"
+    return [
+        "http-response set-var(txn.answered) bool(true)",
+        "http-response del-header X-Not-Dispatched",
+        f'http-response add-header Via "1.1 {PSEUDONYM.decode()}"',
+        "http-response set-header X-Served-By %s unless { res.hdr(x-served-by) -m found }",
+        "http-after-response set-header X-Request-Id %[unique-id]",
+        f"http-after-response set-header X-Served-By {SERVED_BY.decode()} if {own}",
+        (
+            f'http-after-response set-header Content-Type "text/html; charset=utf-8" if {own} {html} {{ status ge 401 }} '
+            "!{ status 408 }"
+        ),
+        *(f"http-after-response set-header {name} {_quoted(value)} if {own}" for name, value in own_headers()),
+    ]
+
+
+def _backend(options: Options) -> list[str]:
+    check, cookie = options.check, []
+    if options.cookie:
+        attributes = 'indirect nocache httponly attr "SameSite=Lax"'
+        cookie.append(f"cookie {options.cookie} insert {attributes}")
+    return [
+        f"balance {options.algorithm}",
+        *(["option allbackups"] if options.allbackups else []),
+        *cookie,
+        "option http-buffer-request",
+        "option abortonclose",
+        "http-reuse safe",
+        f"retries {options.retry.retries}",
+        "option redispatch 1",
+        "retry-on conn-failure empty-response",
+        "option httpchk",
+        f"http-check send meth GET uri {_quoted(check.path)} ver HTTP/1.1 hdr Host {options.listen} hdr User-Agent health-check",
+        "http-check expect status 200-499",
+        (
+            f"default-server inter {_ms(check.intervals.inter)} fastinter {_ms(_fastinter(options))} "
+            f"downinter {_ms(check.intervals.down)} fall {check.rules.fall} rise {check.rules.rise}"
+        ),
+        *(_server(server, sticky=bool(options.cookie)) for server in options.servers),
+    ]
+
+
+def _fastinter(options: Options) -> float:
+    """In seconds. A refused connection takes a server of ours down at once; here it has to be seen soon by checks."""
+    check = options.check
+    return check.fastinter_seconds or min(check.intervals.fast, _FASTINTER_SECONDS)
+
+
+def _server(server: ServerAddress, *, sticky: bool) -> str:
+    words = [f"server {server.name} {server.address}", *_server_words(server.options)]
+    if sticky:
+        words.append(f"cookie {server.options.cookie or server.name}")
+    return " ".join(words)
+
+
+def _server_words(options: ServerOptions) -> list[str]:
+    """A refused connection is a reason to look at once, as with ours; what else is observed only where that is said."""
+    words = [f"weight {options.weight}"]
+    if options.check and options.observe is Observe.NONE:
+        words.append("check observe layer4 error-limit 1 on-error fastinter")
+    elif options.check:
+        words.append(f"check observe {options.observe.value}")
+        words.append(f"error-limit {options.error_limit} on-error {options.on_error.value}")
+    words += [
+        f"{name} {value}" for name, value in (("maxconn", options.maxconn), ("maxqueue", options.maxqueue)) if value
+    ]
+    if options.slowstart_seconds:
+        words.append(f"slowstart {_ms(options.slowstart_seconds)}")
+    return [*words, "backup"] if options.backup else words
+
+
+def _admin(options: Options, extras: Extras) -> list[str]:
+    exporter = ["http-request use-service prometheus-exporter if { path /metrics }"] if extras.prometheus else []
+    return [
+        f"bind {options.admin}",
+        *exporter,
+        'http-request return status 200 content-type text/plain string "alive" if { path /healthz }',
+        'http-request return status 200 content-type text/plain string "ready" if { path /readyz } { nbsrv(servers) gt 0 }',
+        'http-request return status 503 content-type text/plain string "no server is ready" if { path /readyz }',
+        "http-request redirect code 302 location /stats if { path / }",
+        "stats enable",
+        "stats uri /stats",
+        "stats refresh 5s",
+        "stats show-legends",
+        (
+            "http-request return status 404 content-type text/plain string "
+            '"known paths: /healthz, /readyz, /metrics, /stats" unless { path_beg /stats }'
+        ),
+    ]
+
+
+def _ms(seconds: float) -> str:
+    return f"{round(seconds * 1000)}ms"
+
+
+def _quoted(text: str) -> str:
+    """One word of a line; nothing in it is special any more."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _either(html: str, json: str) -> str:
+    """Inside strong quotes: a piece of the page, or of the document for programs."""
+    return f'%[var(txn.html),iif("{_argument(html, "&#39;")}","{_argument(json, _JSON_APOSTROPHE)}")]'
+
+
+_JSON_APOSTROPHE: Final = "\\u0027"
+
+
+def _argument(text: str, apostrophe: str) -> str:
+    return text.replace("'", apostrophe).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _strong(text: str) -> str:
+    return text.replace("'", _JSON_APOSTROPHE).replace("%", "%%")

@@ -1,0 +1,62 @@
+"""HAProxy in place of our own engine: this process becomes it, so that whoever started us watches, signals and stops it.
+
+E1  The configuration is written owner-only into the state folder, and judged by HAProxy itself before it is run.
+E2  What hinders it is said in one line with what helps; nothing has started then.
+HAProxy ends gracefully on SIGUSR1 (at once on SIGTERM), within the configured time for draining.
+"""
+
+import logging
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from load_balancer.engines.haproxy import Extras, haproxy_cfg
+from load_balancer.options import Options
+
+CONFIG_FILE: Final = "haproxy.cfg"
+SOCKET: Final = "haproxy.sock"
+HOW_TO_INSTALL: Final = "apt install haproxy, or set load_balancer.engine to builtin"
+SECONDS_MAX: Final = 20.0  # for its judgement of a configuration
+_SOCKET_PATH_BYTES_MAX: Final = 90  # it binds a longer, temporary name first; the kernel allows 107
+
+log = logging.getLogger(__name__)
+
+
+class EngineError(RuntimeError):
+    """HAProxy cannot be run; the message says why, and what helps."""
+
+
+def program() -> str:
+    """HAProxy's path; raises EngineError where it is not installed."""
+    path = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/sbin")
+    if path is None:
+        raise EngineError(f"haproxy is not installed; {HOW_TO_INSTALL}")
+    return path
+
+
+def prepare(options: Options, state: Path) -> list[str]:
+    """Write and check the configuration (E1); returns the command that runs it, raises EngineError (E2)."""
+    haproxy = program()
+    built = subprocess.run([haproxy, "-vv"], capture_output=True, text=True, timeout=SECONDS_MAX, check=False).stdout
+    socket = state / SOCKET
+    fits = len(os.fsencode(socket)) <= _SOCKET_PATH_BYTES_MAX
+    file = state / CONFIG_FILE
+    text = haproxy_cfg(options, Extras(socket if fits else None, prometheus="PROMEX" in built))
+    file.touch(mode=0o600)
+    file.write_text(text, encoding="utf-8")
+    judged = subprocess.run(
+        [haproxy, "-c", "-f", str(file)], capture_output=True, text=True, timeout=SECONDS_MAX, check=False
+    )
+    if judged.returncode != 0:
+        raise EngineError(f"haproxy refuses {file}: {' '.join((judged.stdout + judged.stderr).split())}")
+    return [haproxy, "-db", "-f", str(file)]
+
+
+def become_haproxy(options: Options, state: Path) -> None:
+    """Does not return; raises EngineError."""
+    command = prepare(options, state)
+    log.info("running %s on http://%s, statistics on http://%s/stats", command[0], options.listen, options.admin)
+    logging.shutdown()
+    os.execv(command[0], command)  # noqa: S606 - our own arguments, no shell

@@ -1,0 +1,174 @@
+"""Our options as an nginx.conf: a pure function of them, for those who run nginx in front of the web instances.
+
+As haproxy.py's H1 to H3. What nginx has no word for: active checks (a server is left out for a while after failures of
+requests), queues, slow start, a 503 that means that nothing happened: it says 502 for a server that cannot be reached.
+"""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from load_balancer.engines.error_pages import ERRORS, error_page, own_headers
+from load_balancer.http1.headers import PSEUDONYM
+from load_balancer.http1.request_heads import METHODS
+from load_balancer.options import Options
+from load_balancer.proxy.replies import RETRY_AFTER_SECONDS, SERVED_BY
+
+_BALANCE: Final = {
+    "roundrobin": "",
+    "leastconn": "least_conn;",
+    "random": "random;",
+    "random(2)": "random two least_conn;",
+}
+_IDLE_PER_SERVER: Final = 128
+_ERRORS: Final = tuple(status for status in ERRORS if status != 408)  # nginx closes the connection instead of answering
+
+
+def nginx_conf(options: Options, folder: Path) -> str:
+    """The whole file. ``folder``: where nginx may write (its pid, bodies that it collects)."""
+    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    lines = [
+        "# Generated from the load balancer's settings; changes belong there.",
+        "daemon off;",
+        "worker_processes 1;",
+        f"worker_rlimit_nofile {2 * options.connections_max + 64};",
+        f"pid {_quoted(folder / 'nginx.pid')};",
+        "error_log stderr crit;  # below it, whole requests are logged, with their queries",
+        f"events {{ worker_connections {2 * options.connections_max}; }}",
+        "http {",
+        *(f"  {name}_temp_path {_quoted(folder / f'nginx-{name}')};" for name in temporary),
+        *_indented(_maps(options), 1),
+        *_indented(_upstream(options), 1),
+        *_indented(_server(options), 1),
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _maps(options: Options) -> list[str]:
+    digits = {count: f"[0-9a-f]{{{count}}}" for count in (2, 16, 32)}
+    valid = f"(?!ff)(?!00-.{{52}}-){digits[2]}-(?!0{{32}}){digits[32]}-(?!0{{16}}){digits[16]}-{digits[2]}"
+    lines = [
+        "server_tokens off;",
+        "default_type application/octet-stream;",
+        'map $http_accept $error_kind { default json; "~*text/html" html; }',
+        "# W3C trace context: a valid one goes on, any other one ends here and a new trace begins.",
+        'map $request_id $new_parent { "~^(?<new_span>.{16})" $new_span; }',
+        (
+            f'map $http_traceparent $parent {{ default "00-$request_id-$new_parent-01"; '
+            f'"~^{valid}(?:-.*)?$" $http_traceparent; }}'
+        ),
+        f'map $http_traceparent $state {{ default ""; "~^{valid}(?:-.*)?$" $http_tracestate; }}',
+        'map $upstream_http_x_served_by $served_by { default ""; "" $upstream_name; }',
+    ]
+    names = "".join(f' "~(?:^|, ){re.escape(str(server.address))}$" {server.name};' for server in options.servers)
+    lines.append(f"map $upstream_addr $upstream_name {{ default {SERVED_BY.decode()};{names} }}")
+    if options.access_log is not None:
+        # Never a query: it may hold secrets.
+        lines.append(
+            'log_format trimmed \'$remote_addr - - [$time_local] "$request_method $uri $server_protocol" '
+            '$status $body_bytes_sent "-" "$http_user_agent"\';'
+        )
+    return [*lines, "access_log /dev/stdout trimmed;" if options.access_log is not None else "access_log off;"]
+
+
+def _upstream(options: Options) -> list[str]:
+    check = options.check
+    lines = ["upstream servers {"]
+    if _BALANCE[options.algorithm]:
+        lines.append(f"  {_BALANCE[options.algorithm]}")
+    for server in options.servers:
+        words = [f"server {server.address} weight={max(1, server.options.weight)}"]
+        words.append(f"max_fails={check.rules.fall} fail_timeout={max(1, round(check.intervals.inter))}s")
+        words += [f"max_conns={server.options.maxconn}"] if server.options.maxconn else []
+        words += ["backup"] if server.options.backup and not _BALANCE[options.algorithm] else []
+        words += ["down"] if not server.options.weight else []
+        lines.append(f"  {' '.join(words)};")
+    return [*lines, f"  keepalive {_IDLE_PER_SERVER};", "}"]
+
+
+def _server(options: Options) -> list[str]:
+    times = options.timeouts
+    names = " ".join(sorted(host.decode("ascii") for host in options.hosts)) if options.hosts else "_"
+    methods = "|".join(method.decode("ascii") for method in METHODS)
+    pages = " ".join(f"error_page {status} /.balancer/$error_kind/{status};" for status in _ERRORS)
+    elsewhere = [f"server {{ listen {options.listen} default_server; return 421; }}"] if options.hosts else []
+    return [
+        *elsewhere,
+        "server {",
+        f"  listen {options.listen}{'' if options.hosts else ' default_server'} backlog=4096;",
+        f"  server_name {names};",
+        f"  client_header_timeout {_ms(times.client_seconds)};",
+        f"  client_body_timeout {_ms(times.client_seconds)};",
+        f"  send_timeout {_ms(times.client_seconds)};",
+        f"  keepalive_timeout {_ms(times.keep_alive_seconds)};",
+        f"  client_max_body_size {options.body_bytes_max};",
+        "  merge_slashes on;",
+        f"  {pages}",
+        f"  if ($request_method !~ ^({methods})$) {{ return 501; }}",
+        *_indented(_locations(options), 1),
+        *_indented([line for status in _ERRORS for line in _error_locations(status)], 1),
+        "}",
+    ]
+
+
+def _locations(options: Options) -> list[str]:
+    times, retry = options.timeouts, options.retry
+    fields = {
+        "Host": "$http_host",
+        "Connection": '""',
+        "X-Forwarded-For": "$remote_addr",
+        "X-Forwarded-Proto": "$scheme",
+        "X-Forwarded-Host": "$http_host",
+        "X-Request-Id": "$request_id",
+        "traceparent": "$parent",
+        "tracestate": "$state",
+        "Via": f'"1.1 {PSEUDONYM.decode()}"',
+        **dict.fromkeys(("Forwarded", "X-Real-IP", "X-Forwarded-Port", "X-Forwarded-Server", "Proxy"), '""'),
+    }
+    return [
+        'location = /healthz { default_type text/plain; return 200 "alive\\n"; }',
+        "# nginx compares paths in their normal form.",
+        'location ~* "^/(metrics|readyz|internal)(/|;|$)" { return 404; }',
+        "location / {",
+        "  proxy_pass http://servers;",
+        "  proxy_http_version 1.1;",
+        *(f"  proxy_set_header {name} {value};" for name, value in fields.items()),
+        f"  proxy_connect_timeout {_ms(times.connect_seconds)};",
+        f"  proxy_read_timeout {_ms(times.server_seconds)};",
+        f"  proxy_send_timeout {_ms(times.server_seconds)};",
+        "  # Only GET and HEAD, and what reached no server, is sent once more.",
+        "  proxy_next_upstream error;",
+        f"  proxy_next_upstream_tries {retry.retries + 1};",
+        "  add_header X-Request-Id $request_id always;",
+        "  add_header X-Served-By $served_by always;",
+        f'  add_header Via "1.1 {PSEUDONYM.decode()}" always;',
+        "  proxy_hide_header X-Request-Id;",
+        "  proxy_hide_header X-Not-Dispatched;",
+        "}",
+    ]
+
+
+def _error_locations(status: int) -> list[str]:
+    page = error_page(status, "$request_id")
+    kinds = {"html": ("'text/html; charset=utf-8'", page.html), "json": ("application/problem+json", page.json)}
+    fields = [*own_headers(), ("X-Request-Id", "$request_id"), ("X-Served-By", SERVED_BY.decode("ascii"))]
+    fields += [("X-Not-Dispatched", "1")] if page.not_dispatched else []
+    fields += [("Retry-After", str(RETRY_AFTER_SECONDS))] if status == 503 else []
+    headers = " ".join(f"add_header {name} {_quoted(value)} always;" for name, value in fields)
+    return [
+        f"location = /.balancer/{kind}/{status} {{ internal; default_type {type_}; {headers} return {status} {_quoted(text)}; }}"
+        for kind, (type_, text) in kinds.items()
+    ]
+
+
+def _indented(lines: list[str], depth: int) -> list[str]:
+    return ["  " * depth + line for line in lines]
+
+
+def _quoted(text: object) -> str:
+    return "'" + str(text).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _ms(seconds: float) -> str:
+    return f"{round(seconds * 1000)}ms"

@@ -1,0 +1,104 @@
+"""Our settings as others have them: accepted by HAProxy and nginx themselves, whatever is set."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from load_balancer.balancing.members import Observe, OnError, ServerOptions
+from load_balancer.engines import launch
+from load_balancer.engines.error_pages import ERRORS, error_page
+from load_balancer.engines.haproxy import Extras, haproxy_cfg
+from load_balancer.engines.launch import EngineError
+from load_balancer.engines.nginx import nginx_conf
+from load_balancer.options import AccessLogOptions, Address, Options, ServerAddress, from_settings
+from settings import Settings
+from settings.addresses import Addresses
+from tests.conftest import require
+
+BUSY = ServerOptions(
+    weight=7, maxconn=20, maxqueue=5, slowstart_seconds=2.5, backup=True, cookie="a",
+    observe=Observe.LAYER7, error_limit=3, on_error=OnError.MARK_DOWN,
+)  # fmt: skip
+SERVERS = (
+    ServerAddress("web-1", Address("127.0.0.1", 26_801)),
+    ServerAddress("web-2", Address("::1", 26_802), BUSY),
+    ServerAddress("web-3", Address("127.0.0.1", 26_803), ServerOptions(weight=0, check=False)),
+)
+LISTEN, ADMIN = Address("127.0.0.1", 26_800), Address("127.0.0.1", 26_804)
+PLAIN = from_settings(Settings(), Addresses(26_000), Path("/nowhere"))
+KINDS = {
+    "as shipped": PLAIN,
+    "everything": Options(
+        LISTEN, SERVERS, ADMIN, algorithm="leastconn", cookie="CDS", allbackups=True,
+        hosts=frozenset({b"shop.example", b"shop.example:8000"}), access_log=AccessLogOptions(Path("/nowhere")),
+    ),
+    "random, json": Options(LISTEN, SERVERS, algorithm="random(2)", access_log=AccessLogOptions(Path("/x"), "json")),
+    "ipv6": Options(Address("::1", 26_800), SERVERS, Address("::1", 26_804), algorithm="random"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_haproxy_accepts_what_is_generated(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "haproxy.cfg"
+    file.write_text(haproxy_cfg(KINDS[name], Extras(tmp_path / "it's a socket", prometheus=name == "as shipped")))
+    judged = subprocess.run([require("haproxy"), "-c", "-f", str(file)], capture_output=True, text=True, check=False)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert "WARNING" not in judged.stderr
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_nginx_accepts_what_is_generated(name: str, tmp_path: Path) -> None:
+    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    if nginx is None:
+        pytest.skip("nginx is not installed; apt install nginx")
+    file = tmp_path / "nginx.conf"
+    file.write_text(nginx_conf(KINDS[name], tmp_path))
+    judged = subprocess.run([nginx, "-t", "-e", "stderr", "-c", str(file)], capture_output=True, text=True, check=False)
+    assert judged.returncode == 0, judged.stderr
+    assert "[warn]" not in judged.stderr
+
+
+def test_every_server_option_has_its_word_in_haproxys_file() -> None:
+    text = haproxy_cfg(KINDS["everything"])
+    assert (
+        "server web-2 [::1]:26802 weight 7 check observe layer7 error-limit 3 on-error mark-down "
+        "maxconn 20 maxqueue 5 slowstart 2500ms backup cookie a\n"
+    ) in text
+    assert "server web-3 127.0.0.1:26803 weight 0 cookie web-3\n" in text
+    for line in ("balance leastconn", "option allbackups", "timeout queue 5000ms", "retries 3", "inter 1000ms"):
+        assert f"  {line}" in text or f" {line} " in text
+
+
+def test_no_secret_gets_into_a_file() -> None:
+    options = from_settings(Settings(), Addresses(26_000), Path("/nowhere"), "the-token")
+    assert "the-token" not in haproxy_cfg(options) + nginx_conf(options, Path("/nowhere"))
+
+
+@pytest.mark.parametrize("status", ERRORS)
+def test_error_pages_are_ours_with_a_place_for_the_request_id(status: int) -> None:
+    page = error_page(status, "$id")
+    assert page.html.count("$id") == page.json.count("$id") == 1
+    assert f"<title>{status} " in page.html
+    assert "\n" not in page.html + page.json
+    assert page.not_dispatched == (status not in (500, 502, 504))
+
+
+def test_a_missing_haproxy_is_said_with_what_helps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """E2."""
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(
+        EngineError, match=r"haproxy is not installed; apt install haproxy, or set load_balancer\.engine"
+    ):
+        launch.prepare(PLAIN, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_configuration_that_haproxy_refuses_is_not_run(tmp_path: Path) -> None:
+    """E1, E2."""
+    require("haproxy")
+    broken = Options(LISTEN, SERVERS, algorithm="no such algorithm")
+    with pytest.raises(EngineError, match=r"haproxy refuses .*haproxy\.cfg: .*balance only supports"):
+        launch.prepare(broken, tmp_path)
+    assert (tmp_path / "haproxy.cfg").stat().st_mode & 0o777 == 0o600
