@@ -13,9 +13,9 @@ from load_balancer.balancing.servers import Admin
 from load_balancer.http1.events import Request
 from load_balancer.proxy.balancer import Backend, Balancer
 from load_balancer.proxy.replies import ALIVE, Reply, problem
+from load_balancer.stats import pages
 
 _JSON: Final = b"application/json"
-_METRICS: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 def answer(balancer: Balancer, request: Request, body: bytes) -> Reply:
@@ -25,11 +25,12 @@ def answer(balancer: Balancer, request: Request, body: bytes) -> Reply:
     if len(parts) == 3 and parts[0] == "servers" and parts[2] == "state":
         return _set_state(balancer, request, parts[1], body)
     page = _PAGES.get(path)
-    if page is None:
-        return refusal(404, f"known paths: {', '.join(_PAGES)}, /servers/{{name}}/state")
+    reply = pages.page(request.target.decode("ascii"), balancer.figures) if page is None else page(balancer)
+    if reply is None:
+        return refusal(404, f"known paths: {', '.join((*_PAGES, *pages.PATHS))}, /servers/{{name}}/state")
     if request.method not in (b"GET", b"HEAD"):
         return refusal(405, "only GET and HEAD", b"Allow: GET, HEAD\r\n")
-    return page(balancer)
+    return reply
 
 
 def describe(backend: Backend) -> dict[str, object]:
@@ -60,10 +61,6 @@ def _ready(balancer: Balancer) -> Reply:
     return _json(200 if ready else 503, {"ready": ready > 0, "reason": reason})
 
 
-def _metrics(balancer: Balancer) -> Reply:
-    return Reply(200, _METRICS, balancer.metrics().encode())
-
-
 def _servers(balancer: Balancer) -> Reply:
     return _json(200, [describe(backend) for backend in balancer.backends.values()])
 
@@ -71,7 +68,6 @@ def _servers(balancer: Balancer) -> Reply:
 _PAGES: Final[dict[str, Callable[[Balancer], Reply]]] = {
     "/healthz": lambda _: ALIVE,
     "/readyz": _ready,
-    "/metrics": _metrics,
     "/servers": _servers,
 }
 

@@ -24,7 +24,9 @@ from load_balancer.options import Options, ServerAddress
 from load_balancer.proxy.bodies import BodyMemory
 from load_balancer.proxy.upstream import Pool
 from load_balancer.stats.counters import Own, Traffic
-from load_balancer.stats.prometheus import Line, render
+from load_balancer.stats.events import Event, Events
+from load_balancer.stats.figures import AccessLogFigures, Figures, ServerFigures, ServerRates
+from load_balancer.stats.rates import Rate
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ class Frontend(Protocol):
 class Backend(Server):
     """One server: what the balancing knows of it, and address, idle connections, traffic."""
 
-    __slots__ = ("address", "cookie_bytes", "hurry", "name_bytes", "pool", "traffic")
+    __slots__ = ("address", "cookie_bytes", "hurry", "name_bytes", "pool", "rates", "traffic")
 
     def __init__(self, server: ServerAddress, now: float) -> None:
         super().__init__(server.name, server.options, now)
@@ -66,6 +68,7 @@ class Backend(Server):
         self.address = server.address
         self.pool = Pool()
         self.traffic = Traffic()
+        self.rates = ServerRates(now)
         self.hurry = asyncio.Event()  # set: its next check is due
 
 
@@ -91,6 +94,9 @@ class Balancer:
                 ejected_share_max=options.ejected_share_max,
             )
         )
+        self.events = Events()
+        self._started = now
+        self._connection_rate, self._request_rate = Rate(now), Rate(now)
         self.changed = asyncio.Event()  # set: a server came or went
         for server in options.servers:
             self.servers.add(Backend(server, now), now, cold=False)
@@ -113,6 +119,7 @@ class Balancer:
         backend = Backend(server, now)
         placements = self.servers.add(backend, now)
         log.info("server %s at %s was added", server.name, server.address)
+        self._note(server.name, "", backend.health.word, f"added at {server.address}")
         self.changed.set()
         self.carry_out(placements)
         return backend
@@ -122,6 +129,7 @@ class Balancer:
         backend = self.backends[name]
         placements = self.servers.remove(name, time.monotonic())
         log.info("server %s was removed", name)
+        self._note(name, backend.health.word, "", "removed by an operator")
         backend.pool.drop_all()
         self.changed.set()
         self.carry_out(placements)
@@ -184,6 +192,8 @@ class Balancer:
     def _follow(self, backend: Backend, before: Health, placements: Iterable[Placement[Backend]]) -> None:
         """L1, L3."""
         health = backend.health
+        if health.word != before.word:
+            self._note(backend.name, before.word, health.word, health.reason)
         if backend.hurried:
             backend.hurry.set()
         if health.operation is not before.operation:
@@ -195,6 +205,11 @@ class Balancer:
         if health.operation is Operation.DOWN and before.operation is not Operation.DOWN:
             for ticket in tuple(backend.serving):
                 cast("Ticket", ticket).server_down()
+
+    def _note(self, server: str, before: str, after: str, reason: str) -> None:
+        """One event."""
+        ready, count = self.ready_servers, len(self.backends)
+        self.events.add(Event(time.time(), server, before, after, reason, ready, count))
 
     @staticmethod
     def carry_out(placements: Iterable[Placement[Backend]]) -> None:
@@ -228,6 +243,9 @@ class Balancer:
             client.deadline_passed(now)
         for backend in self.backends.values():
             backend.pool.drop_old(now)
+            backend.rates.look(now, backend.traffic)
+        self._connection_rate.look(now, self.own.connections)
+        self._request_rate.look(now, self.requests)
         self.budget.advance(now)
         if self.servers.rising:
             self.carry_out(self.servers.advance(now))
@@ -238,9 +256,35 @@ class Balancer:
         for client in tuple(self.clients):
             client.drain()
 
-    def metrics(self) -> str:
-        lines = {
-            name: Line(backend.health.word, len(backend.serving), backend.traffic)
-            for name, backend in self.backends.items()
-        }
-        return render(lines, self.own, len(self.clients))
+    @property
+    def requests(self) -> int:
+        """All that were answered or are with a server."""
+        return sum(self.own.replies.values()) + sum(backend.traffic.requests for backend in self.backends.values())
+
+    def figures(self) -> Figures:
+        """Everything that pages tell, as it is now."""
+        now, rules, access_log = time.monotonic(), self.options.check.rules, self.access_log
+        servers = []
+        for row in self.servers.snapshot(now):
+            backend = self.backends[row.name]
+            servers.append(ServerFigures(row, str(backend.address), backend.traffic, backend.rates, len(backend.pool)))
+        return Figures(
+            at=time.time(),
+            uptime_seconds=now - self._started,
+            draining=self.draining,
+            algorithm=self.options.algorithm,
+            servers=tuple(servers),
+            own=self.own,
+            connections=len(self.clients),
+            connections_limit=self.options.connections_max,
+            waiting=len(self.servers.line),
+            waiting_max=self.servers.line_max,
+            requests=self.requests,
+            connection_rate=self._connection_rate,
+            request_rate=self._request_rate,
+            check_rise=rules.rise,
+            check_fall=rules.fall,
+            access_log=None if access_log is None else AccessLogFigures(access_log.written, access_log.dropped),
+            events=tuple(self.events.kept),
+            transitions=dict(self.events.counted),
+        )

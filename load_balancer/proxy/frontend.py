@@ -80,6 +80,7 @@ class Client(Connection):
         balancer.clients.add(self)
         balancer.own.connections += 1
         self._set_deadline(balancer.options.timeouts.client_seconds)
+        balancer.own.connections_most = max(balancer.own.connections_most, len(balancer.clients))
         excess = len(balancer.clients) - balancer.options.connections_max
         if balancer.draining or excess > REFUSALS_MAX:
             self._transport.abort()

@@ -54,7 +54,15 @@ _SECURITY: Final = (
     b"frame-ancestors 'none'\r\n"
     b"Cross-Origin-Opener-Policy: same-origin\r\nCross-Origin-Resource-Policy: same-origin\r\n"
     b"Permissions-Policy: camera=(), geolocation=(), microphone=(), payment=()\r\n"
-) % _STYLE_HASH
+)
+
+
+def security_lines(style_hash: bytes = _STYLE_HASH) -> bytes:
+    """What an answer of ours forbids, as lines of a head. ``style_hash``: SHA-256 of its one style, in Base64."""
+    return _SECURITY % style_hash
+
+
+_ERROR_SECURITY: Final = security_lines()
 
 
 class Reply(NamedTuple):
@@ -64,6 +72,7 @@ class Reply(NamedTuple):
     content_type: bytes
     body: bytes
     extra: bytes = b""
+    security: bytes = _ERROR_SECURITY
 
 
 # What a client is told of a request that no server answered (balancing/retries.py decides).
@@ -153,18 +162,13 @@ def reply_bytes(reply: Reply, *, connection: bytes, request_id: bytes, date: byt
         phrase(reply.status).encode("ascii"),
         content,
         reply.extra,
-        _SECURITY,
+        reply.security,
         connection,
         date,
         SERVED_BY,
         request_id,
         b"" if without_body else reply.body,
     )
-
-
-def security_lines() -> bytes:
-    """What every answer of ours forbids, as lines of a head."""
-    return _SECURITY
 
 
 def phrase(status: int) -> str:

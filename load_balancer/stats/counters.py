@@ -35,10 +35,11 @@ class Traffic:
 class Own:
     """What we answered or refused ourselves."""
 
-    __slots__ = ("connections", "connections_refused", "replies", "resends", "truncated")
+    __slots__ = ("connections", "connections_most", "connections_refused", "replies", "resends", "truncated")
 
     def __init__(self) -> None:
         self.connections = 0
+        self.connections_most = 0  # at a time
         self.connections_refused = 0
         self.resends = 0
         self.truncated = 0

@@ -113,7 +113,7 @@ def test_bad_orders_change_nothing(administered: tuple[World, Operator], name: s
 
 def test_unknown_pages_and_methods_are_refused(administered: tuple[World, Operator]) -> None:
     _, operator = administered
-    assert operator.get("/").status == 404
+    assert operator.get("/nothing").status == 404
     assert operator.get("/servers/s1/state").status == 405
 
 
