@@ -35,7 +35,7 @@ class Algorithm(Protocol):
         """It is no longer full."""
 
     def loaded(self, server: Server) -> None:
-        """The number of its requests has changed."""
+        """The number of its requests has changed, and it is not full."""
 
     def forget(self, server: Server) -> None:
         """It was removed; it is no member any more."""
@@ -181,8 +181,6 @@ class LeastConn:
     def _push(self, load: _Load) -> None:
         load.stamp += 1
         server = load.server
-        if server.full:
-            return
         heappush(self._heap, (len(server.serving) / server.effective_weight, load.turn, load.stamp, load))
         if len(self._heap) > 4 * len(self._loads) + 64:
             self._compact()
