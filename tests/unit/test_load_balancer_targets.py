@@ -2,6 +2,7 @@
 
 import pytest
 
+from load_balancer.balancing.members import Observe, OnError, ServerOptions
 from load_balancer.http1.targets import is_hidden
 from load_balancer.options import Address, OptionsError, read_address
 from load_balancer.server_lines import read_servers
@@ -71,8 +72,39 @@ def test_bad_addresses_are_named(text: str) -> None:
         (["a b=127.0.0.1:1"], "NAME=HOST:PORT"),
         (["a=127.0.0.1:1", "a=127.0.0.1:2"], "given twice"),
         (["a=127.0.0.1"], "--server a"),
+        (["a=127.0.0.1:1 weigth 3"], "--server a: 'weigth' is not known; known words: weight, maxconn"),
+        (["a=127.0.0.1:1 weight"], "--server a: weight needs a value"),
+        (["a=127.0.0.1:1 weight 257"], "--server a: weight: '257' is not a number from 0 to 256"),
+        (["a=127.0.0.1:1 maxconn \uff13"], "--server a: maxconn: "),
+        (["a=127.0.0.1:1 slowstart 2h"], "--server a: slowstart: '2h' is not a time up to an hour"),
+        (["a=127.0.0.1:1 observe layer5"], "--server a: observe: 'layer5' is not one of none, layer4, layer7"),
+        (["a=127.0.0.1:1 maxqueue 5"], "--server a: maxqueue needs maxconn"),
+        (["a=127.0.0.1:1 observe layer7 no-check"], "--server a: observe needs checks"),
+        (["a=127.0.0.1:1 cookie a;b"], "--server a: cookie: "),
+        (["a=127.0.0.1:1 cookie b", "b=127.0.0.1:2"], "two servers have the same cookie"),
     ],
 )
 def test_bad_servers_are_named(texts: list[str], complaint: str) -> None:
     with pytest.raises(OptionsError, match=complaint):
         read_servers(texts)
+
+
+def test_words_behind_a_server_are_haproxys() -> None:
+    (server,) = read_servers(
+        [
+            (
+                "a=[::1]:80 weight 0 maxconn 20  maxqueue 50 slowstart 500ms backup cookie A "
+                "observe layer7 error-limit 5 on-error mark-down"
+            )
+        ]
+    )
+    assert server.address == Address("::1", 80)
+    assert server.options == ServerOptions(
+        weight=0, maxconn=20, maxqueue=50, slowstart_seconds=0.5, backup=True, cookie="A", observe=Observe.LAYER7,
+        error_limit=5, on_error=OnError.MARK_DOWN,
+    )  # fmt: skip
+    assert [read_servers([f"a=h:1 slowstart {text}"])[0].options.slowstart_seconds for text in ("20", "3s", "1m")] == [
+        0.02,
+        3.0,
+        60.0,
+    ]

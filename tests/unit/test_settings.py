@@ -71,6 +71,17 @@ def test_the_shipped_config_names_every_key_and_its_default() -> None:
             "load_balancer:\n  engine: nginx\n",
             "config.yml:2: load_balancer.engine: input should be 'builtin' or 'haproxy' (given: 'nginx')",
         ),
+        (
+            "load_balancer:\n  default_server:\n    maxconn: 2\n    weigth: 3\n",
+            (
+                "config.yml:2: load_balancer.default_server.weigth: unknown key; "
+                "did you mean load_balancer.default_server.weight?"
+            ),
+        ),
+        (
+            "load_balancer:\n  servers:\n    web-2: {weight: 257}\n",
+            "config.yml:2: load_balancer.servers.web-2.weight: input should be less than or equal to 256 (given: 257)",
+        ),
         ("simulation: 5\n", "config.yml:1: simulation: expected sections with keys"),
         ("simulation:\n  seed: [1\n", "config.yml:3: is not valid YAML: expected ',' or ']', but got '<stream end>'"),
         ("- 1\n", "config.yml:1: expected sections with keys"),
@@ -106,6 +117,10 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         (["load_balancer.connect_timeout_ms=20000"], "connect_timeout_ms must not be greater"),
         (["load_balancer.server_timeout_ms=5000"], "must be greater than database.statement_timeout_ms"),
         (["customers.instances=16", "customers.threads=64"], "database.connections_max is 120, but the processes need"),
+        (["load_balancer.servers={web-9: {weight: 2}}"], "no server 'web-9'; the servers are web-1, web-2"),
+        (["load_balancer.servers={web-1: {maxqueue: 2}}"], "load_balancer.servers.web-1: maxqueue needs maxconn"),
+        (["load_balancer.default_server.maxqueue=2"], "load_balancer.default_server: maxqueue needs maxconn"),
+        (["load_balancer.cookie=a b"], "load_balancer.cookie"),
         (["simulation.month_seconds=5"], "month_seconds_min must not be greater"),
         (["manufacturers.count=300", "database.connections_max=2000"], "more than 100 manufacturer processes"),
     ],
