@@ -17,6 +17,9 @@ from load_balancer.stats.page_style import STYLE
 
 REFRESH_SECONDS: Final = 5
 EVENTS_SHOWN: Final = 30
+# Cells that say nothing stay quiet, and are left out where there is little room.
+_EMPTY: Final = frozenset({"", "0", "0s", "0.0", "0\u202fB", "0/0/-", "0/0"})
+_NOTHING: Final = ' class="nothing"'
 # What a state's word looks like: class and mark. Others are on their way: "UP 1/2", "DOWN 1/2".
 _LOOKS: Final = {
     "UP": ("up", "●"),
@@ -38,13 +41,13 @@ _LEGEND: Final = (
     ("DOWN", "does not answer"),
 )
 _COLUMNS: Final = (
-    ("Queue", ("Cur", "Max", "Limit")),
-    ("Requests", ("Cur", "Max", "Limit", "Rate /s", "Total")),
+    ("Queue", ("cur/max/lim",)),
+    ("Requests", ("cur/max/lim", "Rate", "Total")),
     ("Bytes", ("In", "Out")),
-    ("Answers", ("2xx", "3xx", "4xx", "5xx", "Time ms")),
-    ("Errors", ("Conn", "Resp")),
-    ("Again", ("Retr", "Redis")),
-    ("Server", ("Wght", "Act/Bck", "Chk", "Dwn", "Dwntme")),
+    ("Answers", ("2xx", "3xx", "4xx", "5xx", "ms")),
+    ("Errors", ("conn/resp",)),
+    ("Again", ("retr/redis",)),
+    ("Server", ("Wght", "Kind", "chk/dwn", "Dwntme")),
 )
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -120,7 +123,10 @@ def _table(figures: Figures) -> str:
 
 def _cells(values: Iterable[str]) -> str:
     labels = [f"{group}: {name}" for group, names in _COLUMNS for name in names]
-    return "".join(f'<td data-label="{label}">{value}</td>' for label, value in zip(labels, values, strict=True))
+    return "".join(
+        f'<td data-label="{label}"{_NOTHING if value in _EMPTY else ""}>{value}</td>'
+        for label, value in zip(labels, values, strict=True)
+    )
 
 
 def _row(name: str, note: str, state: str, told: str, values: Iterable[str], *, total: bool = False) -> str:
@@ -144,13 +150,13 @@ def _server_row(server: ServerFigures, figures: Figures) -> str:
     return _row(
         row.name, server.address, state, told,
         [
-            count(row.queued), count(row.queued_max), _limit(row.maxqueue),
-            count(row.serving), count(row.serving_max), _limit(row.limit), _rate(rates.requests.now), count(traffic.requests),
+            _triple(row.queued, row.queued_max, row.maxqueue),
+            _triple(row.serving, row.serving_max, row.limit), _rate(rates.requests.now), count(traffic.requests),
             size(traffic.bytes_in), size(traffic.bytes_out),
             *classes, f"{rates.time.seconds * 1000:.1f}",
-            count(row.connect_errors), count(row.response_errors), count(row.retries), count(row.redispatches),
+            _pair(row.connect_errors, row.response_errors), _pair(row.retries, row.redispatches),
             _weight(row.effective_weight, row.weight), "Backup" if row.backup else "Active",
-            count(row.failed_checks), count(row.downs), duration(row.down_seconds),
+            _pair(row.failed_checks, row.downs), duration(row.down_seconds),
         ],
     )  # fmt: skip
 
@@ -161,12 +167,12 @@ def _frontend_row(figures: Figures) -> str:
     return _row(
         FRONTEND, "all clients", "STOP" if figures.draining else "OPEN", f"{count(ours)} answered by the balancer itself",
         [
-            "", "", "",
-            count(figures.connections), count(own.connections_most), _limit(figures.connections_limit),
+            "",
+            _triple(figures.connections, own.connections_most, figures.connections_limit),
             _rate(figures.request_rate.now), count(figures.requests),
             size(sum(one.bytes_in for one in traffic)), size(sum(one.bytes_out for one in traffic)),
             *(count(figures.answers(hundred)) for hundred in (2, 3, 4, 5)), "",
-            *[""] * 9,
+            *[""] * 6,
         ],
         total=True,
     )  # fmt: skip
@@ -180,15 +186,15 @@ def _backend_row(figures: Figures) -> str:
     return _row(
         BACKEND, "all servers", "UP" if used else "DOWN", f"{len(used)} of {len(rows)} get requests",
         [
-            count(figures.waiting + sum(row.queued for row in rows)), count(figures.waiting_max), "",
-            count(sum(row.serving for row in rows)), "", "", _rate(sum(one.rates.requests.now for one in figures.servers)),
+            _triple(figures.waiting + sum(row.queued for row in rows), figures.waiting_max, 0),
+            count(sum(row.serving for row in rows)), _rate(sum(one.rates.requests.now for one in figures.servers)),
             count(sum(one.requests for one in traffic)),
             size(sum(one.bytes_in for one in traffic)), size(sum(one.bytes_out for one in traffic)),
             *(count(sum(one.classes[hundred] for one in traffic)) for hundred in (2, 3, 4, 5)), "",
-            count(sum(row.connect_errors for row in rows)), count(sum(row.response_errors for row in rows)),
-            count(sum(row.retries for row in rows)), count(sum(row.redispatches for row in rows)),
+            _pair(sum(row.connect_errors for row in rows), sum(row.response_errors for row in rows)),
+            _pair(sum(row.retries for row in rows), sum(row.redispatches for row in rows)),
             f"{sum(row.effective_weight for row in used):g}", f"{active}/{backup}",
-            count(sum(row.failed_checks for row in rows)), count(sum(row.downs for row in rows)), "",
+            _pair(sum(row.failed_checks for row in rows), sum(row.downs for row in rows)), "",
         ],
         total=True,
     )  # fmt: skip
@@ -218,8 +224,12 @@ def _state(word: str, shown: str = "") -> str:
     return f'<span class="state {look}"><b aria-hidden="true">{mark}</b>{escape(shown or word)}</span>'
 
 
-def _limit(value: int) -> str:
-    return count(value) if value else "-"
+def _pair(one: int, other: int) -> str:
+    return f"{count(one)}/{count(other)}"
+
+
+def _triple(now: int, most: int, limit: int) -> str:
+    return f"{count(now)}/{count(most)}/{count(limit) if limit else '-'}"
 
 
 def _weight(effective: float, wanted: int) -> str:

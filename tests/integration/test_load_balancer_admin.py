@@ -111,6 +111,26 @@ def test_bad_orders_change_nothing(administered: tuple[World, Operator], name: s
     assert running.balancer.ready_servers == 2
 
 
+def test_every_change_of_a_state_is_an_event_with_its_reason(administered: tuple[World, Operator]) -> None:
+    """On the page, in JSON and among the metrics."""
+    running, operator = administered
+    assert operator.set_state("s1", b'{"state": "drain"}').status == 200
+    running.servers[1].check_status = 503
+    running.until(lambda: running.balancer.ready_servers == 0, "no server is ready")
+    events = json.loads(operator.get("/events").body)
+    assert [(event["server"], event["before"], event["after"], event["ready"]) for event in events[:2]] == [
+        ("s2", "UP", "NOLB", 0),
+        ("s1", "UP", "DRAIN", 1),
+    ]
+    assert events[0]["reason"] == "GET /readyz was answered with 503"
+    page = operator.get("/stats")
+    assert page.field("Content-Type") == "text/html; charset=utf-8"
+    assert "set to drain by an operator" in page.body.decode()
+    assert 'transitions_total{server="s1",state="DRAIN"} 1' in operator.get("/metrics").body.decode()
+    assert operator.get("/stats;csv").body.startswith(b"# pxname,svname,")
+    assert operator.get("/").field("Location") == "/stats"
+
+
 def test_unknown_pages_and_methods_are_refused(administered: tuple[World, Operator]) -> None:
     _, operator = administered
     assert operator.get("/nothing").status == 404

@@ -14,6 +14,7 @@ from load_balancer.balancing.servers import Rules
 from load_balancer.engines import launch
 from load_balancer.http1.traces import trace_id
 from load_balancer.options import Address, Check, Options, ServerAddress, Timeouts
+from load_balancer.stats.haproxy_csv import HEADER
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
 from tests.conftest import ROOT, require, wait_until
@@ -176,6 +177,12 @@ def test_a_late_answer_is_a_504_and_no_server_at_all_a_503_that_says_so(haproxy:
     answer = haproxy.ask(POST[:-7] + PAGE + b"hello")
     assert (answer.status, answer.field("X-Not-Dispatched"), answer.field("Retry-After")) == (503, "1", "1")
     assert '<p lang="pl">' in answer.body.decode()
+
+
+def test_our_csv_has_the_columns_that_haproxy_itself_prints(haproxy: Engine) -> None:
+    """In their order; behind them HAProxy has those of its modules, and later versions put new ones at the end."""
+    header = haproxy.asked_of_admin("/stats;csv").body.decode().partition("\n")[0]
+    assert header.startswith(HEADER.rstrip(","))
 
 
 def test_a_systems_balancer_becomes_haproxy_and_ends_in_order(tmp_path: Path) -> None:
