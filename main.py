@@ -267,12 +267,24 @@ def balance(
         str, typer.Option("--balance", metavar="ALGORITHM", help="roundrobin, leastconn or random")
     ] = "roundrobin",
     cookie: Annotated[str, typer.Option(metavar="NAME", help="binds each client to the server it came to first")] = "",
+    access_log: Annotated[Path | None, typer.Option(metavar="FILE", help="gets a line for every answer")] = None,
+    access_log_format: Annotated[str, typer.Option(metavar="FORMAT", help="combined or json")] = "combined",
 ) -> None:
     """The load balancer alone, in front of anything."""
     from load_balancer import commands
 
     raise typer.Exit(
-        commands.balance(listen, server, admin, check_path, host or (), algorithm=algorithm, cookie=cookie)
+        commands.balance(
+            listen,
+            server,
+            admin,
+            check_path,
+            host or (),
+            algorithm=algorithm,
+            cookie=cookie,
+            access_log=access_log,
+            access_log_format=access_log_format,
+        )
     )
 
 

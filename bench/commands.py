@@ -12,6 +12,7 @@ BENCHMARKS = {
     "purchase": "purchases a second by strategy, beside pgbench on the same server; writes docs/strategies-measured.md",
     "balancer": "the load balancer beside HAProxy, nginx and an aiohttp proxy: speed, latency, idle connections",
     "balancer_choice": "what the choice of a server costs with 3 servers and with 1,000, by algorithm",
+    "balancer_log": "what the access log costs, in either format, beside the same balancer without one",
     "balancer_rows": "malformed requests and answers, sent to the load balancer, HAProxy and nginx; writes docs/http-rows.md",
     "balancer_leaks": "memory and descriptors of the load balancer over 1,000,000 requests",
 }

@@ -1,13 +1,15 @@
 """The balancer alone, in front of anything: ``main.py balance --listen HOST:PORT --server NAME=HOST:PORT``."""
 
+import dataclasses
 import os
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from load_balancer.balancing.algorithms import ALGORITHMS
-from load_balancer.options import Check, Options, OptionsError, read_address
+from load_balancer.options import AccessLogOptions, Check, Options, OptionsError, read_address
 from load_balancer.server_lines import read_servers
 from load_balancer.service import EXIT_USAGE, run
 from settings import log_lines
@@ -15,6 +17,7 @@ from settings import log_lines
 # A secret has no place on a command line, where every user of the machine can read it.
 TOKEN_VARIABLE: Final = "BALANCER_CONTROL_TOKEN"  # noqa: S105 - the variable's name
 COOKIE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{0,64}")
+ACCESS_LOG_KINDS: Final = ("combined", "json")
 _CHECK_PATH: Final = re.compile(r"/[\x21-\x7e]*")
 
 
@@ -27,20 +30,31 @@ def balance(
     *,
     algorithm: str = "roundrobin",
     cookie: str = "",
+    access_log: Path | None = None,
+    access_log_format: str = "combined",
 ) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code: 0 stopped, 64 a bad option, 70 the port cannot be listened on.
 
     A server is alive if it answers GET ``check_path`` in time with any status below 500, so that the default suits
     programs that know no health page. ``hosts``: the only Host values that are served; none given: any. ``cookie``: the
-    name of the one that binds clients to servers; none given: nobody is bound.
+    name of the one that binds clients to servers; none given: nobody is bound. ``access_log``: the file that gets a line for
+    every answer, as ``access_log_format`` says (combined or json).
     """
     log_lines.start("load_balancer", "INFO")
     try:
         options = read_options(listen, servers, admin, check_path, hosts, algorithm=algorithm, cookie=cookie)
+        if access_log is not None:
+            options = dataclasses.replace(options, access_log=_access_log(access_log, access_log_format))
     except OptionsError as error:
         sys.stderr.write(f"balance: {error}\n")
         return EXIT_USAGE
     return run(options)
+
+
+def _access_log(path: Path, kind: str) -> AccessLogOptions:
+    if kind not in ACCESS_LOG_KINDS:
+        raise OptionsError(f"--access-log-format: {kind!r} is none of {', '.join(ACCESS_LOG_KINDS)}")
+    return AccessLogOptions(path, kind)
 
 
 def read_options(

@@ -127,14 +127,21 @@ def nginx(folder: Path, server_ports: Sequence[int] = SERVER_PORTS) -> Iterator[
 
 @contextlib.contextmanager
 def ours(
-    folder: Path, server_ports: Sequence[int] = SERVER_PORTS, body_bytes_max: int = 1_048_576
+    folder: Path,
+    server_ports: Sequence[int] = SERVER_PORTS,
+    body_bytes_max: int = 1_048_576,
+    *,
+    log_kind: str = "none",
 ) -> Iterator[Program]:
-    port = PORT_BASE + 10
+    """``log_kind``: none, combined or json."""
+    port = PORT_BASE + 10 + ("none", "combined", "json").index(log_kind)
+    log = "None" if log_kind == "none" else f"AccessLogOptions(Path({str(folder / log_kind)!r}), {log_kind!r})"
     servers = [f"s{number}=127.0.0.1:{at}" for number, at in enumerate(server_ports, 1)]
     code = (
-        "import dataclasses, sys; from load_balancer.commands import read_options; from load_balancer.service import run;"
+        "import dataclasses, sys; from pathlib import Path; from load_balancer.commands import read_options;"
+        "from load_balancer.options import AccessLogOptions; from load_balancer.service import run;"
         f"options = read_options('127.0.0.1:{port}', {servers!r}, None, '/healthz', ());"
-        f"sys.exit(run(dataclasses.replace(options, body_bytes_max={body_bytes_max})))"
+        f"sys.exit(run(dataclasses.replace(options, body_bytes_max={body_bytes_max}, access_log={log})))"
     )
     with _running("ours", port, [sys.executable, "-c", code], folder, PROXY_CORE) as it:
         yield it
