@@ -90,7 +90,7 @@ def _tiles(figures: Figures, ready: str) -> str:
     own, log = figures.own, figures.access_log
     answers = " · ".join(f"{hundred}xx {count(figures.answers(hundred))}" for hundred in (2, 3, 4, 5))
     tiles = [
-        ("Servers", ready, f"{sum(server.row.downs for server in figures.servers)} times down"),
+        ("Servers", ready, f"downs {sum(server.row.downs for server in figures.servers)}"),
         ("Requests a second", _rate(figures.request_rate.now), f"most {_rate(figures.request_rate.most)}"),
         ("Requests", count(figures.requests), answers),
         (
