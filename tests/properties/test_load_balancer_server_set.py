@@ -210,7 +210,7 @@ Events.TestCase.settings = settings(max_examples=EXAMPLES, stateful_step_count=4
 TestAnyOrderOfEvents = Events.TestCase
 
 
-def play(seed: int, steps: int) -> None:
+def check_while_playing(seed: int, steps: int) -> None:
     """Busy times: mostly requests that come and end, now and then a change; the same for the same seed."""
     dice = Random(seed)
     events = Events()
@@ -256,4 +256,4 @@ def play(seed: int, steps: int) -> None:
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_in_busy_times_no_law_is_broken(seed: int) -> None:
     """G1 to G6, for more requests at a time than the shortest example needs."""
-    play(seed, 500)
+    check_while_playing(seed, 500)
