@@ -51,24 +51,23 @@ class Rotation:
     def __init__(self) -> None:
         self._members: list[Server] = []
         self._next = 0
-        self._last = -1
+        self._last: Server | None = None
 
     def rebuild(self, members: Sequence[Server]) -> None:
         self._members = list(members)
-        place = bisect_right(self._members, self._last, key=lambda member: member.order)
+        last = -1 if self._last is None else self._last.order
+        place = bisect_right(self._members, last, key=lambda member: member.order)
         self._next = place if place < len(self._members) else 0
 
     def choose(self, avoid: Collection[str]) -> Server | None:
-        members = self._members
+        members, place = self._members, self._next
         if not members:
             return None
-        place = self._next
         if avoid:
             around = ((place + step) % len(members) for step in range(min(len(members), len(avoid) + 1)))
             place = next((candidate for candidate in around if members[candidate].name not in avoid), place)
         self._next = place + 1 if place + 1 < len(members) else 0
-        server = members[place]
-        self._last = server.order
+        self._last = server = members[place]
         return server
 
 

@@ -68,8 +68,8 @@ class SetRules(NamedTuple):
 class ServerSet(Generic[S]):
     """The servers by name, in the order in which they were added.
 
-    ``attentive``: whether the algorithm or a limit must hear of each request that ends; where not, and who calls is in
-    a hurry, it is enough to take the request out of ``serving`` instead of calling ``leave``.
+    ``attentive``: whether the algorithm, a limit or what is observed must hear of each request that ends; where not, it
+    is enough to take the request out of ``serving`` instead of calling ``answered`` and ``leave``.
     """
 
     def __init__(self, rules: SetRules, dice: Random | None = None) -> None:
@@ -360,7 +360,8 @@ class ServerSet(Generic[S]):
         self._line_limit = sum(limits) if all(limits) else 0
         self._algorithm.rebuild(self._in_use)
         self._choose = cast("Callable[[Collection[str]], S | None]", self._algorithm.choose)  # one of ``_in_use``
-        self.attentive = self._algorithm.follows_load or any(server.options.maxconn for server in servers)
+        told = any(server.options.maxconn or server.observed for server in servers)
+        self.attentive = told or self._algorithm.follows_load
         return self._place_waiting(leaving)
 
     def _place_waiting(self, leaving: S | None) -> list[Placement[S]]:

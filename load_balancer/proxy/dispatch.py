@@ -3,8 +3,7 @@
 T1  Bytes of a request go to a second server only as retries.py allows.
 T2  A request is counted with one server at a time (server_set.G5); ``_leave`` takes it off, whatever ended it.
 T3  A request that stands in line takes no body from its client meanwhile, and waits ``queue_seconds`` at most.
-T4  A request of a client that is bound goes to that server, or stands in its line, as long as that is possible.
-T5  How a request fails says nothing about its server's health, else one poisonous request could take all servers out:
+T4  How a request fails says nothing about its server's health, else one poisonous request could take all servers out:
     only checks and refused connections do (a connection that is not made in time may be a burst in a short backlog),
     unless the server is observed; then the server set takes care that never all are taken out (server_set.G6).
 """
@@ -45,7 +44,6 @@ class Dispatch(ABC):
         "_client_lines",
         "_complete",
         "_connecting",
-        "_cookie",
         "_in_line",
         "_request",
         "_request_id",
@@ -70,7 +68,6 @@ class Dispatch(ABC):
         self._upstream: Upstream | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._in_line = False
-        self._cookie: bytes | None = None  # which server the client is bound to, by its own word
 
     @abstractmethod
     def received(self, received: Received) -> None:
@@ -98,17 +95,8 @@ class Dispatch(ABC):
             self._upstream.send_more(LAST_CHUNK)
 
     def _place(self, now: float) -> None:
-        """To the server whose turn it is; one that was tried already only where there is no other (T4)."""
-        servers = self._balancer.servers
-        bound = None if self._cookie is None else servers.bound(self._cookie, self._tried)
-        if bound is not None:
-            if servers.assign_bound(self, bound):
-                self._begin(bound, now)
-                return
-            if servers.enter(self, bound) is None:
-                self._wait(now)
-                return
-        backend = servers.assign(self, self._tried)
+        """To the server whose turn it is; one that was tried already only where there is no other."""
+        backend = self._balancer.servers.assign(self, self._tried)
         if backend is None:
             self._stand_in_line(now)
         else:
@@ -210,7 +198,7 @@ class Dispatch(ABC):
         return chunk(data) if self._request.framing is Framing.CHUNKED and data else data
 
     def _note_failure(self, backend: Backend | None, kind: str, reason: str, *, connected: bool = True) -> None:
-        """T5."""
+        """T4."""
         if backend is not None:
             backend.traffic.failures[kind] += 1
             log.warning("server %s: %s: %s", backend.name, kind, reason)

@@ -14,7 +14,6 @@ from typing import Final
 from load_balancer.access_log.lines import CLIENT_CLOSED, Outcome
 from load_balancer.balancing.retries import Progress, Step
 from load_balancer.balancing.server_set import Refusal
-from load_balancer.http1 import cookies
 from load_balancer.http1.events import Framing, Received, Request, Response
 from load_balancer.http1.headers import (
     LAST_CHUNK,
@@ -61,22 +60,12 @@ class Exchange(Dispatch):
         self._body = body
         self._complete = complete
         self._written = False
-        self._body_bytes = 0
         if self._tried:
             self._tried = ()
             self._attempts = self._resends = 0
         self.started = now = monotonic()
-        balancer = self._balancer
-        balancer.budget.deposit()
-        if balancer.cookie:
-            self._cookie, self._request = cookies.take(request, balancer.cookie)
-            self._place(now)
-            return
-        backend = balancer.servers.assign(self)
-        if backend is None:
-            self._stand_in_line(now)
-        else:
-            self._begin(backend, now)
+        self._balancer.budget.deposit()
+        self._place(now)
 
     def pause(self, *, paused: bool) -> None:
         """The client does not read the answer (or reads it again) (X4)."""
@@ -101,8 +90,8 @@ class Exchange(Dispatch):
         server = self._tried[-1] if self._tried else "-"
         if self._backend is not None:
             server = self._backend.name
-        status = self._status if self._written else CLIENT_CLOSED
-        self._client.answered(server.encode("ascii"), status, self._body_bytes, self.started, outcome)
+        status, size = (self._status, self._body_bytes) if self._written else (CLIENT_CLOSED, 0)
+        self._client.answered(server.encode("ascii"), status, size, self.started, outcome)
 
     def timed_out(self) -> None:
         """The server had its time, or nobody had room in time."""
@@ -136,8 +125,13 @@ class Exchange(Dispatch):
         if broken is not None:
             self._broken(broken)
             return
-        head = b"" if response is None else self._begin_response(response)
-        self._body_bytes += len(data)
+        if response is None:
+            head = b""
+            self._body_bytes += len(data)
+        else:
+            head = self._begin_response(response)
+            self._head_bytes = len(head)
+            self._body_bytes = len(data)
         if self._framing is _CHUNKED:
             data = b"".join((head, chunk(data) if data else b"", LAST_CHUNK if ended else b""))
         elif head:
@@ -172,9 +166,6 @@ class Exchange(Dispatch):
         """The head that the client gets."""
         upstream, backend, minor = self._upstream, self._backend, self._request.minor
         assert upstream is not None and backend is not None  # noqa: S101, PT018 - an answer came
-        cookie = self._balancer.cookie
-        if cookie:
-            response = cookies.without(response, cookie)
         framing = response.framing
         if framing is not _LENGTH:
             framing = response_framing(response, minor)
@@ -182,17 +173,11 @@ class Exchange(Dispatch):
         self._status = response.status
         self._reusable = response.reusable
         self._keep_alive = keep_alive = self._complete and framing is not _CLOSE and self._client.may_keep_alive()
-        opening = upstream.opening(response, framing, backend.name_bytes)
-        if cookie and self._cookie != backend.cookie_bytes:
-            secure = self._client.over_tls()
-            opening += cookies.setting_lines(response, cookie, backend.cookie_bytes, secure=secure)
-        head = opening + response_ending(
+        return upstream.opening(response, framing, backend.name_bytes) + response_ending(
             b"" if keep_alive and minor else connection_line(keep_alive=keep_alive, client_minor=minor),
             self._request_id,
             None if response.fields.facts.dated else self._balancer.date(),
         )
-        self._head_bytes, self._body_bytes = len(head), 0
-        return head
 
     def _finish(self) -> None:
         upstream, backend = self._upstream, self._backend
@@ -204,11 +189,11 @@ class Exchange(Dispatch):
         backend.traffic.answered(self._status, now - self.started, self._head_bytes + self._body_bytes)
         if self._balancer.access_log is not None:
             self._client.answered(backend.name_bytes, self._status, self._body_bytes, self.started, Outcome.COMPLETE)
-        if backend.observed:
-            self._balancer.answered(backend, self._status)
         upstream.release(now, reusable=self._reusable and self._complete and backend.health.eligible)
         servers = self._balancer.servers
         if servers.attentive:
+            if backend.observed:
+                self._balancer.answered(backend, self._status)
             self._balancer.carry_out(servers.leave(backend, self))
         else:
             backend.serving.discard(self)

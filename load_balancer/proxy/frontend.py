@@ -19,6 +19,7 @@ from load_balancer.http1.headers import client_lines, connection_line, request_o
 from load_balancer.http1.requests import RequestParser
 from load_balancer.proxy.balancer import Balancer
 from load_balancer.proxy.bodies import CollectedBody
+from load_balancer.proxy.bound import BoundExchange
 from load_balancer.proxy.connection import Connection
 from load_balancer.proxy.endings import own_authority, reset
 from load_balancer.proxy.exchange import Exchange
@@ -226,7 +227,8 @@ class Client(Connection):
             request = request._replace(opening=request_opening(request.method, request.target, host, request.fields))
         exchange = self._spare
         if exchange is None:
-            exchange = Exchange(self._balancer, self, self._client_lines)
+            kind = BoundExchange if self._balancer.cookie else Exchange
+            exchange = kind(self._balancer, self, self._client_lines)
         self._exchange, self._spare = exchange, None
         body = b"" if self._body is None else self._body.take()
         exchange.start(request, self._request_id, body, complete=complete)

@@ -151,7 +151,7 @@ def _body_of(ticket: object) -> int:
 
 
 def test_a_client_comes_back_to_its_server_until_that_is_gone() -> None:
-    """T4, K1, K2: the server never sees the cookie; a client whose server is down gets another one, and its cookie."""
+    """C1, C2, K1, K2: the server never sees the cookie; a client whose server is down gets another one, and its cookie."""
     with world(3, cookie="SRV") as running:
         answer = running.ask(get("/", "Cookie: a=1"))
         cookie = str(answer.field("Set-Cookie"))
