@@ -13,7 +13,7 @@ import pytest
 from load_balancer.balancing.servers import Rules
 from load_balancer.engines import launch
 from load_balancer.http1.traces import trace_id
-from load_balancer.options import Address, Check, Options, ServerAddress, Timeouts
+from load_balancer.options import AccessLogOptions, Address, Check, Options, ServerAddress, Timeouts
 from load_balancer.stats.haproxy_csv import HEADER
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
@@ -28,11 +28,12 @@ PAGE = b"Accept: text/html\r\n\r\n"
 class Engine:
     """A running HAProxy, its servers, and raw clients."""
 
-    def __init__(self, loop: Loop, servers: list[ScriptedServer], port: int, admin: int) -> None:
+    def __init__(self, loop: Loop, servers: list[ScriptedServer], port: int, admin: int, log: Path) -> None:
         self.loop = loop
         self.servers = servers
         self.port = port
         self.admin = admin
+        self.log = log
 
     def ask(self, data: bytes, *, for_head: bool = False) -> Answer:
         with RawClient(self.port) as client:
@@ -65,10 +66,11 @@ def haproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         admin=Address("127.0.0.1", admin),
         check=Check("/readyz", inter_seconds=0.2, timeout_seconds=0.2, rules=Rules(2, 1)),
         timeouts=Timeouts(connect_seconds=0.5, server_seconds=0.5, client_seconds=2.0),
+        access_log=AccessLogOptions(state / "access.log", "json"),
     )
     with (state / "log").open("wb") as log:
         process = subprocess.Popen(launch.prepare(options, state), stdout=log, stderr=log)
-    engine = Engine(loop, servers, port, admin)
+    engine = Engine(loop, servers, port, admin, state / "log")
     try:
         wait_until(lambda: engine.up() == 2, 10.0, "both servers are UP")
         yield engine
@@ -177,6 +179,27 @@ def test_a_late_answer_is_a_504_and_no_server_at_all_a_503_that_says_so(haproxy:
     answer = haproxy.ask(POST[:-7] + PAGE + b"hello")
     assert (answer.status, answer.field("X-Not-Dispatched"), answer.field("Retry-After")) == (503, "1", "1")
     assert '<p lang="pl">' in answer.body.decode()
+
+
+def test_every_answer_has_a_line_without_its_query(haproxy: Engine) -> None:
+    answer = haproxy.ask(
+        b'GET /b?token=secret HTTP/1.1\r\nHost: a\r\nUser-Agent: a"b\r\nReferer: http://a/c?token=x\r\n\r\n'
+    )
+    request_id = answer.field("X-Request-Id") or "none"
+
+    def lines() -> list[str]:
+        return [line for line in haproxy.log.read_text().splitlines() if request_id in line]
+
+    wait_until(lines, 5.0, "the line is written")
+    told = json.loads(lines()[0])
+    assert (told["status"], told["method"], told["target"], told["server"]) == (
+        200,
+        "GET",
+        "/b",
+        answer.field("X-Served-By"),
+    )
+    assert (told["referer"], told["user_agent"]) == ("http://a/c", 'a"b')
+    assert "token" not in haproxy.log.read_text()
 
 
 def test_our_csv_has_the_columns_that_haproxy_itself_prints(haproxy: Engine) -> None:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import itertools
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,9 @@ from sqlalchemy import make_url
 from settings import Runtime, Secrets, Settings, SettingsError
 from settings.addresses import HIGHEST_OFFSET
 from supervisor import environment, rabbitmq
+from supervisor.errors import StartError
 from supervisor.logs import BYTES_MAX, LogFile
-from supervisor.resolution import external_database, refuse_unusable_urls
+from supervisor.resolution import external_database, refuse_missing_engine, refuse_unusable_urls
 from supervisor.restart import Again, Death, GiveUp, Policy, deaths_in_a_row, decide
 from supervisor.spec import TRANSITIONS, Spec, State, layers
 from tests.conftest import ROOT
@@ -56,6 +58,15 @@ def test_a_circle_and_a_missing_dependency_are_mistakes() -> None:
         layers([spec("a", "b"), spec("b", "a")])
     with pytest.raises(ValueError, match="a depends on c, which nobody runs"):
         layers([spec("a", "c")])
+
+
+def test_a_balancer_that_is_not_installed_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    wished = Settings.model_validate({"load_balancer": {"engine": "haproxy"}})
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    refuse_missing_engine(Settings())
+    with pytest.raises(StartError, match="haproxy is not installed") as refused:
+        refuse_missing_engine(wished)
+    assert "apt install haproxy" in refused.value.fix
 
 
 def test_every_state_can_end_stopped() -> None:
