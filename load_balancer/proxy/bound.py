@@ -42,5 +42,4 @@ class BoundExchange(Exchange):
         if self._cookie == backend.cookie_bytes:
             return head
         lines = cookies.setting_lines(response, name, backend.cookie_bytes, secure=self._client.over_tls())
-        self._head_bytes += len(lines)
         return b"%b%b\r\n" % (head[:-2], lines)

@@ -205,6 +205,19 @@ def test_an_ejected_server_is_back_with_its_next_good_check() -> None:
         assert backend.tally.downs == 1
 
 
+def test_a_failed_request_brings_the_next_check_forward() -> None:
+    """The checks are a minute apart; one that a request gave a reason for comes at once."""
+    observed = ServerOptions(observe=Observe.LAYER7, error_limit=1, on_error=OnError.FASTINTER)
+    slow = replace(QUICK_CHECK, inter_seconds=60.0, fastinter_seconds=0.02)
+    with world(1, {"s1": observed}, check=slow) as running:
+        backend = running.balancer.backends["s1"]
+        before = backend.check
+        running.servers[0].script = lambda _: [Send(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")]
+        assert running.ask(GET).status == 500
+        running.until(lambda: backend.check is not before, "it was checked again", seconds=5.0)
+        assert backend.health.operation is Operation.UP
+
+
 def test_a_server_can_come_and_go_while_requests_run() -> None:
     """A server that is added gets requests after its first good check; one that is removed ends what it has."""
     with world(2) as running:
