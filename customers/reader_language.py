@@ -2,6 +2,7 @@
 
 G1  Pages: what the account says, else what this browser chose (a cookie), else Accept-Language, else English.
     API: Accept-Language alone, for programs keep no cookies and say with every call what they want.
+    An account without a language takes over, at the log-in, what this browser chose.
 G2  While the account cannot be read (no database), the page that says so is in the browser's language.
 G3  Every text says its language and what that depended on; data and files do not.
 """
@@ -23,7 +24,7 @@ def choose() -> str:
     """The language for this request (G1)."""
     if is_api(request):
         return _accepted()
-    return _of_account() or _of_cookie() or _accepted()
+    return _of_account() or chosen_here() or _accepted()
 
 
 def _of_account() -> str | None:
@@ -34,7 +35,8 @@ def _of_account() -> str | None:
     return code if code in LANGUAGES else None
 
 
-def _of_cookie() -> str | None:
+def chosen_here() -> str | None:
+    """What this browser's reader chose in this shop, signed in or not; None for what the browser merely says."""
     code = request.cookies.get(cookie_name(COOKIE))
     return code if code in LANGUAGES else None
 

@@ -134,8 +134,12 @@ class Accounts:
             raise EmailTaken
         return Account(customer_id, email, first_name, last_name)
 
-    def sign_in(self, email: str, password: str, address: str, client: Client = UNKNOWN) -> SignedIn:
-        """A new session; raises WrongCredentials, the same for a wrong password and an unknown account."""
+    def sign_in(
+        self, email: str, password: str, address: str, client: Client = UNKNOWN, language: str | None = None
+    ) -> SignedIn:
+        """A new session; raises WrongCredentials, the same for a wrong password and an unknown account.
+
+        ``language``: what this reader chose before; an account that has none yet takes it over."""
         canonical = _canonical_or_unknown(email)
         account, origin = throttle.account_subject(canonical), throttle.address_subject(address)
         window = self._settings.login_window_seconds
@@ -151,6 +155,8 @@ class Accounts:
         renewed = self._renewed(known["password_hash"], password)
         with transaction(self._engine) as connection:
             throttle.forget_attempts(connection, account)
+            if language is not None:  # before the lock below: two sign-ins that hold it could not both write
+                store.adopt_language(connection, known["id"], language)
             if store.password_hash(connection, known["id"], lock=True) != password_hash:
                 raise WrongCredentials  # it was changed, or the account deleted, while we were checking
             if renewed is not None:
@@ -193,6 +199,11 @@ class Accounts:
         """Ends all sessions but the one that asks; returns how many there were."""
         with transaction(self._engine) as connection:
             return sessions.end_all(connection, customer.id, except_sha256=customer.token_sha256)
+
+    def sign_out_other(self, customer: Customer, handle: str) -> bool:
+        """Ends one other session of this customer; whether it was still there."""
+        with transaction(self._engine) as connection:
+            return sessions.end_other(connection, customer.id, handle, customer.token_sha256)
 
     def end_token(self, token: str) -> None:
         """The session that a browser had before it signed in anew, whoever it belonged to."""

@@ -7,6 +7,8 @@ S3  Every sign-in makes a new token; a token is never taken over from a request.
 S4  Noting the use costs at most one small write in ``SEEN_SECONDS`` a session. It waits for nobody and nobody waits for
     it: a row that is locked is left, and the write is not flushed to disk before the answer.
 S5  An account has at most ``SESSIONS_MAX`` sessions; the one unused for longest goes first.
+S6  What names a session to its owner (``handle``) is a digest of what the database knows: neither can be had from it. It
+    ends a session of its owner's account and no other.
 """
 
 import datetime as dt
@@ -28,6 +30,11 @@ EXPIRED_AT_ONCE = 100  # rows swept at a sign-in, so that no sign-in pays for a 
 SEEN_SECONDS = 60  # how exact "last used" is; the idle time is at least twice as long
 SESSIONS_MAX = 100  # chosen: more than one person's devices, few enough for a page
 
+HANDLE_DIGITS = 32  # hexadecimal: 128 bits, for two sessions of one account are never to be mixed up
+
+_HANDLE = func.left(
+    func.encode(func.sha256(func.convert_to(CustomerSession.token_sha256, "UTF8")), "hex"), HANDLE_DIGITS
+)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # what 32 bytes are in unpadded base64url
 
 
@@ -51,6 +58,7 @@ class NewSession:
 class Session:
     """One of an account's living sessions, as its owner sees it."""
 
+    handle: str
     created_at: dt.datetime
     seen_at: dt.datetime
     expires_at: dt.datetime
@@ -155,6 +163,7 @@ def of_customer(connection: Connection, customer_id: int, this_one: str, lifetim
     is_this_one = (CustomerSession.token_sha256 == this_one).label("is_this_one")
     statement = (
         select(
+            _HANDLE.label("handle"),
             CustomerSession.created_at,
             CustomerSession.seen_at,
             CustomerSession.expires_at,
@@ -171,6 +180,14 @@ def of_customer(connection: Connection, customer_id: int, this_one: str, lifetim
 
 def end(connection: Connection, sha256: str) -> None:
     connection.execute(delete(CustomerSession).where(CustomerSession.token_sha256 == sha256))
+
+
+def end_other(connection: Connection, customer_id: int, handle: str, this_one: str) -> bool:
+    """S6; whether there was such a session beside the one that asks, which is ended by logging out."""
+    statement = delete(CustomerSession).where(
+        CustomerSession.customer_id == customer_id, CustomerSession.token_sha256 != this_one, handle == _HANDLE
+    )
+    return connection.execute(statement).rowcount > 0
 
 
 def end_all(connection: Connection, customer_id: int, except_sha256: str | None = None) -> int:

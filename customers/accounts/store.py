@@ -59,6 +59,12 @@ def change(connection: Connection, customer_id: int, values: dict[str, Any]) -> 
     connection.execute(update(Customer).where(Customer.id == customer_id, Customer.deleted_at.is_(None)).values(values))
 
 
+def adopt_language(connection: Connection, customer_id: int, code: str) -> None:
+    """Of an account that has none yet; what was chosen for it stays."""
+    without = Customer.language.is_(None) & Customer.deleted_at.is_(None)
+    connection.execute(update(Customer).where(Customer.id == customer_id, without).values(language=code))
+
+
 def anonymise(connection: Connection, customer_id: int) -> None:
     """Nothing personal is left; the row stays, for orders point at it."""
     change(

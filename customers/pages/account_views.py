@@ -48,6 +48,14 @@ def change_password() -> Page:
     return _change(changes, "password-changed")
 
 
+def end_session() -> Page:
+    """One other log-in; one that is over already is as good as ended."""
+    handle = forms.text("session")
+    return _after(
+        lambda: instance().accounts.sign_out_other(customer(), handle), "other-logged-out", leads_to="/account"
+    )
+
+
 def end_other_sessions() -> Page:
     return _after(lambda: instance().accounts.sign_out_others(customer()), "others-logged-out")
 

@@ -3,7 +3,7 @@
 from flask import redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from customers import identity
+from customers import identity, reader_language
 from customers.accounts import Registration, recognised
 from customers.errors import EmailTaken, InvalidInput, TooManyAttempts, WrongCredentials
 from customers.instance import customer, instance
@@ -60,7 +60,7 @@ def _new_session(email: str, password: str) -> str:
     """A new session's token; the one that this browser had before is ended (ASVS 5.0 7.2.4)."""
     accounts = instance().accounts
     client = recognised(request.headers.get("User-Agent", ""))
-    session = accounts.sign_in(email, password, request.remote_addr or "", client)
+    session = accounts.sign_in(email, password, request.remote_addr or "", client, reader_language.chosen_here())
     before = identity.session_token(request)
     if before is not None:
         accounts.end_token(before)

@@ -129,6 +129,22 @@ def test_a_customers_choice_holds_on_every_device(app: Flask, ada: Person, engin
     assert rows(engine, "SELECT language FROM customer") == [(None,)]
 
 
+def test_a_guests_choice_becomes_that_of_an_account_without_one(app: Flask, guest: Person, engine: Engine) -> None:
+    """G1: at the sign-up and at a log-in; what a browser merely says is no choice."""
+    guest.sign_up()
+    assert rows(engine, "SELECT language FROM customer") == [(None,)]
+    other = Person(app.test_client())
+    switch(other, "pl")
+    other.email = guest.email
+    other.post("/log-in", "/log-in", email=other.email, password=PASSWORD, next="/")
+    assert rows(engine, "SELECT language FROM customer") == [("pl",)]
+    assert language_of(guest.client.get("/account", headers=ENGLISH)) == "pl"
+    newcomer = Person(app.test_client())
+    switch(newcomer, "pl")
+    newcomer.sign_up()
+    assert rows(engine, "SELECT language FROM customer ORDER BY id DESC LIMIT 1") == [("pl",)]
+
+
 def test_a_page_about_the_missing_database_is_in_the_browsers_language(
     app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

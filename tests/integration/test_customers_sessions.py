@@ -1,5 +1,6 @@
 """Sessions on two instances and one database: how long they last, who ends them, how they are shown."""
 
+import re
 import threading
 from collections.abc import Iterator
 
@@ -177,6 +178,29 @@ def test_the_account_page_lists_the_living_sessions(shop: Shop, ada: Program) ->
     done = person.post("/account/sessions/end-others", "/account")
     assert done.headers["Location"] == "/account?done=others-logged-out"
     assert "You are logged in nowhere else." in person.get("/account").text
+
+
+def test_each_other_session_can_be_ended_by_itself(shop: Shop, ada: Program) -> None:
+    """S6: the one that is named and no other, of this account and no other; twice is as good as once."""
+    phone, laptop, stranger = signed_in(shop, ada), signed_in(shop, ada), shop.person()
+    stranger.sign_up()
+
+    def handles() -> list[str]:
+        return re.findall(r'name="session" value="([0-9a-f]{32})"', phone.get("/account").text)
+
+    before = handles()
+    assert len(before) == 2, "the program's and the laptop's; not the one that looks"
+    this_one = re.findall(r'name="session" value="([0-9a-f]{32})"', laptop.get("/account").text)
+    (phones,) = set(this_one) - set(before)
+    for person, handle in ((stranger, before[0]), (phone, phones), (phone, "0" * 32), (phone, "'; --")):
+        answer = person.post("/account/sessions/end", "/account", session=handle)
+        assert answer.headers["Location"] == "/account?done=other-logged-out"
+    assert handles() == before, "nothing of this ended one"
+    for _again in range(2):
+        assert phone.post("/account/sessions/end", "/account", session=before[0]).status_code == 303
+        assert handles() == before[1:]
+    gone = [status(ada) == 401, laptop.get("/account").status_code == 303]
+    assert sorted(gone) == [False, True]
 
 
 def test_signing_in_anew_ends_the_session_that_this_browser_had(shop: Shop, ada: Program) -> None:
