@@ -2,7 +2,8 @@
 
 H1  As long as nothing changes, after n requests a server of weight w among weights that add up to W got less than one
     request more, and less than one fewer, than n w / W.
-H2  A server that leaves and comes back does not get its turn earlier than if it had stayed, and is owed nothing.
+H2  However others come and go, a server that stays gets one of any 2 (W / w + the number of servers) requests.
+H3  A server that leaves and comes back does not get its turn earlier than if it had stayed, and is owed nothing.
 
 The k-th request of a server belongs between (k - 1) / w and k / w of a virtual time that advances by 1 / W with each
 request. Of those whose next request may begin before this step ends, the one whose request must end first is taken:
@@ -22,6 +23,9 @@ from load_balancer.balancing.members import Server
 # Starts are floating point numbers and so a little off; what they add up to stays small enough for this to cover it.
 _SLACK: Final = 1e-6
 _SUM_MAX_PER_WEIGHT: Final = 65_536.0
+# Entries that are no longer valid stay until they come up, or until there are too many of them.
+_ENTRIES_PER_SERVER_MAX: Final = 4
+_ENTRIES_MORE: Final = 64
 
 
 class _Share:
@@ -61,7 +65,7 @@ class Shares:
             share = known.get(member.name) or _Share(member, now)
             known[member.name] = share
             if not share.active:
-                share.start = max(share.start, now)  # H2
+                share.start = max(share.start, now)  # H3
             share.weight = member.effective_weight
             share.active = not member.full
         self._restart()
@@ -78,11 +82,13 @@ class Shares:
     def unpark(self, server: Server) -> None:
         share = self._shares.get(server.name)
         if share is not None and not share.active:
-            share.start = max(share.start, self._now())  # H2
+            share.start = max(share.start, self._now())  # H3
             share.active = True
             self._sum += share.start * share.weight
             self._weights += share.weight
             heappush(self._early, (share.start, server.order, share.stamp, share))
+            if len(self._early) > _ENTRIES_PER_SERVER_MAX * len(self._shares) + _ENTRIES_MORE:
+                self._restart()  # requests of bound clients fill servers without a choice, so no entry comes up
 
     def choose(self, avoid: Collection[str]) -> Server | None:
         """Whose turn it is; one of ``avoid`` only where there is no other."""

@@ -19,7 +19,7 @@ from load_balancer.balancing.members import Server, ServerOptions, ServerRow
 from load_balancer.balancing.retries import RetryBudget
 from load_balancer.balancing.server_set import Placement, ServerSet, SetRules
 from load_balancer.balancing.servers import Admin, CheckResult, Health, Operation, Sign
-from load_balancer.http1.traces import next_number, trace_parts
+from load_balancer.http1.traces import numbers, trace_parts
 from load_balancer.options import Options, ServerAddress
 from load_balancer.proxy.bodies import BodyMemory
 from load_balancer.proxy.upstream import Pool
@@ -101,7 +101,7 @@ class Balancer:
         for server in options.servers:
             self.servers.add(Backend(server, now), now, cold=False)
         self._id_prefix = os.urandom(6).hex().encode("ascii")
-        self._number = 0
+        self._next_number = numbers().__next__
         self.trace_parts = trace_parts(os.urandom(10))
         self._date = b""
         self._date_second = 0
@@ -222,12 +222,11 @@ class Balancer:
 
     @property
     def ready_servers(self) -> int:
-        return sum(backend.health.eligible for backend in self.backends.values())
+        return sum(backend.usable for backend in self.backends.values())
 
     def next_request_id(self) -> bytes:
         """Unique among all balancers: a random prefix of this process, and a number that tells nobody how many there were."""
-        self._number = number = next_number(self._number)
-        return b"%b-%012x" % (self._id_prefix, number)
+        return b"%b-%012x" % (self._id_prefix, self._next_number())
 
     def date(self) -> bytes:
         """The Date field's value, made once a second."""

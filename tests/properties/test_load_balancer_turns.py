@@ -1,10 +1,14 @@
 """Laws of the algorithms: whose turn it is, for any servers, weights and changes."""
 
+from random import Random
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load_balancer.balancing.algorithms import RoundRobin
+from load_balancer.balancing.algorithms import LeastConn, RoundRobin
 from load_balancer.balancing.members import Server, ServerOptions
+from load_balancer.balancing.shares import Shares
 
 
 def servers_of(weights: list[int]) -> list[Server]:
@@ -50,3 +54,46 @@ def test_each_server_gets_its_share_of_every_stretch_to_within_one_request(weigh
         assert chosen is not None
         got[chosen] += 1
         assert all(abs(got[server] - number * server.weight / total) < 1 + 1e-6 for server in servers)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_server_that_stays_is_never_left_out_however_others_come_and_go(seed: int) -> None:
+    """H2: others are full after nearly every request, or leave and come back all together."""
+    dice = Random(seed)
+    servers = servers_of([dice.choice([1, 1, 2, 5, 20]) for _ in range(dice.randint(2, 8))])
+    stays, others = servers[0], servers[1:]
+    shares = Shares()
+    shares.rebuild(servers)
+    members, without = servers, 0
+    for _ in range(1_500):
+        moment = dice.random()
+        if moment < 0.5:
+            other = dice.choice(others)
+            if dice.random() < 0.5:
+                shares.park(other)
+            elif other in members:
+                shares.unpark(other)
+        elif moment < 0.55:
+            members = [stays, *(other for other in others if dice.random() < 0.7)]
+            shares.rebuild(members)
+        else:
+            chosen = shares.choose(())
+            assert chosen in members
+            without = 0 if chosen is stays else without + 1
+            assert without <= 2 * (sum(server.weight for server in servers) / stays.weight + len(servers))
+            if chosen is not stays and dice.random() < 0.7:
+                shares.park(chosen)
+
+
+def test_servers_that_fill_up_without_being_chosen_leave_nothing_behind() -> None:
+    """As when all clients are bound: a server is full and free again and again, and its turn never comes."""
+    servers = servers_of([1, 2])
+    shares, least = Shares(), LeastConn()
+    for algorithm in (shares, least):
+        algorithm.rebuild(servers)
+        for _ in range(2_000):
+            algorithm.park(servers[0])
+            algorithm.unpark(servers[0])
+        assert algorithm.choose(()) in servers
+    assert len(shares._early) < 100
+    assert len(least._heap) < 100
