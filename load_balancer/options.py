@@ -111,6 +111,7 @@ class Options:
     check: Check = field(default_factory=Check)
     timeouts: Timeouts = field(default_factory=Timeouts)
     access_log: AccessLogOptions | None = None
+    behind_tls: bool = False  # whether clients reach us over TLS only, which something before us ends
 
 
 def from_runtime(runtime: Runtime) -> Options:
@@ -154,6 +155,7 @@ def from_settings(system: Settings, addresses: Addresses, state: Path, control_t
             drain_seconds=settings.drain_seconds,
         ),
         access_log=_access_log(settings, state / "logs"),
+        behind_tls=system.customers.secure_cookies,
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from load_balancer.proxy.replies import problem, security_lines
+from load_balancer.proxy.replies import TRANSPORT_SECURITY, problem, security_lines
 
 # What an engine answers by itself, and whether nothing can have happened at a server then.
 NOT_DISPATCHED: Final = {400: True, 404: True, 405: True, 408: True, 413: True, 421: True, 501: True, 503: True}
@@ -32,7 +32,8 @@ def error_page(status: int, request_id: str) -> ErrorPage:
     return ErrorPage(status, texts[0], texts[1], NOT_DISPATCHED.get(status, False))
 
 
-def own_headers() -> list[tuple[str, str]]:
+def own_headers(*, behind_tls: bool) -> list[tuple[str, str]]:
     """The security headers that every answer of ours carries."""
-    lines = security_lines().decode("ascii").strip().split("\r\n")
+    text = security_lines() + (TRANSPORT_SECURITY if behind_tls else b"")
+    lines = text.decode("ascii").strip().split("\r\n")
     return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]

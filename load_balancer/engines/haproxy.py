@@ -90,7 +90,7 @@ def _frontend(options: Options) -> list[str]:
         "http-request set-var(txn.html) bool(true) if { req.hdr(accept) -m sub -i text/html }",
         *_refusals(options),
         *_request_fields(),
-        *_response_fields(),
+        *_response_fields(behind_tls=options.behind_tls),
         "default_backend servers",
     ]
 
@@ -195,10 +195,11 @@ def _request_fields() -> list[str]:
     ]
 
 
-def _response_fields() -> list[str]:
+def _response_fields(*, behind_tls: bool) -> list[str]:
     """H1, towards the client; answers of our own carry what ours carry."""
     own = "!{ var(txn.answered) -m bool }"
     html = "{ var(txn.html) -m bool }"
+    security = own_headers(behind_tls=behind_tls)
     return [
         "http-response set-var(txn.answered) bool(true)",
         "http-response del-header X-Not-Dispatched",
@@ -210,7 +211,7 @@ def _response_fields() -> list[str]:
             f'http-after-response set-header Content-Type "text/html; charset=utf-8" if {own} {html} {{ status ge 401 }} '
             "!{ status 408 }"
         ),
-        *(f"http-after-response set-header {name} {_quoted(value)} if {own}" for name, value in own_headers()),
+        *(f"http-after-response set-header {name} {_quoted(value)} if {own}" for name, value in security),
     ]
 
 

@@ -107,7 +107,7 @@ def _server(options: Options) -> list[str]:
         f"  {pages}",
         f"  if ($request_method !~ ^({methods})$) {{ return 501; }}",
         *_indented(_locations(options), 1),
-        *_indented([line for status in _ERRORS for line in _error_locations(status)], 1),
+        *_indented([line for status in _ERRORS for line in _error_locations(status, behind_tls=options.behind_tls)], 1),
         "}",
     ]
 
@@ -149,10 +149,14 @@ def _locations(options: Options) -> list[str]:
     ]
 
 
-def _error_locations(status: int) -> list[str]:
+def _error_locations(status: int, *, behind_tls: bool) -> list[str]:
     page = error_page(status, "$request_id")
     kinds = {"html": ("'text/html; charset=utf-8'", page.html), "json": ("application/problem+json", page.json)}
-    fields = [*own_headers(), ("X-Request-Id", "$request_id"), ("X-Served-By", SERVED_BY.decode("ascii"))]
+    fields = [
+        *own_headers(behind_tls=behind_tls),
+        ("X-Request-Id", "$request_id"),
+        ("X-Served-By", SERVED_BY.decode("ascii")),
+    ]
     fields += [("X-Not-Dispatched", "1")] if page.not_dispatched else []
     fields += [("Retry-After", str(RETRY_AFTER_SECONDS))] if status == 503 else []
     headers = " ".join(f"add_header {name} {_quoted(value)} always;" for name, value in fields)

@@ -330,6 +330,7 @@ class Client(Connection):
                 request_id=self._request_id,
                 date=self._balancer.date(),
                 without_body=request is not None and request.method == b"HEAD",
+                behind_tls=self._balancer.options.behind_tls,
             )
         )
         if keep_alive:

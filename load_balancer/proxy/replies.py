@@ -63,6 +63,8 @@ def security_lines(style_hash: bytes = _STYLE_HASH) -> bytes:
 
 
 _ERROR_SECURITY: Final = security_lines()
+# The shop's own words (customers/security_headers.py). A balancer cannot see whether a proxy before it speaks TLS: it is told.
+TRANSPORT_SECURITY: Final = b"Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n"
 
 
 class Reply(NamedTuple):
@@ -151,18 +153,21 @@ def wants_html(fields: RequestFields) -> bool:
     return b"text/html" in fields.first(b"accept").lower()
 
 
-def reply_bytes(reply: Reply, *, connection: bytes, request_id: bytes, date: bytes, without_body: bool) -> bytes:
-    """The whole answer; ``without_body`` for HEAD."""
+def reply_bytes(
+    reply: Reply, *, connection: bytes, request_id: bytes, date: bytes, without_body: bool, behind_tls: bool = False
+) -> bytes:
+    """The whole answer; ``without_body`` for HEAD, ``behind_tls`` where clients reach us over TLS only."""
     if reply.status == HTTPStatus.NO_CONTENT:
         content = b""
     else:
         content = b"Content-Type: %b\r\nContent-Length: %d\r\n" % (reply.content_type, len(reply.body))
-    return b"HTTP/1.1 %d %b\r\n%b%b%b%bDate: %b\r\nX-Served-By: %b\r\nX-Request-Id: %b\r\n\r\n%b" % (
+    return b"HTTP/1.1 %d %b\r\n%b%b%b%b%bDate: %b\r\nX-Served-By: %b\r\nX-Request-Id: %b\r\n\r\n%b" % (
         reply.status,
         phrase(reply.status).encode("ascii"),
         content,
         reply.extra,
         reply.security,
+        TRANSPORT_SECURITY if behind_tls else b"",
         connection,
         date,
         SERVED_BY,

@@ -33,6 +33,7 @@ KINDS = {
     "everything": Options(
         LISTEN, SERVERS, ADMIN, algorithm="leastconn", cookie="CDS", allbackups=True,
         hosts=frozenset({b"shop.example", b"shop.example:8000"}), access_log=AccessLogOptions(Path("/nowhere")),
+        behind_tls=True,
     ),
     "random, json": Options(LISTEN, SERVERS, algorithm="random(2)", access_log=AccessLogOptions(Path("/x"), "json")),
     "ipv6": Options(Address("::1", 26_800), SERVERS, Address("::1", 26_804), algorithm="random"),

@@ -3,15 +3,23 @@
 import base64
 import hashlib
 import re
+from pathlib import Path
 
 import pytest
 
-from customers.security_headers import HEADERS
+from customers.security_headers import HEADERS, TRANSPORT_POLICY
+from load_balancer.engines.haproxy import haproxy_cfg
+from load_balancer.engines.nginx import nginx_conf
+from load_balancer.options import from_settings
 from load_balancer.proxy.replies import ALIVE, Reply, problem, reply_bytes
+from settings import Settings
+from settings.addresses import Addresses
 
 
-def head_and_body(reply: Reply) -> tuple[dict[str, str], str]:
-    answer = reply_bytes(reply, connection=b"", request_id=b"r1", date=b"today", without_body=False)
+def head_and_body(reply: Reply, *, behind_tls: bool = False) -> tuple[dict[str, str], str]:
+    answer = reply_bytes(
+        reply, connection=b"", request_id=b"r1", date=b"today", without_body=False, behind_tls=behind_tls
+    )
     head, _, body = answer.decode().partition("\r\n\r\n")
     return dict(line.split(": ", 1) for line in head.split("\r\n")[1:]), body
 
@@ -32,6 +40,24 @@ def test_every_error_has_the_headers_of_the_shop(status: int, html: bool) -> Non
 def test_the_health_answer_has_them_too() -> None:
     headers, _body = head_and_body(ALIVE)
     assert not HEADERS.keys() - headers.keys()
+
+
+def test_behind_tls_every_answer_keeps_to_it_as_the_shops_do() -> None:
+    """The one line of the shop, where the shop says it, and nowhere else: without TLS it would lock customers out."""
+    for reply in (ALIVE, problem_of(503, html=True), problem_of(400, html=False)):
+        for behind_tls in (True, False):
+            headers, _body = head_and_body(reply, behind_tls=behind_tls)
+            assert headers.get("Strict-Transport-Security") == (TRANSPORT_POLICY if behind_tls else None)
+
+
+def test_the_settings_and_every_engine_know_of_it(tmp_path: Path) -> None:
+    addresses = Addresses(26_000)
+    for secure in (True, False):
+        settings = Settings.model_validate({"customers": {"secure_cookies": secure}})
+        options = from_settings(settings, addresses, tmp_path)
+        assert options.behind_tls is secure
+        assert ("Strict-Transport-Security" in nginx_conf(options, tmp_path)) is secure
+        assert ("Strict-Transport-Security" in haproxy_cfg(options)) is secure
 
 
 def test_the_policy_allows_the_style_of_the_page_and_nothing_else() -> None:
