@@ -31,10 +31,6 @@ SEEN_SECONDS = 60  # how exact "last used" is; the idle time is at least twice a
 SESSIONS_MAX = 100  # chosen: more than one person's devices, few enough for a page
 
 HANDLE_DIGITS = 32  # hexadecimal: 128 bits, for two sessions of one account are never to be mixed up
-
-_HANDLE = func.left(
-    func.encode(func.sha256(func.convert_to(CustomerSession.token_sha256, "UTF8")), "hex"), HANDLE_DIGITS
-)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # what 32 bytes are in unpadded base64url
 
 
@@ -163,7 +159,7 @@ def of_customer(connection: Connection, customer_id: int, this_one: str, lifetim
     is_this_one = (CustomerSession.token_sha256 == this_one).label("is_this_one")
     statement = (
         select(
-            _HANDLE.label("handle"),
+            _handle().label("handle"),
             CustomerSession.created_at,
             CustomerSession.seen_at,
             CustomerSession.expires_at,
@@ -182,10 +178,16 @@ def end(connection: Connection, sha256: str) -> None:
     connection.execute(delete(CustomerSession).where(CustomerSession.token_sha256 == sha256))
 
 
+def _handle() -> ColumnElement[str]:
+    """S6, of the session in question."""
+    known = func.convert_to(CustomerSession.token_sha256, "UTF8")
+    return func.left(func.encode(func.sha256(known), "hex"), HANDLE_DIGITS)
+
+
 def end_other(connection: Connection, customer_id: int, handle: str, this_one: str) -> bool:
     """S6; whether there was such a session beside the one that asks, which is ended by logging out."""
     statement = delete(CustomerSession).where(
-        CustomerSession.customer_id == customer_id, CustomerSession.token_sha256 != this_one, handle == _HANDLE
+        CustomerSession.customer_id == customer_id, CustomerSession.token_sha256 != this_one, _handle() == handle
     )
     return connection.execute(statement).rowcount > 0
 
