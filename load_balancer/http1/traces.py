@@ -4,17 +4,17 @@ T1  A valid traceparent goes on as it came, tracestate with it: we are a part of
 T2  One that is not valid, or comes twice, counts for none: it and its tracestate end here, and a new trace begins.
 T3  A version that we do not know is valid if it begins as version 00 does; ff is no version.
 T4  A new trace's id is not all zeros, never comes twice, and its right half is spread evenly, for samplers look there.
-    It is made of the request's number, which has these qualities (``next_number``), so that it costs next to nothing.
+    It is made of the request's number, which has these qualities (``numbers``), so that it costs next to nothing.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 PARENT: Final = b"traceparent"
 STATE: Final = b"tracestate"
 NUMBER_DIGITS: Final = 12  # hexadecimal, of a request's number
-_NUMBERS: Final = 16**NUMBER_DIGITS
+_NUMBER_MAX: Final = 16**NUMBER_DIGITS - 1
 # Odd, so that adding it again and again visits every number once before any comes back; 2**48 divided by the golden ratio,
 # so that the numbers are spread evenly all the way (a Weyl sequence). At 100,000 requests a second it lasts 89 years.
 _STEP: Final = 0x9E3779B97F4B
@@ -47,31 +47,34 @@ def trace_lines(found: Mapping[bytes, Sequence[bytes]]) -> bytes:
 
 
 class TraceParts(NamedTuple):
-    """What stands before, between and behind the two places of a request's number in the line of a new trace.
+    """What stands before and behind the place of a request's number in the line of a new trace.
 
-    Its flag says "sampled": nobody before us had an opinion, and who records traces behind us, wants them.
+    Its parent, of which each such trace has only this one, is the process; its flag says "sampled": nobody before us had an
+    opinion, and who records traces behind us, wants them.
     """
 
     before: bytes
-    between: bytes
     behind: bytes
 
     def line(self, number: bytes) -> bytes:
         """The line as it follows another one, without its own CR LF."""
-        return b"".join((self.before, number, self.between, number, self.behind))
+        return self.before + number + self.behind
 
     def trace_id(self, number: bytes) -> bytes:
         """The id of the trace that this request began."""
-        return self.before[-_RANDOM_DIGITS:] + number + self.between[:_FILLER_DIGITS]
+        return self.before[-_RANDOM_DIGITS:] + number + self.behind[:_FILLER_DIGITS]
 
 
 def trace_parts(random: bytes) -> TraceParts:
-    """Of one process, from 10 random bytes."""
-    digits = random.hex().encode("ascii")
-    filler = digits[_RANDOM_DIGITS:].replace(b"0", b"1")  # neither id may be all zeros, and one number is
-    return TraceParts(b"\r\n%b: 00-%b" % (PARENT, digits[:_RANDOM_DIGITS]), filler + b"-", filler + b"-01")
+    """Of one process, from 18 random bytes."""
+    digits = random.hex().replace("0", "1").encode("ascii")  # no id may be all zeros, and one number is
+    left, filler, parent = digits[:_RANDOM_DIGITS], digits[_RANDOM_DIGITS:-_RANDOM_DIGITS], digits[-_RANDOM_DIGITS:]
+    return TraceParts(b"\r\n%b: 00-%b" % (PARENT, left), b"%b-%b-01" % (filler, parent))
 
 
-def next_number(number: int) -> int:
-    """The number of the request after this one: in 16**NUMBER_DIGITS requests none comes twice (T4)."""
-    return (number + _STEP) % _NUMBERS
+def numbers() -> Iterator[int]:
+    """Of one request after the other: in 16**NUMBER_DIGITS requests none comes twice (T4)."""
+    number = 0
+    while True:
+        number = (number + _STEP) & _NUMBER_MAX
+        yield number
