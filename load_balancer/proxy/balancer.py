@@ -102,7 +102,7 @@ class Balancer:
             self.servers.add(Backend(server, now), now, cold=False)
         self._id_prefix = os.urandom(6).hex().encode("ascii")
         self._next_number = numbers().__next__
-        self.trace_parts = trace_parts(os.urandom(10))
+        self.trace_parts = trace_parts(os.urandom(18))
         self._date = b""
         self._date_second = 0
 

@@ -27,6 +27,7 @@ from load_balancer.proxy.upstream import CannotConnectError, Upstream, connect
 
 log = logging.getLogger(__name__)
 
+_NONE: Final = Framing.NONE
 _LENGTH: Final = Framing.LENGTH  # asked for with every request; an enum's member is found more slowly
 _NUMBER_AT: Final = -NUMBER_DIGITS  # where a request's number begins in its id
 _NO_BODY: Final = (b"\r\n\r\n", b"")
@@ -170,16 +171,14 @@ class Dispatch(ABC):
     def _send(self, backend: Backend, upstream: Upstream, now: float) -> None:
         request = self._request
         self._upstream = upstream
-        ending, body = _NO_BODY if request.framing is Framing.NONE else self._ending_and_body(request)
+        ending, body = _NO_BODY if request.framing is _NONE else self._ending_and_body(request)
         request_id = self._request_id
         if request.fields.facts.trace:
             data = b"".join((request.opening, self._client_lines, request_id, ending, body))
         else:
+            before, behind = self._balancer.trace_parts
             number = request_id[_NUMBER_AT:]
-            before, between, behind = self._balancer.trace_parts
-            data = b"".join(
-                (request.opening, self._client_lines, request_id, before, number, between, number, behind, ending, body)
-            )
+            data = b"".join((request.opening, self._client_lines, request_id, before, number, behind, ending, body))
         traffic = backend.traffic
         traffic.requests += 1
         traffic.bytes_in += len(data)

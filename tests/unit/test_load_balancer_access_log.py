@@ -18,7 +18,7 @@ from load_balancer.http1.traces import trace_parts
 from tests.conftest import wait_until
 
 AT = 1_700_000_000.25  # 14 November 2023, 22:13:20
-PARTS = trace_parts(bytes(range(10)))
+PARTS = trace_parts(bytes(range(18)))
 COMBINED = re.compile(
     r'(\S+) - - \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000)\] "([^"]*)" (\d{3}) (\d+|-) "([^"]*)" "([^"]*)"'
 )
