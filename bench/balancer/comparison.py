@@ -26,7 +26,12 @@ DELAY_MAX_MS = 20  # a connection asks a hundred times a second on average
 IDLE_CONNECTIONS = 5_000
 
 Start = Callable[[Path], AbstractContextManager[Program]]
-PROXIES: dict[str, Start] = {"haproxy": programs.haproxy, "nginx": programs.nginx, "ours": programs.ours}
+PROXIES: dict[str, Start] = {
+    "haproxy": programs.haproxy,
+    "haproxy_as_ours": programs.haproxy_as_ours,
+    "nginx": programs.nginx,
+    "ours": programs.ours,
+}
 
 
 def run() -> dict[str, Any]:
@@ -103,7 +108,7 @@ def _targets(figures: dict[str, Any]) -> dict[str, Any]:
     ratios: dict[str, Any] = {}
     for kind in KINDS:
         mine = figures[kind]["ours"]
-        for other in ("haproxy", "nginx", "aiohttp"):
+        for other in ("haproxy", "haproxy_as_ours", "nginx", "aiohttp"):
             theirs = figures[kind][other]
             ratios[f"{kind}_vs_{other}"] = {
                 "by_cpu": round(theirs["cpu_us_per_request"] / mine["cpu_us_per_request"], 2),

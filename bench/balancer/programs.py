@@ -2,7 +2,8 @@
 
 All proxies get the same three servers (one nginx with one worker: a short page, so that it is never the bottleneck of a
 proxy), active checks where they have them, keep-alive on both sides, no access log, one thread. HAProxy and nginx do
-less than ours with a request: no Via, no request id, none of the checks that their configuration leaves off.
+less than ours with a request: no Via, no request id, none of the checks that their configuration leaves off;
+``haproxy_as_ours`` does the same.
 """
 
 import contextlib
@@ -17,6 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from load_balancer.commands import read_options
+from load_balancer.engines.haproxy import haproxy_cfg
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT_BASE = 28_000
@@ -114,6 +118,18 @@ def haproxy(folder: Path, server_ports: Sequence[int] = SERVER_PORTS) -> Iterato
     config = folder / "haproxy.cfg"
     config.write_text(_HAPROXY.format(connections=CONNECTIONS_MAX, port=port, servers=servers))
     with _running("haproxy", port, ["haproxy", "-db", "-f", str(config)], folder, PROXY_CORE) as it:
+        yield it
+
+
+@contextlib.contextmanager
+def haproxy_as_ours(folder: Path, server_ports: Sequence[int] = SERVER_PORTS) -> Iterator[Program]:
+    """With all that ours does to a request, as `load_balancer.engine: haproxy` has it; on one thread as the others."""
+    port = PORT_BASE + 23
+    servers = [f"s{number}=127.0.0.1:{at}" for number, at in enumerate(server_ports, 1)]
+    text = haproxy_cfg(read_options(f"127.0.0.1:{port}", servers, None, "/healthz", ()))
+    config = folder / "haproxy_as_ours.cfg"
+    config.write_text(text.replace("global\n", "global\n  nbthread 1\n", 1))
+    with _running("haproxy_as_ours", port, ["haproxy", "-db", "-f", str(config)], folder, PROXY_CORE) as it:
         yield it
 
 
