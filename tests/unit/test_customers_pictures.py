@@ -98,6 +98,11 @@ def test_other_addresses_are_not_read(address: str) -> None:
         ("Théière émaillée", MOSAIC, ""),
         ("Oak-Handled Splitting Axe", "axe", ""),
         ("Wall Clocks", "clock", ""),
+        ("LUNCH BAG DOLLY GIRL", "bag", ""),  # what decorates a thing does not name it
+        ("Red cushion cover, butterflies", "cushion", "red"),
+        ("Felt farm rabbit", "rabbit", ""),  # unless there is nothing else
+        ("Pink luggage tag", "tag", "pink"),
+        ("WINE GLASSES", "glass", ""),
     ],
 )
 def test_words_say_what_it_is_and_of_what_colour(name: str, kind: str, tint: str) -> None:
