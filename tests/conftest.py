@@ -19,6 +19,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from supervisor import postgres, probes, rabbitmq
 from supervisor.spawn import start_child
+from tests.clean_databases import CleanDatabases
 
 HOW_TO_INSTALL = {
     "rabbitmq-server": "apt install rabbitmq-server",
@@ -102,11 +103,12 @@ class Server(NamedTuple):
     def url(self, database: str = postgres.DATABASE) -> str:
         return self.cluster.url(self.port, self.password, database)
 
+    def superuser_conninfo(self, database: str) -> str:
+        return plain(self.cluster.superuser_url(self.port, self.password)).removesuffix("postgres") + database
+
     def administer(self, statement: str) -> None:
         """Run one statement as superuser, outside a transaction."""
-        with psycopg.connect(
-            plain(self.cluster.superuser_url(self.port, self.password)), autocommit=True
-        ) as connection:
+        with psycopg.connect(self.superuser_conninfo("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())
 
 
@@ -175,10 +177,15 @@ def fresh_database(server: Server, template: str) -> Iterator[str]:
     server.administer(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def clean_databases(postgres_server: Server, template_database: str) -> CleanDatabases:
+    return CleanDatabases(postgres_server, postgres.ROLE, template_database)
+
+
 @pytest.fixture
-def database_url(postgres_server: Server, template_database: str) -> Iterator[str]:
-    """A fresh database with the migrated schema."""
-    with fresh_database(postgres_server, template_database) as url:
+def database_url(clean_databases: CleanDatabases) -> Iterator[str]:
+    """A clean database with the migrated schema."""
+    with clean_databases.one() as url:
         yield url
 
 
