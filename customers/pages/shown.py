@@ -11,6 +11,8 @@ _TIMES = {
     "seconds": _("%(seconds)s s"),
 }
 
+_SPANS = {"hours": _("%(hours)s h"), "minutes": _("%(minutes)s min")}
+
 
 def number(value: int) -> str:
     return formats.number(value, language())
@@ -35,6 +37,15 @@ def time_left(seconds: float) -> str:
         return str(_TIMES["minutes"]) % {"minutes": minutes, "seconds": f"{rest:02}"}
     hours, minutes = divmod(minutes, 60)
     return str(_TIMES["hours"]) % {"hours": hours, "minutes": f"{minutes:02}"}
+
+
+def span(seconds: int) -> str:
+    """A length of time that is not counting down: whole minutes say no seconds, whole hours no minutes."""
+    minutes, rest = divmod(seconds, 60)
+    if rest or not minutes:
+        return time_left(seconds)
+    unit, count = ("minutes", minutes) if minutes < 60 or minutes % 60 else ("hours", minutes // 60)
+    return str(_SPANS[unit]) % {unit: count}
 
 
 def times() -> dict[str, str]:

@@ -188,6 +188,7 @@ def _add_views() -> None:
     blueprint.add_app_template_filter(shown.money, "money")
     blueprint.add_app_template_filter(shown.moment, "moment")
     blueprint.add_app_template_filter(shown.time_left, "time_left")
+    blueprint.add_app_template_filter(shown.span, "span")
     blueprint.add_app_template_filter(shown_expiry, "expiry")
 
 

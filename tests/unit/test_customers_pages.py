@@ -75,6 +75,13 @@ def test_time_left_is_readable(seconds: float, text: str) -> None:
     assert shown.time_left(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(45, "45 s"), (60, "1 min"), (90, "1 min 30 s"), (7_200, "2 h"), (5_400, "90 min")]
+)
+def test_a_span_says_no_zeros(seconds: int, text: str) -> None:
+    assert shown.span(seconds) == text
+
+
 def test_moments_are_in_utc() -> None:
     moment = dt.datetime(2026, 3, 1, 1, 30, tzinfo=dt.timezone(dt.timedelta(hours=2)))
     assert shown.moment(moment) == "28 February 2026, 23:30 UTC"
