@@ -57,7 +57,7 @@ _PAGE: Final = """<!doctype html>
 <main><p class="quiet"><small>As of {now} UTC. {refreshing} Also as <a href="/stats;csv">CSV</a>,
 <a href="/metrics">Prometheus metrics</a>, <a href="/events">events in JSON</a>.</small></p>
 <dl class="tiles">{tiles}</dl>
-<h2 id="servers">Servers</h2><div class="frame">{table}</div>
+<h2 id="servers">Servers</h2><div class="frame" tabindex="0" role="region" aria-labelledby="servers">{table}</div>
 <ul class="legend" aria-label="States">{legend}</ul>
 <h2 id="events">Last changes</h2>{events}</main></body></html>
 """
@@ -213,7 +213,8 @@ def _events(events: tuple[Event, ...]) -> str:
     )
     head = "".join(f'<th scope="col" class="words">{name}</th>' for name in ("UTC", "Server", "State", "Reason"))
     return (
-        f'<div class="frame"><table class="events"><caption>Last changes of servers, newest first</caption><thead><tr>{head}'
+        f'<div class="frame" tabindex="0" role="region" aria-labelledby="events">'
+        f'<table class="events"><caption>Last changes of servers, newest first</caption><thead><tr>{head}'
         f'<th scope="col" class="of">Ready</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
 
