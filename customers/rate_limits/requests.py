@@ -25,6 +25,7 @@ LIMIT_OF_VIEW = {
     "pages.save_details": "account_changes",
     "pages.change_email": "account_changes",
     "pages.change_password": "account_changes",
+    "pages.choose_language": "account_changes",
     "pages.end_session": "account_changes",
     "pages.end_other_sessions": "account_changes",
     "pages.delete_account": "account_changes",

@@ -49,6 +49,29 @@ def sign_up_from(app: Flask, address: str, email: str) -> Any:
     return app.test_client().post("/api/v1/customers", json=body, headers={"X-Forwarded-For": address})
 
 
+CART = "one row of the customer's own cart, which has cart.lines_max rows at most"
+HOLD = "one row that exists already; cart.hold_extensions_max and the limits of holds bound it"
+ENDS = "deletes the one row that let the request in: the next one is a guest's"
+WITHOUT_LIMIT = {
+    "api.put_in_cart": CART, "pages.set_quantity": CART, "pages.add_to_cart": CART, "pages.swap_line": CART,
+    "api.take_out_of_cart": CART, "pages.remove_line": CART, "pages.fit_cart": CART,
+    "api.hold_again": HOLD, "pages.hold_line": HOLD,
+    "api.delete_session": ENDS, "pages.log_out": ENDS,
+    "api.finish": "one row a month, written once", "pages.finish_month": "one row a month, written once",
+}  # fmt: skip
+
+
+def test_whatever_changes_something_has_a_limit_or_a_reason(shop: Shop) -> None:
+    """A new form or call is in one of the two lists, and in one only."""
+    changing = {
+        rule.endpoint
+        for rule in shop.apps[0].url_map.iter_rules()
+        if (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
+    }
+    assert changing <= LIMIT_OF_VIEW.keys() | WITHOUT_LIMIT.keys()
+    assert WITHOUT_LIMIT.keys() <= changing - LIMIT_OF_VIEW.keys()
+
+
 def test_every_limited_view_is_there(shop: Shop) -> None:
     """A view that is renamed must not lose its limit unnoticed."""
     assert LIMIT_OF_VIEW.keys() <= shop.apps[0].view_functions.keys()
