@@ -17,7 +17,8 @@ main,header{max-width:92rem;margin:0 auto}
 header{display:flex;flex-wrap:wrap;align-items:baseline;gap:.25rem 1.25rem;padding:1.25rem 0 .75rem}
 h1{font-size:1.35rem;margin:0}h2{font-size:1.05rem;margin:1.75rem 0 .5rem}
 p{margin:.25rem 0}.quiet{color:var(--quiet)}small{font-size:.875rem}
-a{color:var(--link);display:inline-block;padding:.1rem 0}a:focus-visible,.frame:focus-visible{outline:2px solid;outline-offset:2px}
+a{color:var(--link);display:inline-block;padding:.1rem 0}
+a:focus-visible,.frame:focus-visible{outline:2px solid;outline-offset:2px}
 dl.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.25rem,1fr));gap:.6rem;margin:.75rem 0 0}
 .tiles div{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.6rem .8rem}
 .tiles dt{color:var(--quiet);font-size:.875rem}.tiles dd{margin:0;font-size:1.3rem}
