@@ -81,6 +81,7 @@ class ServerSet(Generic[S]):
         self._algorithm: Algorithm = ALGORITHMS[rules.algorithm](dice or Random())  # noqa: S311 - no secret depends on it
         self._choose: Callable[[Collection[str]], S | None] = lambda _: None
         self.attentive = False
+        self._follows_load = self._algorithm.follows_load
         self._in_use: list[S] = []
         self._rising: set[S] = set()
         self._line_limit = 0
@@ -244,7 +245,12 @@ class ServerSet(Generic[S]):
     def leave(self, server: S, ticket: object) -> list[Placement[S]]:
         """A request is no longer with the server: who takes its room (G3)."""
         server.serving.discard(ticket)
-        return self._fill(server) if self.attentive else []
+        if not self.attentive:
+            return []
+        if self.line or server.queue:
+            return self._fill(server)
+        self._loaded(server)
+        return []
 
     # Within.
 
@@ -259,12 +265,15 @@ class ServerSet(Generic[S]):
             self._loaded(server)
 
     def _loaded(self, server: Server) -> None:
+        """Its number of requests has changed."""
         if not server.in_use:
             return
-        if server.full:
+        if 0 < server.limit <= len(server.serving):
             self._algorithm.park(server)
-        elif self._algorithm.follows_load:
+        elif self._follows_load:
             self._algorithm.loaded(server)
+        elif server.limit:
+            self._algorithm.unpark(server)
 
     def _fill(self, server: S) -> list[Placement[S]]:
         """Whoever may come in now (G3)."""
@@ -277,13 +286,7 @@ class ServerSet(Generic[S]):
             server.serving.add(ticket)
             placements.append(Placement(ticket, server))
         server.serving_max = max(server.serving_max, len(server.serving))
-        if server.in_use:
-            if server.full:
-                self._algorithm.park(server)
-            elif self._algorithm.follows_load:
-                self._algorithm.loaded(server)
-            else:
-                self._algorithm.unpark(server)
+        self._loaded(server)
         return placements
 
     def _first_of(self, server: S) -> object | None:
@@ -361,7 +364,7 @@ class ServerSet(Generic[S]):
         self._algorithm.rebuild(self._in_use)
         self._choose = cast("Callable[[Collection[str]], S | None]", self._algorithm.choose)  # one of ``_in_use``
         told = any(server.options.maxconn or server.observed for server in servers)
-        self.attentive = told or self._algorithm.follows_load
+        self.attentive = told or self._follows_load
         return self._place_waiting(leaving)
 
     def _place_waiting(self, leaving: S | None) -> list[Placement[S]]:
