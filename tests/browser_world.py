@@ -64,7 +64,7 @@ def assert_fits(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 320, page.url
     small = page.evaluate("""
         [...document.querySelectorAll("a, button, input, select, summary")]
-          .filter((node) => node.checkVisibility() && !node.closest(".skip, .hidden, p, li") && node.type !== "hidden")
+          .filter((node) => node.checkVisibility() && !node.closest(".skip, .hidden, p, li, dd, td[data-label=Type]") && node.type !== "hidden")
           .map((node) => [node.outerHTML.slice(0, 80), node.getBoundingClientRect()])
           .filter(([, box]) => box.width < 24 || box.height < 24).map(([html]) => html)
     """)

@@ -23,7 +23,7 @@ CHROMIUM_ARGUMENTS = [
 NAMES = ("Oak chair", "Walnut shelf & hook", "Brass lamp <large>", "Wool blanket", "Copper kettle", "Linen cushion")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = require("chromium")
     with sync_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""axe-core finds nothing on any page, light or dark; and two people race for the last unit in two windows.
+"""axe-core finds nothing on any page, light or dark, on a large and a small screen; and two windows race for the last unit.
 
 ``axe/axe.min.js`` is axe-core 4.14.1 as its package carries it (MPL-2.0, licence beside it); only tests use it.
 """
@@ -8,31 +8,50 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import Engine, text
 
+from customers.pages.views import CUSTOMER_VIEWS, GUEST_VIEWS
 from distributor.database import transaction
-from tests.browser_world import add_card, go_to_checkout, put_in_cart, sign_up
+from tests.browser_world import add_card, assert_fits, go_to_checkout, put_in_cart, sign_up, snapshot
 from tests.distributor_world import World, discrepancies, rows, sell_to_others
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
-RUN = """async () => (await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa",
-    "best-practice"]})).violations.map((found) => `${found.id}: ${found.nodes.map((node) => node.html).join(" ")}`)"""
+STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+OF_COLOURS = {"type": "rule", "values": ["color-contrast"]}  # all that can differ between the themes
+RUN = """async (wanted) => (await axe.run(document, {runOnly: wanted, resultTypes: ["violations"]})).violations
+    .map((found) => `${found.id}: ${found.nodes.map((node) => node.html).join(" ")}`)"""
+WIDE, SMALL = 1280, 320
+NO_PAGES = {"static_file", "picture", "show_stock", "export_account"}  # files and data
+
+
+def addresses(views: tuple[tuple[str, str, Any], ...], **known: int) -> list[str]:
+    """Every page that the shop's own table has, so that a new one cannot be forgotten.
+
+    ``known``: the arguments that an address may have; one that is not among them fails."""
+    shown = [path for path, method, view in views if method == "GET" and view.__name__ not in NO_PAGES]
+    return [re.sub(r"<id:([a-z_]+)>", lambda found: str(known[found[1]]), path) for path in shown]
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds on the page as it is, in both themes."""
+    """What axe-core finds on the page as it is, in both themes and on a large and a small screen; it fits on both."""
     page.evaluate(AXE)
     found: list[str] = []
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-        found += [f"{theme} {page.url} {violation}" for violation in page.evaluate(RUN)]
+    for width in (WIDE, SMALL):
+        page.set_viewport_size({"width": width, "height": 800})
+        for theme, wanted in (("light", STANDARDS), ("dark", OF_COLOURS)):
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+            snapshot(page, f"{re.sub('[^a-z0-9]+', '-', page.url.partition('//')[2].partition('/')[2])}-{theme}")
+            found += [f"{width} {theme} {page.url} {violation}" for violation in page.evaluate(RUN, wanted)]
+    assert_fits(page)
     return found
 
 
 def visit(page: Page, *paths: str) -> list[str]:
     found: list[str] = []
     for path in paths:
+        page.set_viewport_size({"width": WIDE, "height": 800})
         page.goto(path)
         found += violations(page)
     return found
@@ -40,8 +59,9 @@ def visit(page: Page, *paths: str) -> list[str]:
 
 def test_axe_finds_nothing_on_a_guests_pages(new_page: Callable[..., Page], world: World) -> None:
     page = new_page()
-    chair = f"/product/{world.stock[0]}"
-    assert visit(page, "/", "/?q=zebra", "/?q=chair&manufacturer=m1", chair, "/log-in", "/nowhere", "/api") == []
+    every_page = addresses(GUEST_VIEWS, stock_id=world.stock[0])
+    assert {"/", "/log-in", "/sign-up", "/api"} < set(every_page), "the control: they are found"
+    assert visit(page, *every_page, "/?q=zebra", "/?q=chair&manufacturer=m1", "/nowhere") == []
     page.goto("/sign-up")
     page.get_by_label("First name").fill(" ")
     page.locator("form[action='/sign-up'], form:has(#email)").first.evaluate("form => form.noValidate = true")
@@ -53,11 +73,12 @@ def test_axe_finds_nothing_on_a_guests_pages(new_page: Callable[..., Page], worl
 def test_axe_finds_nothing_on_a_customers_pages(new_page: Callable[..., Page], engine: Engine, world: World) -> None:
     page = new_page()
     sign_up(page)
-    assert visit(page, "/", "/cart", "/orders", "/account") == []
+    assert visit(page, "/cart", "/orders", "/account") == [], "nothing is in them yet"
     add_card(page)
     put_in_cart(page, world.stock[0])
     put_in_cart(page, world.stock[1], 2)
-    assert visit(page, "/cart", "/checkout") == []
+    go_to_checkout(page)
+    assert violations(page) == []
     sell_to_others(engine, world.stock[1], 2)
     page.get_by_role("button", name="Buy now").click()
     expect(page.get_by_role("alert").first).to_be_visible()
@@ -67,17 +88,25 @@ def test_axe_finds_nothing_on_a_customers_pages(new_page: Callable[..., Page], e
     go_to_checkout(page)
     page.get_by_role("button", name="Buy now").click()
     expect(page).to_have_url(re.compile(r"/orders/\d+"))
-    assert violations(page) == []
+    order = int(re.findall(r"/orders/(\d+)", page.url)[0])
+    put_in_cart(page, world.stock[3], 1_200)
     page.get_by_role("button", name="Polski").click()
     expect(page.locator("html")).to_have_attribute("lang", "pl")
-    assert visit(page, "/", "/orders", f"/product/{world.stock[0]}") == []
+    every_page = addresses(CUSTOMER_VIEWS, stock_id=world.stock[0], order_id=order)
+    assert {"/cart", "/checkout", "/orders", f"/orders/{order}", "/account"} <= set(every_page), "the control"
+    assert visit(page, *every_page, "/", f"/product/{world.stock[3]}") == []
+
+
+def test_control_an_address_of_another_form_is_not_left_out() -> None:
+    with pytest.raises(KeyError):
+        addresses((("/gift/<id:gift_id>", "GET", test_control_an_address_of_another_form_is_not_left_out),))
 
 
 def test_control_axe_sees_a_field_without_a_label(new_page: Callable[..., Page]) -> None:
     page = new_page()
     page.goto("/log-in")
     page.evaluate("document.querySelectorAll('label').forEach((label) => label.remove())")
-    assert [found for found in violations(page) if " label: " in found]
+    assert [found for found in violations(page) if " label: " in found and found.startswith("1280 light")]
 
 
 def test_two_windows_race_for_the_last_unit(new_page: Callable[..., Page], engine: Engine, world: World) -> None:

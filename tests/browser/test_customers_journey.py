@@ -1,4 +1,4 @@
-"""The shop as people meet it, in a real browser: the whole journey, without JavaScript, by keyboard, on a small screen."""
+"""The shop as people meet it, in a real browser: the whole journey, without JavaScript, by keyboard."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import Engine
 
-from tests.browser_world import add_card, assert_fits, go_to_checkout, put_in_cart, sign_up, snapshot, tab_to
+from tests.browser_world import add_card, sign_up, tab_to
 from tests.distributor_world import World, discrepancies, rows, sell_to_others
 
 
@@ -79,28 +79,6 @@ def test_quantities_refresh_by_themselves(new_page: Callable[..., Page], engine:
     expect(badge).to_have_text("sold out")
 
 
-def test_nothing_is_wider_than_a_small_screen(new_page: Callable[..., Page], engine: Engine, world: World) -> None:
-    """320 px: no page scrolls sideways, no control is smaller than 24 px."""
-    page = new_page(viewport={"width": 320, "height": 640})
-    guest_pages = ["/", f"/product/{world.stock[0]}", "/sign-up", "/log-in", "/nowhere"]
-    customer_pages = ["/", f"/product/{world.stock[3]}", "/cart", "/checkout", "/account", "/orders"]
-    for path in guest_pages:
-        page.goto(path)
-        assert_fits(page)
-    sign_up(page)
-    add_card(page)
-    put_in_cart(page, world.stock[1])
-    go_to_checkout(page)
-    assert_fits(page)
-    page.get_by_role("button", name="Buy now").click()
-    expect(page).to_have_url(re.compile("/orders/"))
-    assert_fits(page)
-    put_in_cart(page, world.stock[3], 1200)
-    for path in customer_pages:
-        page.goto(path)
-        assert_fits(page)
-
-
 def test_mistakes_are_shown_beside_the_fields(new_page: Callable[..., Page], world: World) -> None:
     page = new_page()
     email = sign_up(page)
@@ -120,38 +98,3 @@ def test_mistakes_are_shown_beside_the_fields(new_page: Callable[..., Page], wor
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("alert")).to_contain_text("do not belong together")
     expect(page.get_by_label("E-mail")).to_have_value(email)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
-def test_pictures_of_every_page(
-    new_page: Callable[..., Page], engine: Engine, world: World, scheme: str, width: int
-) -> None:
-    """Every page renders in both schemes and both sizes; pictures are kept where SHOP_PICTURES says."""
-    page = new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    for path, name in (("/", "guest"), ("/sign-up", "sign-up"), ("/log-in", "log-in"), ("/nowhere", "404")):
-        page.goto(path)
-        snapshot(page, f"{name}-{scheme}")
-    sign_up(page)
-    page.goto("/account")
-    snapshot(page, f"account-empty-{scheme}")
-    add_card(page)
-    snapshot(page, f"account-{scheme}")
-    page.goto(f"/product/{world.stock[0]}")
-    snapshot(page, f"product-{scheme}")
-    put_in_cart(page, world.stock[0], 2)
-    put_in_cart(page, world.stock[2], 4)
-    snapshot(page, f"cart-{scheme}")
-    go_to_checkout(page)
-    snapshot(page, f"checkout-{scheme}")
-    page.get_by_role("button", name="Buy now").click()
-    expect(page.get_by_text("Your order is in")).to_be_visible()
-    snapshot(page, f"order-{scheme}")
-    for path, name in (
-        ("/", "catalogue"),
-        ("/orders", "orders"),
-        ("/cart", "cart-empty"),
-        ("/?q=nothing", "no-results"),
-    ):
-        page.goto(path)
-        snapshot(page, f"{name}-{scheme}")
