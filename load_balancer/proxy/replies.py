@@ -31,19 +31,23 @@ _EXPLANATIONS: Final = {
 }
 # What a customer may come to see, for whoever reads the shop in Polish. Both stand on the page: a balancer chooses no language.
 _IN_POLISH: Final = {
+    404: "Pod tym adresem nic nie ma.",
+    413: "Żądanie jest za duże.",
     502: "Odpowiedź serwera była nie do użycia. Nie wiadomo, czy wykonał to, o co proszono.",
     503: "W tej chwili żaden serwer nie jest gotowy. Nic się nie zmieniło; spróbuj ponownie za chwilę.",
     504: "Serwer nie odpowiedział na czas. Nie wiadomo, czy wykonał to, o co proszono.",
 }
-_STYLE: Final = """body{font:18px/1.5 system-ui,sans-serif;max-width:34em;margin:15vh auto 0;padding:0 1em}
-body{color:#1d2733;background:#fff}
-h1{font-size:1.5em}small{color:#56616e}
-@media(prefers-color-scheme:dark){body{color:#e6ebf0;background:#12181f}small{color:#9aa6b2}}"""
+_STYLE: Final = """body{font:18px/1.55 system-ui,sans-serif;max-width:34em;margin:0 auto;padding:18vh 1.25em 3em}
+body{color:#20251f;background:#f7f4ed}h1{font:600 2em/1.2 Georgia,serif;margin:0 0 .6em}a{color:#17604f}
+small{color:#5c6259;overflow-wrap:anywhere}
+@media(prefers-color-scheme:dark){body{color:#ecebe3;background:#151816}a{color:#7fcbb3}small{color:#a9afa6}}"""
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>{status} {title}</title>
 <style>{style}</style></head>
-<body><h1>{title}</h1><p>{detail}</p>{polish}<p><small>{status} · request {request_id}</small></p></body></html>
+<body><main><h1>{title}</h1><p>{detail}</p>{polish}
+<p><a href="/">To the start page · <span lang="pl">Na stronę główną</span></a></p>
+<p><small>{status} · request {request_id}</small></p></main></body></html>
 """
 # ASVS 5.0 3.4: every answer of every route, ours included. The page's one style is named by its hash: nothing else that
 # might get into the page as text is style or code.
