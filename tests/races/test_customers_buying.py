@@ -83,3 +83,15 @@ def test_the_slower_of_two_gets_what_else_there_is(shop: Shop) -> None:
     assert tuple(line) == (other, 1)
     assert people[slower].buy(people[slower].checkout()).status_code == 303
     assert not discrepancies(shop.engine)
+
+
+def test_what_is_added_in_many_windows_at_once_is_all_in_the_cart(shop: Shop) -> None:
+    """A cart is rows, not a cookie: no click overwrites another one's, on the same line or on two."""
+    ada = shop.person().sign_up()
+    ada.put_in_cart(shop.world.stock[2])
+    clicks = [(window, shop.world.stock[2]) for window in windows(ada, shop, 12)]
+    clicks += [(window, shop.world.stock[0]) for window in windows(ada, shop, 4)]
+    answers = at_once([partial(window.post, f"/cart/{one}/add", "/account", quantity="1") for window, one in clicks])
+    assert {answer.status_code for answer in answers} == {303}
+    lines = {row.stock_id: row.quantity for row in rows(shop.engine, "SELECT stock_id, quantity FROM cart_line")}
+    assert lines == {shop.world.stock[2]: 13, shop.world.stock[0]: 4}
