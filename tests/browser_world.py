@@ -64,8 +64,26 @@ def assert_fits(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 320, page.url
     small = page.evaluate("""
         [...document.querySelectorAll("a, button, input, select, summary")]
-          .filter((node) => node.checkVisibility() && !node.closest(".skip, .hidden, p, li, dd, td[data-label=Type]") && node.type !== "hidden")
+          .filter((node) => node.checkVisibility() && node.type !== "hidden")
+          .filter((node) => !node.closest(".skip, .hidden, p, li, dd, td[data-label=Type]"))
           .map((node) => [node.outerHTML.slice(0, 80), node.getBoundingClientRect()])
           .filter(([, box]) => box.width < 24 || box.height < 24).map(([html]) => html)
     """)
     assert small == [], page.url
+    assert_focusable(page)
+
+
+def assert_focusable(page: Page) -> None:
+    """Whatever of a link or a button is seen can be reached by keyboard; an element of which only its parts have boxes cannot."""
+    lost = page.evaluate("""
+        () => {
+          const before = document.activeElement;
+          const lost = [...document.querySelectorAll("a[href], button")]
+            .filter((node) => [node, ...node.querySelectorAll("*")].some((part) => part.checkVisibility()) && !node.disabled)
+            .filter((node) => { node.focus({ preventScroll: true }); return document.activeElement !== node; })
+            .map((node) => node.outerHTML.slice(0, 80));
+          before?.focus?.({ preventScroll: true });
+          return lost;
+        }
+    """)
+    assert lost == [], page.url
