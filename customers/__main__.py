@@ -2,11 +2,13 @@
 
 import argparse
 import logging
+import os
 import re
 import sys
 from pathlib import Path
 
 from customers.app import create_app
+from customers.connections import raise_descriptor_limit
 from customers.instance import EXTENSION, Instance
 from customers.server import Server, run
 from customers.stock_at_once import StockAtOnce
@@ -44,10 +46,12 @@ def _serve(runtime: Runtime, name: str, number: int) -> int:
             port=port,
             threads=runtime.settings.customers.threads,
             body_bytes_max=runtime.settings.load_balancer.body_bytes_max,
+            wait_seconds_max=runtime.settings.load_balancer.queue_timeout_ms / 1000,
             at_once=StockAtOnce(shop),
         )
     except OSError as error:
-        return _refuse(f"{name} cannot listen on {HOST}:{port}: {error.strerror}", EXIT_CANNOT_START)
+        return _refuse(f"{name} cannot listen on {HOST}:{port}: {os.strerror(error.errno or 0)}", EXIT_CANNOT_START)
+    raise_descriptor_limit()
     logging.getLogger(__name__).info("listening on %s:%d", HOST, port)
     run(server, shop.draining)
     shop.engine.dispose()

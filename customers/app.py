@@ -26,6 +26,7 @@ from customers import (
     reader_language,
     request_id,
     security_headers,
+    turned_away,
 )
 from customers.accounts import Accounts, Guest
 from customers.draining import Draining, DrainLimits
@@ -73,7 +74,7 @@ def create_app(runtime: Runtime, instance_name: str) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=runtime.secrets.session_key,
-        MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
+        MAX_CONTENT_LENGTH=min(BODY_BYTES_MAX, settings.load_balancer.body_bytes_max),
         MAX_FORM_PARTS=FORM_PARTS_MAX,
         MAX_FORM_MEMORY_SIZE=FORM_FIELD_BYTES_MAX,
         REMEMBER_COOKIE_NAME=NO_COOKIE,
@@ -92,6 +93,7 @@ def create_app(runtime: Runtime, instance_name: str) -> Flask:
         app.register_blueprint(blueprint)
     app.register_error_handler(Exception, error_pages.answer)
     app.before_request(_begin)
+    app.before_request(turned_away.refuse)
     app.after_request(reader_language.announce)
     app.after_request(_finish)
     return app

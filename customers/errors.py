@@ -104,6 +104,10 @@ class Overloaded(CustomersError):
     says = _("Too many people sign in at this moment; try again in a second.")
 
 
+class TooMany(CustomersError):
+    says = _("Too many people are in the shop at this moment. Nothing was done; try again in a moment.")
+
+
 @dataclass(frozen=True)
 class Rule:
     """How one kind of error is told: status, problem type, title, and after how many seconds to come again."""
@@ -135,6 +139,7 @@ RULES: dict[type[Exception], Rule] = {
     distributor_errors.KeyReused: Rule(422, "key-reused", _("The idempotency key was used before")),
     TooManyAttempts: Rule(429, "too-many-attempts", _("Too many attempts")),
     Overloaded: Rule(503, "busy", _("Busy"), retry_after_seconds=1),
+    TooMany: Rule(503, "busy", _("Busy"), retry_after_seconds=1),
     distributor_errors.Busy: Rule(503, "busy", _("Busy"), retry_after_seconds=1),
     distributor_errors.TransactionConflict: Rule(503, "busy", _("Busy"), retry_after_seconds=1),
     distributor_errors.ShopClosed: Rule(503, "shop-closed", _("Between two months"), retry_after_seconds=1),

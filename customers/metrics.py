@@ -3,6 +3,8 @@
 On the process's one registry, beside what `distributor.sales` counts there.
 """
 
+from collections.abc import Callable
+
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import Engine, QueuePool
 
@@ -16,6 +18,7 @@ _ORDERS = Counter("cds_shop_orders", "Purchases asked for, by outcome", ["outcom
 _PASSWORD_SECONDS = Histogram("cds_shop_password_seconds", "Time to hash one password", buckets=BUCKETS)
 _POOL_IN_USE = Gauge("cds_shop_pool_connections_in_use", "Database connections in use")
 _POOL_MAX = Gauge("cds_shop_pool_connections_max", "Database connections that the pool may open")
+_WAITING = Gauge("cds_shop_requests_waiting", "Requests that have no thread yet")
 
 
 def request_answered(route: str, method: str, status: int, seconds: float) -> None:
@@ -38,3 +41,8 @@ def watch_pool(engine: Engine) -> None:
     if isinstance(pool, QueuePool):
         _POOL_IN_USE.set_function(pool.checkedout)
         _POOL_MAX.set(pool.size())
+
+
+def watch_waiting(waiting: Callable[[], int]) -> None:
+    """Ask for the number of waiting requests whenever it is asked for."""
+    _WAITING.set_function(waiting)

@@ -1,114 +1,148 @@
-"""The WSGI server, chosen here and nowhere else: waitress, one process, so that killing it kills the instance.
+"""The server, chosen here and nowhere else: uvicorn, one process, so that killing it kills the instance.
 
 V1  The port is bound before anything is said to be started; a taken port is one clear line and exit code 70.
 V2  Health pages have a thread of their own: they answer while every other thread waits for the database.
 V3  SIGTERM and SIGINT drain (see draining.py) and end with 0; a second signal ends at once.
-V4  A connection outlives an answer without a body (204, 304): such an answer ends with its head (RFC 9112, 6.3).
-V5  What can be answered without waiting is answered by the thread that reads the connections: handing a request to
-    another thread and waking up again for its answer costs more than such an answer itself.
+V4  A connection outlives an answer, also one without a body (204, 304), unless either side asked for its end or the request's
+    body was not read.
+V5  What can be answered without waiting is answered by the event loop itself: handing a request to a thread and waking up
+    again for its answer costs more than such an answer.
 V6  Nothing is in flight when no request is waiting or worked on and every answer has left our buffers.
+V7  A thread is never kept by a connection: it gets requests whole and gives answers whole; the loop reads and sends.
+V8  More requests than threads wait in their order. One that finds ``WAITING_MAX`` before it, or has waited too long, is told
+    to come again (503), and nothing was done for it. There is one for each connection at most, so they are bounded, too.
 """
 
+import asyncio
+import io
 import logging
 import os
 import signal
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
+import uvicorn
 from flask import Flask
-from waitress import create_server, wasyncore
-from waitress.channel import HTTPChannel
-from waitress.task import ThreadedTaskDispatcher, WSGITask
 
+from customers import metrics
+from customers.connections import IDLE_SECONDS_MAX, Connection
 from customers.draining import Draining
+from customers.lanes import Lane
+from customers.turned_away import TURNED_AWAY
+from customers.wsgi import Answer, Environ, add_body, answer_of, environ_of, has_body
 
 HEALTH_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-LOOP_SECONDS_MAX = 0.25  # how late a signal may be noticed; chosen
-CONNECTIONS_MAX = 1_000  # kept open by the load balancer, mostly idle
-HEADER_BYTES_MAX = 32_768  # RFC 9110 names no number; 8 KB lines and a few of them
+BACKLOG = 1_024  # connections that the system accepts before we look
+WAITING_MAX = 1_000  # at 2 ms each, two seconds of work
+ENDING_SECONDS_MAX = 1  # for what is still open when the time for draining is over
 EXIT_NOW = 130  # the second signal: cut off, as a shell reports an interrupted program
 
 logger = logging.getLogger(__name__)
 
 
-AtOnce = Callable[[Any], bytes | None]
-"""From waitress's request to the whole answer, or None: then the request takes the usual way (V5). Must not wait."""
+AtOnce = Callable[[Any], Answer | None]
+"""From ASGI's scope to the whole answer, or None: then the request takes the usual way (V5). Must not wait."""
 
 
-def nothing_at_once(_request: Any) -> None:
+def nothing_at_once(_scope: Any) -> None:
     """Every request takes the usual way."""
 
 
-class _Lanes:
-    """Two groups of threads behind waitress's one interface (V2), and those that need no thread (V5)."""
+class _Gateway:
+    """The ASGI application: answers at once, or by the Flask application in one of its lanes (V2)."""
 
-    def __init__(self, shop: ThreadedTaskDispatcher, health: ThreadedTaskDispatcher, at_once: AtOnce) -> None:
-        self._shop = shop
-        self._health = health
+    def __init__(
+        self, app: Flask, *, threads: int, body_bytes_max: int, wait_seconds_max: float, at_once: AtOnce
+    ) -> None:
+        self._app = app
+        self._body_bytes_max = body_bytes_max
+        self._wait_seconds_max = wait_seconds_max
         self._at_once = at_once
+        self._shop = Lane("shop", threads)
+        self._health = Lane("health", 1)
+        self._turned_away = Lane("turned-away", 1)
+        metrics.watch_waiting(self.waiting)
 
-    def add_task(self, channel: "_Channel") -> None:
-        if channel.is_reading:
-            channel.answer = self._at_once(channel.requests[0])
-            if channel.answer is not None:
-                return
-        first = channel.requests[0] if channel.requests else None
-        lane = self._health if first is not None and getattr(first, "path", "") in HEALTH_PATHS else self._shop
-        lane.add_task(channel)
+    def waiting(self) -> int:
+        return self._shop.waiting
 
-    def shutdown(self, cancel_pending: bool = True, timeout: float = 1) -> bool:
-        self._health.shutdown(cancel_pending, timeout)
-        return bool(self._shop.shutdown(cancel_pending, timeout))
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        answer = self._at_once(scope) or await self._from_a_lane(scope, receive)
+        if answer is not None:
+            status, fields, body = answer
+            await send({"type": "http.response.start", "status": status, "headers": fields})
+            await send({"type": "http.response.body", "body": body})
+
+    async def _from_a_lane(self, scope: Any, receive: Any) -> Answer | None:
+        """None when the client has gone."""
+        environ = environ_of(scope)
+        if not has_body(environ):
+            environ["wsgi.input"] = io.BytesIO()
+            return await self._call(environ)
+        length = await self._read_body(environ, receive)
+        if length is None:
+            return None
+        answer = await self._call(environ)
+        if length > self._body_bytes_max:  # the rest is still to come, and nobody will read it
+            return answer._replace(fields=[*answer.fields, (b"connection", b"close")])
+        return answer
+
+    async def _read_body(self, environ: Environ, receive: Any) -> int | None:
+        """Its length, or more than ``body_bytes_max`` if it is too long; None when the client has gone."""
+        length = int(environ.get("CONTENT_LENGTH", 0))
+        body, is_more = bytearray(), length <= self._body_bytes_max
+        while is_more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message["body"]
+            is_more = message["more_body"] and len(body) <= self._body_bytes_max
+        length = max(length, len(body))
+        add_body(environ, bytes(body), length)
+        return length
+
+    def _call(self, environ: Environ) -> "asyncio.Future[Answer]":
+        if environ["PATH_INFO"] in HEALTH_PATHS:
+            return self._health.call(partial(answer_of, self._app, environ))
+        if self._shop.waiting >= WAITING_MAX:
+            environ[TURNED_AWAY] = True
+            return self._turned_away.call(partial(answer_of, self._app, environ))
+        return self._shop.call(partial(self._answer_unless_late, environ, time.monotonic() + self._wait_seconds_max))
+
+    def _answer_unless_late(self, environ: Environ, deadline: float) -> Answer:
+        if time.monotonic() > deadline:
+            environ[TURNED_AWAY] = True
+        return answer_of(self._app, environ)
+
+    def end(self) -> None:
+        """The threads end, each after its call."""
+        for lane in (self._shop, self._health, self._turned_away):
+            lane.end()
 
 
-class _Task(WSGITask):  # type: ignore[misc]  # waitress says nothing of its types
-    """An answer. Waitress by itself closes the connection after every one that has no Content-Length (V4)."""
+class _Uvicorn(uvicorn.Server):
+    """Signals are ours (V3), and so is the decision when to end."""
 
-    def set_close_on_finish(self) -> None:
-        """Asked for by waitress while it writes the head, for whatever reason."""
-        asked_to = self.request.headers.get("CONNECTION", "").lower() == "close"
-        if self.has_body or asked_to or self.version != "1.1":
-            super().set_close_on_finish()
+    def __init__(self, config: uvicorn.Config, may_stop: Callable[[], bool]) -> None:
+        super().__init__(config)
+        self._may_stop = may_stop
 
-    def finish(self) -> None:
-        """Sent from the thread that made it: waitress would wake the thread that reads the connections for it."""
-        super().finish()
-        self.channel.send_what_is_ready()
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection. ``answer`` is set by `_Lanes` while data are read, to a request that has no other before it (V5)."""
-
-    task_class = _Task
-    is_reading = False
-    answer: bytes | None = None
-
-    def handle_read(self) -> None:
-        self.is_reading = True
-        super().handle_read()
-        self.is_reading = False
-        if self.answer is not None:
-            self._answer_at_once(self.answer)
-
-    def _answer_at_once(self, answer: bytes) -> None:
-        self.answer = None
-        self.write_soon(answer)
-        with self.requests_lock:
-            self.requests.pop(0).close()
-            if self.requests:  # more came in the same packet
-                self.server.add_task(self)
-        self.send_what_is_ready()
-
-    def send_what_is_ready(self) -> None:
-        """What does not go now, the thread that reads the connections sends when it can."""
-        with self.outbuf_lock:
-            self._flush_exception(self._flush_some, do_close=False)
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        return await super().on_tick(counter) or self._may_stop()
 
 
 class Server:
-    """One listening socket and its threads."""
+    """One listening socket, the event loop behind it and its threads."""
 
     def __init__(
         self,
@@ -118,40 +152,41 @@ class Server:
         port: int,
         threads: int,
         body_bytes_max: int,
+        wait_seconds_max: float = 5.0,
         at_once: AtOnce = nothing_at_once,
     ) -> None:
         """Binds; raises OSError when the port is taken (V1)."""
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full queue is a metric, not a line a request
-        self._channels: dict[int, Any] = {}
-        self._server = create_server(
-            app,
-            map=self._channels,
-            host=host,
-            port=port,
-            threads=threads,
-            ident=None,
-            connection_limit=CONNECTIONS_MAX,
-            max_request_header_size=HEADER_BYTES_MAX,
-            max_request_body_size=body_bytes_max,
-            clear_untrusted_proxy_headers=False,  # the load balancer's; ProxyFix reads them
-            expose_tracebacks=False,
+        self._socket = socket.create_server((host, port), backlog=BACKLOG)
+        self._gateway = _Gateway(
+            app, threads=threads, body_bytes_max=body_bytes_max, wait_seconds_max=wait_seconds_max, at_once=at_once
         )
-        self._server.channel_class = _Channel
-        health = ThreadedTaskDispatcher()
-        health.set_thread_count(1)
-        self._server.task_dispatcher = _Lanes(self._server.task_dispatcher, health, at_once)
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send is no line of our log
+        self._config = uvicorn.Config(
+            self._gateway,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # the load balancer's; ProxyFix reads them
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=IDLE_SECONDS_MAX,
+            timeout_graceful_shutdown=ENDING_SECONDS_MAX,
+        )
+        self._connections: set[Any] = set()
 
     def in_flight(self) -> int:
-        """How many connections have a request or an unsent answer (V6)."""
-        channels = list(self._server.active_channels.values())
-        return sum(1 for channel in channels if channel.requests or channel.total_outbufs_len)
+        """How many connections have a request or an unsent answer (V6). To be asked within ``may_stop``."""
+        return sum(1 for connection in self._connections if connection.is_busy())
 
     def serve(self, may_stop: Callable[[], bool]) -> None:
         """Until ``may_stop``, asked several times a second."""
-        while not may_stop():
-            wasyncore.loop(timeout=LOOP_SECONDS_MAX, use_poll=True, map=self._channels, count=1)
-        self._server.task_dispatcher.shutdown()
-        wasyncore.close_all(self._channels)
+        server = _Uvicorn(self._config, may_stop)
+        self._connections = server.server_state.connections
+        server.run(sockets=[self._socket])
+        self._gateway.end()
 
 
 def run(server: Server, draining: Draining) -> None:

@@ -1,8 +1,8 @@
 """Quantities for open pages without Flask and without a thread: most requests are this one, and its answer is in memory.
 
 O1  The answer is that of pages/stock_views.py, header for header; a test compares them.
-O2  It never waits: not for the database, not for a lock, not for another request. It is given on the thread that reads all
-    connections.
+O2  It never waits: not for the database, not for a lock, not for another request. It is given on the event
+    loop, which reads all connections.
 O3  Whatever is not quite ordinary is not answered here but in the usual way: another method or version, a body, a list
     that is wrong, not in memory or so long that it is sent coded, a visitor whose own holds would have to be known.
 """
@@ -11,19 +11,23 @@ import time
 from typing import Any
 
 from flask import Response
-from waitress.utilities import build_http_date
 from werkzeug.http import parse_etags
 
 from customers import compression, metrics, request_id, security_headers
 from customers.instance import Instance
 from customers.pages import stock_views
+from customers.stock_watch import Found
+from customers.wsgi import Answer, Fields
 
 PATH = "/stock"
-PREFIX = "ids="
+RAW_PATH = PATH.encode()
+PREFIX = b"ids="
+
+_A_BODY = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class StockAtOnce:
-    """One object an instance; called with waitress's requests."""
+    """One object an instance; called with ASGI's scopes."""
 
     def __init__(self, instance: Instance) -> None:
         self._shop = instance.shop
@@ -31,45 +35,46 @@ class StockAtOnce:
         usual.vary.add("Accept-Encoding")
         usual.headers["X-Served-By"] = instance.name
         security_headers.add(usual, behind_tls=instance.runtime.settings.customers.secure_cookies)
-        kept = {name: value for name, value in usual.headers.items() if name != "Content-Length"}
-        self._head = "".join(f"{name}: {value}\r\n" for name, value in kept.items() if name != "Content-Type")
-        self._type = f"Content-Type: {kept['Content-Type']}\r\n"
+        kept = [(name.lower().encode(), value.encode()) for name, value in usual.headers.items()]
+        self._fields: Fields = [field for field in kept if field[0] not in (b"content-length", b"content-type")]
+        self._fields_of_a_body: Fields = [*self._fields, (b"content-type", stock_views.CONTENT_TYPE.encode())]
 
-    def __call__(self, request: Any) -> bytes | None:
-        """The whole answer as it goes over the wire, or None: then the request takes the usual way."""
+    def __call__(self, scope: Any) -> Answer | None:
+        """The whole answer, or None: then the request takes the usual way."""
+        if scope["raw_path"] != RAW_PATH or scope["method"] != "GET" or scope["http_version"] != "1.1":
+            return None
         began = time.perf_counter()
-        ids = self._ids(request)
-        found = None if ids is None else self._shop.window.stock.at_once(ids)
+        sent = dict(scope["headers"])
+        found = self._found(scope, sent)
         if found is None:
             return None
         tag = stock_views.tag_of(found)
-        if _has(request.headers.get("IF_NONE_MATCH"), tag):
-            status, body = "304 NOT MODIFIED", b""
+        if _has(sent.get(b"if-none-match"), tag):
+            status, body, fields = 304, b"", self._fields
         else:
-            status, body = "200 OK", stock_views.body_of(found)
+            status, body, fields = 200, stock_views.body_of(found), self._fields_of_a_body
             if len(body) >= compression.BYTES_MIN:
                 return None
-        metrics.request_answered(PATH, "GET", int(status[:3]), time.perf_counter() - began)
-        return self._head_of(request, status, tag, len(body)) + body
+        metrics.request_answered(PATH, "GET", status, time.perf_counter() - began)
+        return Answer(status, [*fields, *_own_fields(sent, tag, body)], body)
 
-    def _ids(self, request: Any) -> tuple[int, ...] | None:
-        if request.error or request.path != PATH or request.command != "GET" or request.version != "1.1":
+    def _found(self, scope: Any, sent: dict[bytes, bytes]) -> Found | None:
+        if not _A_BODY.isdisjoint(sent) or (self._shop.carts_hold and b"cookie" in sent):
             return None
-        if request.chunked or request.content_length or request.connection_close:
-            return None
-        if self._shop.carts_hold and "COOKIE" in request.headers:
-            return None
-        query: str = request.query
-        return stock_views.read_ids(query[len(PREFIX) :]) if query.startswith(PREFIX) else None
-
-    def _head_of(self, request: Any, status: str, tag: str, length: int) -> bytes:
-        number = request_id.chosen(request.headers.get("X_REQUEST_ID", ""))
-        head = f'HTTP/1.1 {status}\r\n{self._head}ETag: W/"{tag}"\r\nX-Request-Id: {number}\r\n'
-        if length:
-            head += f"{self._type}Content-Length: {length}\r\n"
-        return f"{head}Date: {build_http_date(time.time())}\r\n\r\n".encode("latin-1")
+        query: bytes = scope["query_string"]
+        ids = stock_views.read_ids(query[len(PREFIX) :].decode("latin-1")) if query.startswith(PREFIX) else None
+        return None if ids is None else self._shop.window.stock.at_once(ids)
 
 
-def _has(given: str | None, tag: str) -> bool:
+def _own_fields(sent: dict[bytes, bytes], tag: str, body: bytes) -> Fields:
+    number = request_id.chosen(sent.get(b"x-request-id", b"").decode("latin-1"))
+    fields = [(b"etag", f'W/"{tag}"'.encode()), (b"x-request-id", number.encode())]
+    return [*fields, (b"content-length", b"%d" % len(body))] if body else fields
+
+
+def _has(given: bytes | None, tag: str) -> bool:
     """Whether the client has this very answer (RFC 9110, 13.1.2)."""
-    return given is not None and (given == f'W/"{tag}"' or parse_etags(given).contains_weak(tag))
+    if given is None:
+        return False
+    text = given.decode("latin-1")
+    return text == f'W/"{tag}"' or parse_etags(text).contains_weak(tag)

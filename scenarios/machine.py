@@ -10,7 +10,7 @@ import psutil
 
 from scenarios.system import ROOT
 
-PACKAGES = ("flask", "sqlalchemy", "psycopg", "pika", "locust", "gevent", "waitress", "granian", "aiohttp")
+PACKAGES = ("flask", "sqlalchemy", "psycopg", "pika", "locust", "gevent", "uvicorn", "httptools", "granian", "aiohttp")
 
 
 def versions() -> dict[str, str]:
