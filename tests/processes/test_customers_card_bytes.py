@@ -88,7 +88,13 @@ def up() -> Iterator[Up]:
     running = Up(
         home / "state",
         PORT_BASE,
-        (*SLIM, "manufacturers.count=1", "logging.level=DEBUG", "load_balancer.access_log=json", "simulation.month_seconds=600.0"),
+        (
+            *SLIM,
+            "manufacturers.count=1",
+            "logging.level=DEBUG",
+            "load_balancer.access_log=json",
+            "simulation.month_seconds=600.0",
+        ),
     )
     try:
         yield running.until_ready()
