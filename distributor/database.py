@@ -9,6 +9,9 @@ D4  A pooled connection whose server is gone is not handed out: an idle connecti
 D5  A repeated transaction is repeated whole, its COMMIT included, on a connection newly taken from the pool.
 D6  ``reading()`` is for statements that change nothing: each is a transaction of its own, so that neither BEGIN nor COMMIT
     is sent. They were two of three round trips, and with them two thirds of the time, of every page.
+D7  Statements of one ``trip()`` travel together, BEGIN with the first of a transaction; those left for ``with_commit()``
+    travel with COMMIT. PostgreSQL runs them one after the other, each with its own snapshot, and none after one that
+    failed: a COMMIT behind a failed statement commits nothing.
 
 Called by sales, queries, months, gather and outbox. Sources: SQLSTATEs from PostgreSQL's appendix A.
 """
@@ -16,13 +19,14 @@ Called by sales, queries, months, gather and outbox. Sources: SQLSTATEs from Pos
 import random
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
+from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -65,6 +69,10 @@ SERVER_CANNOT = ("53", "58")
 """Classes: out of memory, disk or connections; I/O error. The server lives, but cannot write."""
 
 T = TypeVar("T")
+
+Statement = tuple[str, Mapping[str, Any]]
+"""SQL with psycopg's named placeholders, and their values."""
+WITH_COMMIT = "with_commit"
 
 
 def make_engine(source: Runtime | str, database: Database, *, pool_size: int, application_name: str) -> Engine:
@@ -124,6 +132,7 @@ def transaction(engine: Engine, isolation: str = READ_COMMITTED) -> Iterator[Con
     connection = _connect(engine, isolation)
     try:
         connection.begin()
+        connection.info[WITH_COMMIT] = []
         try:
             yield connection
         except BaseException as error:
@@ -160,6 +169,40 @@ def reading(engine: Engine) -> Iterator[Connection]:
         connection.close()
 
 
+def trip(connection: Connection, statements: Sequence[Statement]) -> list[list[Any]]:
+    """Send these together and wait once; the rows of each, as named tuples (D7). Raises what the database raises.
+
+    SQLAlchemy executes one at a time, so this goes around it; who listens to its events is told of each all the same.
+    """
+    cursors = []
+    with _driver(connection).pipeline():
+        for sql, values in statements:
+            _tell(connection.dispatch.before_cursor_execute, connection, sql, values)
+            cursor = _driver(connection).cursor(row_factory=namedtuple_row)
+            cursors.append(cursor.execute(sql, values))
+    for sql, values in statements:
+        _tell(connection.dispatch.after_cursor_execute, connection, sql, values)
+    return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+
+def _tell(listeners: Any, connection: Connection, sql: str, values: Mapping[str, Any]) -> None:
+    for listener in listeners:
+        listener(connection, None, sql, values, None, False)
+
+
+def with_commit(connection: Connection, *statements: Statement) -> None:
+    """Leave these to be sent with COMMIT, in this order (D7): for what has no answer that anybody reads."""
+    connection.info[WITH_COMMIT].extend(statements)
+
+
+def send(connection: Connection) -> None:
+    """Send what was left for COMMIT now: somebody is going to read what it writes."""
+    left = connection.info.get(WITH_COMMIT)
+    if left:
+        connection.info[WITH_COMMIT] = []
+        trip(connection, left)
+
+
 def _connect(engine: Engine, isolation: str) -> Connection:
     try:
         connection = engine.connect()
@@ -180,14 +223,30 @@ def _commit(connection: Connection) -> None:
         message = "a database error inside the transaction was swallowed; nothing was committed"
         raise psycopg.errors.InFailedSqlTransaction(message)
     try:
+        _send_with_commit(connection)
         connection.commit()
-    except DBAPIError as error:
+    except (DBAPIError, psycopg.Error) as error:
         lost = _is_lost(error, connection)
         _roll_back(connection, lost=lost)
         meaning = OutcomeUnknown() if lost else _meaning(error, lost=False)
         if meaning is None:
             raise
         raise meaning from error
+
+
+def _send_with_commit(connection: Connection) -> None:
+    """COMMIT with whatever was left for it; SQLAlchemy then finds nothing to commit and sends nothing."""
+    left = connection.info[WITH_COMMIT]
+    if not left:
+        return
+    driver = _driver(connection)
+    with driver.pipeline():
+        for sql, values in left:
+            _tell(connection.dispatch.before_cursor_execute, connection, sql, values)
+            driver.execute(sql, values)
+        driver.commit()
+    for sql, values in left:
+        _tell(connection.dispatch.after_cursor_execute, connection, sql, values)
 
 
 def _roll_back(connection: Connection, *, lost: bool) -> None:

@@ -6,7 +6,7 @@ G2  The leader closes the gate (exclusive) in the very transaction that sets a m
 G3  PostgreSQL queues lock requests in order: purchases that come after a waiting leader wait behind it, so that a
     busy shop cannot keep a month open. Both waits are bounded by ``lock_timeout``.
 
-Called by sales (enter) and by the leader (close_gate). Both locks end with the transaction: a crash releases them.
+Called by sales (ENTER) and by the leader (close_gate). Both locks end with the transaction: a crash releases them.
 """
 
 from sqlalchemy import Connection, text
@@ -14,13 +14,9 @@ from sqlalchemy import Connection, text
 SALES_GATE = 0x4344_5301  # "CDS" and a number; advisory lock ids are shared by the whole database
 """Advisory lock id of the gate."""
 
-_ENTER = text("SELECT pg_advisory_xact_lock_shared(:gate)")
+ENTER = "SELECT pg_advisory_xact_lock_shared(%(gate)s)", {"gate": SALES_GATE}
+"""Take part in the sale until the transaction ends (G1); waits while a month is being closed."""
 _CLOSE = text("SELECT pg_advisory_xact_lock(:gate)")
-
-
-def enter(connection: Connection) -> None:
-    """Take part in the sale until the transaction ends (G1); waits while a month is being closed."""
-    connection.execute(_ENTER, {"gate": SALES_GATE})
 
 
 def close_gate(connection: Connection) -> None:

@@ -1,11 +1,13 @@
 """All SQL of a purchase but the strategy's. Every function takes many purchases at once, as one round trip.
 
-Q1  ``claim`` comes first: whoever sends the same key meanwhile waits here for the first one's transaction, bounded by
-    ``lock_timeout``, and then finds its answer. The unique index is the arbiter, also between processes.
+Q1  ``open_purchases`` comes first. Claiming the key, whoever sends the same key meanwhile waits for the first one's
+    transaction, bounded by ``lock_timeout``, and then finds its answer. The unique index is the arbiter, also between
+    processes.
 Q2  A claimed key has status 0 until the same transaction writes its answer: nobody else ever sees a 0.
 Q3  A month sells from its gather on: what is there already, while manufacturers are still asked (decision 9).
 Q4  Order of locks in a purchase: key, gate, (for goods beside a cart that holds: customers by id,) cart lines by stock
     id, stock rows by id.
+Q5  Round trips: one for key, gate, month and card; what the strategy needs; one for everything that is written and COMMIT.
 """
 
 import json
@@ -16,21 +18,22 @@ from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Connection, Text, bindparam, text
 
+from distributor.database import Statement, trip, with_commit
+from distributor.months.gate import ENTER
 from distributor.sales.rules import STATUS_SOLD, Answer, Buyer, CartLine, Purchase, Refusal, Sale, rfc3339
 
 _CUSTOMERS = bindparam("customer_ids", type_=ARRAY(BigInteger))
 _KEYS = bindparam("keys", type_=ARRAY(Text))
-_HASHES = bindparam("hashes", type_=ARRAY(Text))
 
-_CLAIM = text("""
+_CLAIM = """
     INSERT INTO idempotency_key (customer_id, key, request_sha256, status, answer)
     SELECT request.customer_id, request.key, request.sha256, 0, '{}'
-    FROM unnest(:customer_ids, :keys, :hashes) AS request (customer_id, key, sha256)
+    FROM unnest(%(customer_ids)s::bigint[], %(keys)s::text[], %(hashes)s::text[]) AS request (customer_id, key, sha256)
     JOIN customer ON customer.id = request.customer_id AND customer.deleted_at IS NULL
     ORDER BY request.customer_id, request.key
     ON CONFLICT DO NOTHING
     RETURNING customer_id, key
-""").bindparams(_CUSTOMERS, _KEYS, _HASHES)
+"""
 
 _STORED = text("""
     SELECT stored.customer_id, stored.key, stored.request_sha256, stored.status, stored.answer
@@ -38,14 +41,13 @@ _STORED = text("""
     JOIN idempotency_key AS stored ON stored.customer_id = request.customer_id AND stored.key = request.key
 """).bindparams(_CUSTOMERS, _KEYS)
 
-_BUYERS = text("""
-    SELECT nextval(pg_get_serial_sequence('orders', 'id')) AS order_id, clock_timestamp() AS now,
+_BUYERS = """
+    SELECT buyer.position, nextval('orders_id_seq') AS order_id, clock_timestamp() AS now,
            (SELECT number FROM month WHERE state IN ('gathering', 'open')) AS month, customer.card_token, customer.card_expiry,
            customer.card_brand, customer.card_last4
-    FROM unnest(:customer_ids) WITH ORDINALITY AS buyer (customer_id, position)
+    FROM unnest(%(customer_ids)s::bigint[]) WITH ORDINALITY AS buyer (customer_id, position)
     JOIN customer ON customer.id = buyer.customer_id
-    ORDER BY buyer.position
-""").bindparams(_CUSTOMERS)
+"""
 
 _HOLD_MONTH = text("SELECT number FROM month WHERE state IN ('gathering', 'open') FOR SHARE")
 
@@ -59,13 +61,13 @@ _LOCK_BUYERS = text("""
     SELECT FROM customer WHERE id = ANY(:customer_ids) ORDER BY id FOR NO KEY UPDATE
 """).bindparams(_CUSTOMERS)
 
-_ANSWER = text("""
+_ANSWER = """
     UPDATE idempotency_key SET status = refused.status, answer = refused.answer
-    FROM jsonb_to_recordset(CAST(:document AS jsonb)) AS refused (customer_id bigint, key text, status smallint, answer jsonb)
+    FROM jsonb_to_recordset(%(document)s::jsonb) AS refused (customer_id bigint, key text, status smallint, answer jsonb)
     WHERE idempotency_key.customer_id = refused.customer_id AND idempotency_key.key = refused.key
-""")
+"""
 
-_RECORD_SALES = text((Path(__file__).parent / "record_sales.sql").read_text(encoding="utf-8"))
+_RECORD_SALES = (Path(__file__).parent / "record_sales.sql").read_text(encoding="utf-8")
 
 Identity = tuple[int, str]
 
@@ -78,11 +80,37 @@ class Stored:
     answer: Answer
 
 
-def claim(connection: Connection, purchases: Sequence[Purchase]) -> set[Identity]:
-    """Make the keys ours (Q1); those not returned have an answer already, or their customer does not exist."""
-    hashes = [purchase.request_sha256 for purchase in purchases]
-    rows = connection.execute(_CLAIM, {**_identities(purchases), "hashes": hashes})
-    return {(row.customer_id, row.key) for row in rows}
+@dataclass(frozen=True)
+class Opened:
+    """``claimed``: the keys that are ours now; others have an answer already, or no such customer. ``buyers``: by position."""
+
+    claimed: set[Identity]
+    buyers: dict[int, Buyer]
+
+
+def open_purchases(connection: Connection, purchases: Sequence[Purchase]) -> Opened:
+    """Claim the keys (Q1), enter the gate, then read the open month, the cards and the clock, and reserve order ids."""
+    values = _identities(purchases)
+    claimed, _entered, buyers = trip(connection, [_claiming(purchases), ENTER, (_BUYERS, values)])
+    return Opened(
+        {(row.customer_id, row.key) for row in claimed},
+        {
+            row.position - 1: Buyer(
+                row.order_id, row.month, row.now, row.card_token, row.card_expiry, row.card_brand, row.card_last4
+            )
+            for row in buyers
+        },
+    )
+
+
+def claim(connection: Connection, purchase: Purchase) -> bool:
+    """Make the key ours (Q1)."""
+    (claimed,) = trip(connection, [_claiming([purchase])])
+    return bool(claimed)
+
+
+def _claiming(purchases: Sequence[Purchase]) -> Statement:
+    return _CLAIM, {**_identities(purchases), "hashes": [purchase.request_sha256 for purchase in purchases]}
 
 
 def stored(connection: Connection, purchases: Sequence[Purchase]) -> dict[Identity, Stored]:
@@ -91,15 +119,6 @@ def stored(connection: Connection, purchases: Sequence[Purchase]) -> dict[Identi
         (row.customer_id, row.key): Stored(row.request_sha256, Answer(row.status, row.answer, replayed=True))
         for row in rows
     }
-
-
-def buyers(connection: Connection, purchases: Sequence[Purchase]) -> list[Buyer]:
-    """Card, open month, the database's clock and a number for the order; one per purchase, in order."""
-    rows = connection.execute(_BUYERS, {"customer_ids": [purchase.customer_id for purchase in purchases]})
-    return [
-        Buyer(row.order_id, row.month, row.now, row.card_token, row.card_expiry, row.card_brand, row.card_last4)
-        for row in rows
-    ]
 
 
 def hold_month(connection: Connection) -> None:
@@ -121,16 +140,16 @@ def lock_carts(connection: Connection, customer_ids: Iterable[int]) -> dict[int,
 
 
 def record_refusals(connection: Connection, refused: Sequence[tuple[Purchase, Refusal]]) -> None:
-    """Write the answers of claimed keys."""
+    """Write the answers of claimed keys, with COMMIT."""
     document = [
         {"customer_id": purchase.customer_id, "key": purchase.key, "status": refusal.status, "answer": refusal.body}
         for purchase, refusal in refused
     ]
-    connection.execute(_ANSWER, {"document": _json(document)})
+    with_commit(connection, (_ANSWER, {"document": _json(document)}))
 
 
 def record_sales(connection: Connection, sales: Sequence[Sale], strategy: str) -> None:
-    """Write orders, lines, charges, events and answers; take the bought lines out of the carts."""
+    """Write orders, lines, charges, events and answers, with COMMIT; take the bought lines out of the carts."""
     document = {
         "sales": [
             {
@@ -175,7 +194,8 @@ def record_sales(connection: Connection, sales: Sequence[Sale], strategy: str) -
             for line in sale.lines
         ],
     }
-    connection.execute(_RECORD_SALES, {"strategy": strategy, "status": STATUS_SOLD, "document": _json(document)})
+    values = {"strategy": strategy, "status": STATUS_SOLD, "document": _json(document)}
+    with_commit(connection, (_RECORD_SALES, values))
 
 
 def _identities(purchases: Sequence[Purchase]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """One transaction of purchases: from their keys to their answers. Knows neither how it is committed nor repeated.
 
-S1  Order: keys, gate, month and cards, carts, stock, everything else. The stock is locked last, so shortest.
+S1  Order: keys, gate, month and cards, carts, stock, everything else. The stock is locked last, so shortest. What is
+    written afterwards is left for COMMIT, in the same round trip.
 S2  A purchase that cannot be answered in this transaction leaves it: ``TakenOut`` makes the caller roll back, settle
     that purchase by itself and sell the others again. So a batch never mixes one's refusal with another's goods.
 S3  When ``sell`` returns, every claimed key has its answer, in the same transaction.
@@ -17,8 +18,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from distributor import holds
+from distributor.database import send
 from distributor.errors import DistributorError, KeyReused, ShopClosed, UnknownCustomer
-from distributor.months.gate import enter
 from distributor.sales import holding, records, rules
 from distributor.sales.holding import Shortage
 from distributor.sales.rules import STATUS_SOLD, Answer, Basket, Buyer, Purchase, Refusal, Sale
@@ -45,11 +46,12 @@ def sell(
     carts_hold: bool = False,
 ) -> list[Outcome]:
     """Outcomes in the order of ``purchases``, whose keys must all differ. Raises TakenOut or what the database raises."""
-    claimed = records.claim(connection, purchases)
-    ours = {index: purchase for index, purchase in enumerate(purchases) if purchase.identity in claimed}
+    opened = records.open_purchases(connection, purchases)
+    ours = {index: purchase for index, purchase in enumerate(purchases) if purchase.identity in opened.claimed}
     others = {index: purchase for index, purchase in enumerate(purchases) if index not in ours}
     outcomes = answered_before(connection, others)
-    outcomes.update(_sell_claimed(connection, strategy, ours, new_id, carts_hold=carts_hold))
+    buyers = {index: opened.buyers[index] for index in ours}
+    outcomes.update(_sell_claimed(connection, strategy, ours, buyers, new_id, carts_hold=carts_hold))
     return [outcomes[index] for index in range(len(purchases))]
 
 
@@ -71,13 +73,14 @@ def _sell_claimed(
     connection: Connection,
     strategy: Strategy,
     purchases: dict[int, Purchase],
+    buyers: dict[int, Buyer],
     new_id: Callable[[], uuid.UUID],
     *,
     carts_hold: bool,
 ) -> dict[int, Outcome]:
     if not purchases:
         return {}
-    buyers, baskets = _prepare(connection, strategy, purchases, carts_hold=carts_hold)
+    baskets = _prepare(connection, strategy, purchases, buyers, carts_hold=carts_hold)
     refused: dict[int, Refusal] = {}
     for index in purchases:
         refusal = rules.refusal_before(buyers[index], baskets[index])
@@ -99,13 +102,16 @@ def _sell_claimed(
 
 
 def _prepare(
-    connection: Connection, strategy: Strategy, purchases: dict[int, Purchase], *, carts_hold: bool
-) -> tuple[dict[int, Buyer], dict[int, Basket]]:
-    """Everything that is read before stock is touched; a purchase outside an open month leaves the transaction."""
-    enter(connection)
+    connection: Connection,
+    strategy: Strategy,
+    purchases: dict[int, Purchase],
+    buyers: dict[int, Buyer],
+    *,
+    carts_hold: bool,
+) -> dict[int, Basket]:
+    """Everything else that is read before stock is touched; a purchase outside an open month leaves the transaction."""
     if strategy.isolation != "READ COMMITTED":
         records.hold_month(connection)
-    buyers = dict(zip(purchases, records.buyers(connection, list(purchases.values())), strict=True))
     closed = [index for index, buyer in buyers.items() if buyer.month is None]
     if closed:
         raise TakenOut({index: ShopClosed() for index in closed})
@@ -116,10 +122,9 @@ def _prepare(
             records.lock_buyers(connection, beside)
         carts_of |= beside
     carts = records.lock_carts(connection, carts_of) if carts_of else {}
-    baskets = {
+    return {
         index: rules.basket_of(purchase, carts.get(purchase.customer_id, [])) for index, purchase in purchases.items()
     }
-    return buyers, baskets
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,8 @@ def _take(connection: Connection, strategy: Strategy, baskets: dict[int, Basket]
     results = dict(zip(baskets, strategy.take(connection, [basket.lines for basket in baskets.values()]), strict=True))
     short = {index: result.lines for index, result in results.items() if isinstance(result, Short)}
     taken = {index: result.lines for index, result in results.items() if not isinstance(result, Short)}
+    if carts_hold:  # it reads what the strategy wrote
+        send(connection)
     compared = holding.compare(connection, baskets, taken) if carts_hold else None
     undo: dict[int, Refusal | Shortage | DistributorError] = {}
     for index, lines in taken.items():
@@ -168,7 +175,7 @@ def _record(
 
 def refuse(connection: Connection, purchase: Purchase, why: Refusal | Shortage) -> Outcome:
     """Store a refusal whose transaction was rolled back; if the key was answered meanwhile, that answer holds."""
-    if not records.claim(connection, [purchase]):
+    if not records.claim(connection, purchase):
         return answered_before(connection, {0: purchase})[0]
     refusal = rules.refusal_short(holding.what_is_left(connection, why)) if isinstance(why, Shortage) else why
     records.record_refusals(connection, [(purchase, refusal)])

@@ -23,7 +23,7 @@ from sqlalchemy import ARRAY, Connection, Integer, bindparam, text
 
 from distributor.strategies.contract import DEADLOCK_DETECTED, IsolationLevel, Line, Short, Taken
 from distributor.strategies.naive import CHECK_VIOLATION
-from distributor.strategies.stock_rows import ADD_TO_SOLD, FACTS, columns_of, ids_of, judge
+from distributor.strategies.stock_rows import FACTS, add_to_sold, judge, quantities_of, read
 
 LOCK_SPACE = 0x5354  # "ST"; the first half of the lock's key, apart from the other uses of advisory locks
 WHOLE_SPACE = 0
@@ -50,9 +50,9 @@ class AdvisoryLock:
 
     def _take(self, connection: Connection, lines: Sequence[Line]) -> Taken | Short:
         _lock(connection, lines)
-        result = judge(lines, connection.execute(FACTS, ids_of(lines)).all())
+        result = judge(lines, read(connection, FACTS, lines))
         if isinstance(result, Taken):
-            connection.execute(ADD_TO_SOLD, columns_of(lines))
+            add_to_sold(connection, quantities_of(lines))
         return result
 
 

@@ -9,8 +9,9 @@ C3  ``take`` returns one result per basket, in order. A ``Short`` basket of a st
     changed nothing; with ``groups_max`` == 1 the caller rolls the transaction back when the result is ``Short``.
 C4  Within ``take`` no network call but SQL on the given connection, and no sleep.
 C5  When ``take`` returns ``Taken``, this transaction has written the stock rows that it took from, as counting ``sold``
-    does. So they are locked, and what other customers hold in their carts is compared with them after that: no
-    strategy needs to know of holds (decision 15).
+    does, or holds their locks and has left that write for COMMIT (``database.with_commit``). So they are locked, and
+    what other customers hold in their carts is compared with them after that write: no strategy needs to know of holds
+    (decision 15).
 """
 
 from collections.abc import Sequence

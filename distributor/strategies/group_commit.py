@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 from distributor.errors import ShortLine
 from distributor.strategies.contract import DEADLOCK_DETECTED, IsolationLevel, Line, Short, Taken
 from distributor.strategies.row_lock import LOCK
-from distributor.strategies.stock_rows import ADD_TO_SOLD, taken_line
+from distributor.strategies.stock_rows import add_to_sold, taken_line
 
 GROUPS_MAX = 64  # a group holds its rows' locks for as long as all its answers take to write; chosen
 
@@ -66,5 +66,4 @@ def _write(connection: Connection, results: Sequence[Taken | Short]) -> None:
         for line in result.lines if isinstance(result, Taken) else ():
             sums[line.stock_id] = sums.get(line.stock_id, 0) + line.quantity
     if sums:
-        ids = sorted(sums)
-        connection.execute(ADD_TO_SOLD, {"ids": ids, "quantities": [sums[stock_id] for stock_id in ids]})
+        add_to_sold(connection, sums)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from distributor.errors import TransactionConflict
 from distributor.strategies.contract import DEADLOCK_DETECTED, IsolationLevel, Line, Short, Taken
-from distributor.strategies.stock_rows import ADD_TO_SOLD, FACTS, columns_of, ids_of, judge
+from distributor.strategies.stock_rows import FACTS, add_to_sold, judge, quantities_of, read
 from distributor.tables import Stock
 
 LOCK_NOT_AVAILABLE = "55P03"
@@ -41,14 +41,14 @@ class Nowait:
     def _take(self, connection: Connection, lines: Sequence[Line]) -> Taken | Short:
         result = judge(lines, _locked(connection, lines))
         if isinstance(result, Taken):
-            connection.execute(ADD_TO_SOLD, columns_of(lines))
+            add_to_sold(connection, quantities_of(lines))
         return result
 
 
 def _locked(connection: Connection, lines: Sequence[Line]) -> Sequence[object]:
     """A refused lock is a conflict to repeat; the same SQLSTATE elsewhere means that lock_timeout was waited out."""
     try:
-        return connection.execute(_LOCK_OR_FAIL, ids_of(lines)).all()
+        return read(connection, _LOCK_OR_FAIL, lines)
     except DBAPIError as error:
         if isinstance(error.orig, psycopg.errors.LockNotAvailable):
             raise TransactionConflict(LOCK_NOT_AVAILABLE) from error

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from distributor.strategies.contract import DEADLOCK_DETECTED, IsolationLevel, Line, Short, Taken
-from distributor.strategies.stock_rows import ADD_TO_SOLD, FACTS, columns_of, ids_of, judge
+from distributor.strategies.stock_rows import FACTS, add_to_sold, judge, quantities_of, read
 from distributor.tables import Stock
 
 LOCK = FACTS.with_for_update(of=Stock, key_share=True)
@@ -35,7 +35,7 @@ class RowLock:
         return [self._take(connection, lines) for lines in baskets]
 
     def _take(self, connection: Connection, lines: Sequence[Line]) -> Taken | Short:
-        result = judge(lines, connection.execute(LOCK, ids_of(lines)).all())
+        result = judge(lines, read(connection, LOCK, lines))
         if isinstance(result, Taken):
-            connection.execute(ADD_TO_SOLD, columns_of(lines))
+            add_to_sold(connection, quantities_of(lines))
         return result

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from distributor.strategies.contract import DEADLOCK_DETECTED, IsolationLevel, Line, Short, Taken
 from distributor.strategies.row_lock import LOCK
-from distributor.strategies.stock_rows import ADD_TO_SOLD, columns_of, ids_of, judge
+from distributor.strategies.stock_rows import add_to_sold, judge, quantities_of
 
 
 class RowLockUnordered:
@@ -35,8 +35,8 @@ class RowLockUnordered:
 
     def _take(self, connection: Connection, lines: Sequence[Line]) -> Taken | Short:
         shuffled = random.sample(lines, len(lines))  # no secret depends on it
-        rows = [row for line in shuffled for row in connection.execute(LOCK, ids_of([line])).all()]
+        rows = [row for line in shuffled for row in read(connection, LOCK, [line])]
         result = judge(lines, rows)
         if isinstance(result, Taken):
-            connection.execute(ADD_TO_SOLD, columns_of(lines))
+            add_to_sold(connection, quantities_of(lines))
         return result

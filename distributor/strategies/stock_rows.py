@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, select, update
+from sqlalchemy import ARRAY, BigInteger, Connection, Executable, any_, bindparam, func, select
 
+from distributor.database import send, with_commit
 from distributor.errors import ShortLine
 from distributor.strategies.contract import Line, Short, Taken, TakenLine
 from distributor.tables import Manufacturer, Product, Stock
@@ -34,8 +35,11 @@ FACTS = (
 )
 """Facts of the rows ``ids``, in id order, without any lock."""
 
-ADD_TO_SOLD = update(Stock).where(Stock.id == WANTED.c.stock_id).values(sold=Stock.sold + WANTED.c.quantity)
-"""Adds a basket to the counters, for who holds the rows' locks already: one statement locks in no particular order."""
+_ADD_TO_SOLD = """
+    UPDATE stock SET sold = stock.sold + wanted.quantity
+    FROM unnest(%(ids)s::bigint[], %(quantities)s::bigint[]) AS wanted (stock_id, quantity)
+    WHERE stock.id = wanted.stock_id
+"""
 
 
 def ids_of(lines: Sequence[Line]) -> dict[str, list[int]]:
@@ -44,6 +48,26 @@ def ids_of(lines: Sequence[Line]) -> dict[str, list[int]]:
 
 def columns_of(lines: Sequence[Line]) -> dict[str, list[int]]:
     return {"ids": [line.stock_id for line in lines], "quantities": [line.quantity for line in lines]}
+
+
+def read(connection: Connection, facts: Executable, lines: Sequence[Line]) -> list[Any]:
+    """Rows of a basket by ``facts``, after all that this transaction has written, also for an earlier basket."""
+    send(connection)
+    return list(connection.execute(facts, ids_of(lines)))
+
+
+def add_to_sold(connection: Connection, quantities: Mapping[int, int]) -> None:
+    """Add units by stock id to the counters, for who holds the rows' locks: one statement locks in no particular order.
+
+    It has no answer that anybody reads, so it travels with COMMIT, and the locks are held for one round trip less.
+    """
+    values = {"ids": list(quantities), "quantities": list(quantities.values())}
+    with_commit(connection, (_ADD_TO_SOLD, values))
+
+
+def quantities_of(lines: Sequence[Line]) -> dict[int, int]:
+    """Units by stock id."""
+    return {line.stock_id: line.quantity for line in lines}
 
 
 def short_lines(lines: Sequence[Line], rows: Mapping[int, Any]) -> tuple[ShortLine, ...]:

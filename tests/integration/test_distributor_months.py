@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from distributor.database import transaction
+from distributor.database import transaction, trip
 from distributor.errors import Busy
 from distributor.months import gate, overview, transitions
 from distributor.months.decisions import Begin, Close, Facts, Reason, Rules, State
@@ -257,13 +257,13 @@ def test_the_gate_waits_for_purchases_and_keeps_later_ones_out(engine: Engine) -
     rows(engine, "UPDATE month SET close_requested = true RETURNING 1")
     impatient = engine_for(str(engine.url.render_as_string(hide_password=False)), lock_timeout_ms=300)
     with transaction(engine) as purchase:
-        gate.enter(purchase)
+        trip(purchase, [gate.ENTER])
         with pytest.raises(Busy), transaction(impatient) as connection:
             transitions.close(connection, 1, RULES)
     with transaction(impatient) as connection:
         assert transitions.close(connection, 1, RULES)
         with pytest.raises(Busy), transaction(impatient) as purchase:
-            gate.enter(purchase)
+            trip(purchase, [gate.ENTER])
     impatient.dispose()
     with transaction(engine) as connection:
         current = transitions.look(connection).month

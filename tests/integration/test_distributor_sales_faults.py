@@ -87,7 +87,7 @@ def test_a_database_that_keeps_dropping_the_connection_is_unavailable_and_nothin
     engine: Engine, world: World
 ) -> None:
     shop = Sales(engine, load("row_lock"), Settings(), Retries(3, sleep=lambda _seconds: None))
-    struck = lose_at(engine, "SET sold", times=99)
+    struck = lose_at(engine, "FOR NO KEY", times=99)
     with pytest.raises(DatabaseUnavailable):
         buy(shop, world.customers[0], "k1", Line(world.stock[0], 2))
     assert len(struck) == 3

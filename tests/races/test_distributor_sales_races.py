@@ -22,6 +22,7 @@ from distributor.strategies.row_lock import RowLock
 from distributor.tables import Charge, Month, Order
 from settings import Settings
 from settings.model import Cart
+from tests.conftest import wait_until
 from tests.distributor_races import Pause, at_once, buy, in_background, tally
 from tests.distributor_world import counts, discrepancies, engine_for, make_world, rows
 
@@ -154,7 +155,7 @@ def test_a_purchase_past_the_gate_commits_before_the_month_closes(engine: Engine
 def test_control_without_the_gate_a_month_is_sold_from_after_it_closed(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("distributor.sales.selling.enter", lambda _connection: None)
+    monkeypatch.setattr("distributor.sales.records.ENTER", ("SELECT 1", {}))
     world = make_world(engine, [5])
     sales = Sales(engine, load("row_lock"), Settings())
     pause = Pause(engine, "nextval")
@@ -207,11 +208,11 @@ def test_an_old_snapshot_does_not_sell_from_a_month_that_closed(
         monkeypatch.setattr("distributor.sales.records.hold_month", lambda _connection: None)
     world = make_world(engine, [5])
     sales = Sales(engine, OneSnapshot(), Settings())
-    pause = Pause(engine, "INTO idempotency_key")
-    buying, bought = in_background(lambda: buy(sales, world.customers[0], "k", Line(world.stock[0], 1)))
-    assert pause.reached.wait(10)
-    assert close_month(engine) == 0
-    pause.release.set()
+    with transaction(engine) as leader:
+        close_gate(leader)
+        buying, bought = in_background(lambda: buy(sales, world.customers[0], "k", Line(world.stock[0], 1)))
+        wait_until(lambda: rows(engine, "SELECT 1 FROM pg_locks WHERE NOT granted") != [], 10, "it waits at the gate")
+        leader.execute(update(Month).values(state="closing", reason="by_hand"))
     buying.join(10)
     assert isinstance(bought[0], ShopClosed) == protected
     assert counts(engine, (Order,)) == {"orders": int(not protected)}
@@ -225,25 +226,29 @@ from distributor.strategies import load
 from settings import Settings
 from tests.distributor_world import engine_for
 
-url, fragment, customer, stock = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+url, when, fragment, customer, stock = *sys.argv[1:4], int(sys.argv[4]), int(sys.argv[5])
 engine = engine_for(url)
 
 def die(_connection, _cursor, sql, *_rest):
     if fragment in sql:
         os.kill(os.getpid(), signal.SIGKILL)
 
-event.listen(engine, "after_cursor_execute", die)
+event.listen(engine, f"{when}_cursor_execute", die)
 Sales(engine, load("row_lock"), Settings()).place(customer, "k", [Line(stock, 2)], "0" * 64)
 """
 
 
-@pytest.mark.parametrize("fragment", ["INTO idempotency_key", "FOR NO KEY", "SET sold", "INTO orders"])
+@pytest.mark.parametrize(
+    ("when", "fragment"),
+    [("after", "INTO idempotency_key"), ("after", "FOR NO KEY"), ("before", "SET sold"), ("before", "INTO orders")],
+)
 def test_a_killed_process_leaves_nothing_behind_and_its_locks_go(
-    engine: Engine, database_url: str, fragment: str
+    engine: Engine, database_url: str, when: str, fragment: str
 ) -> None:
-    """P5: the key, the stock and the gate are free again for the one who asks next."""
+    """P5: the key, the stock and the gate are free again for the one who asks next. What goes with COMMIT has no after."""
     world = make_world(engine, [5])
-    arguments = [sys.executable, "-c", KILLED, database_url, fragment, str(world.customers[0]), str(world.stock[0])]
+    ids = str(world.customers[0]), str(world.stock[0])
+    arguments = [sys.executable, "-c", KILLED, database_url, when, fragment, *ids]
     root = Path(__file__).parents[2]
     ended = subprocess.run(arguments, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, timeout=60, check=False)
     assert ended.returncode == -signal.SIGKILL
