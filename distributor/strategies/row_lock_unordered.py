@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from distributor.strategies.contract import DEADLOCK_DETECTED, IsolationLevel, Line, Short, Taken
 from distributor.strategies.row_lock import LOCK
-from distributor.strategies.stock_rows import add_to_sold, judge, quantities_of
+from distributor.strategies.stock_rows import add_to_sold, judge, quantities_of, read
 
 
 class RowLockUnordered:
