@@ -8,8 +8,12 @@ TURNED_AWAY = "cds.turned_away"
 """Set in the environ by the server."""
 
 
+def is_turned_away() -> bool:
+    return TURNED_AWAY in request.environ
+
+
 def refuse() -> None:
     """Before anything else is done for a request. Who asks is not looked up: the database may be what all wait for."""
-    if TURNED_AWAY in request.environ:
+    if is_turned_away():
         g.identity_failed = True
         raise TooMany

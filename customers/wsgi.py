@@ -62,9 +62,9 @@ def environ_of(scope: Any) -> Environ:
     for name, value in scope["headers"]:
         key = _key(name)
         if key in environ:
-            environ[key] += ("; " if key == "HTTP_COOKIE" else ", ") + value.decode("latin-1")
+            environ[key] += ("; " if key == "HTTP_COOKIE" else ", ") + value.decode("latin-1").rstrip(" \t")
         elif key is not None:
-            environ[key] = value.decode("latin-1")
+            environ[key] = value.decode("latin-1").rstrip(" \t")  # the parser leaves what follows the value
     return environ
 
 

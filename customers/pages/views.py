@@ -34,6 +34,7 @@ from customers.pages import (
 )
 from customers.rate_limits import requests as rate_limits
 from customers.shop import Surroundings
+from customers.turned_away import is_turned_away
 from distributor.errors import DistributorError
 
 blueprint = Blueprint("pages", __name__, template_folder="templates")
@@ -151,7 +152,9 @@ def _reader() -> Customer | None:
 
 
 def _surroundings(customer_id: int | None) -> Surroundings:
-    """A page about the database's absence must not need the database."""
+    """A page about the database's absence must not need the database, nor one for whom it has no time."""
+    if is_turned_away():
+        return Surroundings(None, None)
     try:
         return instance().shop.surroundings(customer_id)
     except DistributorError:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from customers.instance import EXTENSION, Instance
 from customers.server import Server
 from customers.stock_at_once import StockAtOnce
+from customers.turned_away import TURNED_AWAY
 from customers.wsgi import Answer
 from tests.conftest import free_port
 from tests.customers_world import make_app, make_runtime
@@ -200,3 +201,30 @@ def test_quantities_are_told_at_once_while_all_threads_wait(served: Served, worl
         blocker.rollback()
         for thread in waiting:
             thread.join(10)
+
+
+def test_who_is_turned_away_is_told_so_in_the_shops_words_without_the_database(app: Flask, engine: Engine) -> None:
+    """V8: all threads wait for the database; so would whoever asked it who is asking."""
+    shop: Instance = app.extensions[EXTENSION]
+    shop.engine.dispose()
+    asked: list[object] = []
+    event.listen(shop.engine, "checkout", lambda *_: asked.append(1))
+    client = app.test_client()
+    client.set_cookie("session", "x" * 43)
+    page = client.get("/orders", environ_overrides={TURNED_AWAY: True}, headers={"Accept-Language": "pl"})
+    assert (page.status_code, page.headers["Retry-After"], page.headers["X-Served-By"]) == (503, "1", "web-1")
+    assert "W sklepie jest teraz zbyt wiele osób" in page.text
+    bearer = {"Authorization": f"Bearer {'x' * 43}"}
+    told = client.post("/api/v1/orders", environ_overrides={TURNED_AWAY: True}, headers=bearer)
+    assert (told.status_code, told.headers["Retry-After"]) == (503, "1")
+    assert told.json is not None
+    assert told.json["type"] == "urn:cds:problem:busy"
+    assert asked == []
+
+
+def test_a_body_that_is_too_long_is_refused_in_the_shops_words(served: Served) -> None:
+    status, headers, body = served.ask(
+        "/api/v1/session", "POST", Content_Type="application/json", Content_Length="600000"
+    )
+    assert (status, headers["content-type"], headers["connection"]) == (413, "application/problem+json", "close")
+    assert b"urn:cds:problem:body-too-large" in body
