@@ -83,7 +83,7 @@ class Client(Connection):
         self._set_deadline(balancer.options.timeouts.client_seconds)
         balancer.own.connections_most = max(balancer.own.connections_most, len(balancer.clients))
         excess = len(balancer.clients) - balancer.options.connections_max
-        if excess > REFUSALS_MAX:
+        if balancer.draining or excess > REFUSALS_MAX:
             self._transport.abort()
         elif excess > 0:
             balancer.own.connections_refused += 1
