@@ -1,8 +1,17 @@
-"""From the name in config.yml to a strategy: a name of ours, a dotted path, or a Python file of the student's own."""
+"""From the name in config.yml to a strategy: a name of ours, a dotted path, or a Python file of the student's own.
 
+N1  Whatever is wrong with a strategy is said at start, as UnusableStrategy: neither at the first purchase nor as a
+    traceback of ours. Importing somebody's file runs it, so anything may be raised, SystemExit too.
+N2  What is said names the file and the line where its author has to look.
+"""
+
+import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
+import sys
+import traceback
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +35,8 @@ NAMES = {
 CONTROLS = ("naive", "process_mutex", "row_lock_unordered")
 """Wrong on purpose, each in its own way: a test or a scenario that finds nothing wrong with them proves nothing."""
 NAME_LENGTH_MAX = 40  # the column orders.strategy
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+_SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 
 
 class UnusableStrategy(DistributorError):
@@ -37,13 +48,15 @@ def load(name: str) -> Strategy:
     if name.endswith(".py"):
         return _instance(_only_class(_module_of_file(Path(name)), name), name)
     path = NAMES.get(name, name)
-    if "." not in path:
+    if not _DOTTED.fullmatch(path):
         raise UnusableStrategy(f"there is no strategy {name!r}{_nearest(name)}; there are: {', '.join(NAMES)}")
     module_name, _, class_name = path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise UnusableStrategy(f"strategy {name!r}: module {module_name!r} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UnusableStrategy(
+            f"strategy {name!r}: module {module_name!r} cannot be imported: {_told(error, None)}"
+        ) from error
     found = getattr(module, class_name, None)
     if not inspect.isclass(found):
         raise UnusableStrategy(f"strategy {name!r}: module {module_name!r} has no class {class_name!r}")
@@ -58,15 +71,30 @@ def _nearest(name: str) -> str:
 def _module_of_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise UnusableStrategy(f"strategy file {str(path)!r} does not exist (looked in {Path.cwd()})")
-    spec = importlib.util.spec_from_file_location(f"strategy_{path.stem}", path)
+    # Two files of the same name are two modules; a name that no import statement can mean hides nobody's module.
+    module_name = f"strategy_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise UnusableStrategy(f"strategy file {str(path)!r} is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses and typing look up the module of a class there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a student's file may raise anything; they need to see what
-        raise UnusableStrategy(f"strategy file {str(path)!r}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        del sys.modules[module_name]
+        raise UnusableStrategy(f"strategy file {str(path)!r}: {_told(error, path)}") from error
     return module
+
+
+def _told(error: BaseException, path: Path | None) -> str:
+    """What was raised, and at which line of the student's file (N2)."""
+    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, SyntaxError) or path is None:  # a SyntaxError names its line itself
+        return said
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).resolve() == path.resolve()
+    ]
+    return f"line {frames[-1].lineno}: {said}" if frames else said
 
 
 def _only_class(module: ModuleType, name: str) -> type:
@@ -81,29 +109,48 @@ def _only_class(module: ModuleType, name: str) -> type:
 
 
 def _instance(strategy_class: type, name: str) -> Strategy:
+    path = Path(name) if name.endswith(".py") else None
     try:
-        strategy: Strategy = strategy_class()
+        inspect.signature(strategy_class).bind()
     except TypeError as error:
         raise UnusableStrategy(f"strategy {name!r}: {strategy_class.__name__} needs arguments: {error}") from error
-    problem = _problem(strategy)
+    except ValueError:  # a class whose signature Python does not know; making one tells
+        pass
+    try:
+        strategy: Strategy = strategy_class()
+        problem = _problem(strategy)
+    except (Exception, SystemExit) as error:
+        raise UnusableStrategy(f"strategy {name!r}: {strategy_class.__name__}: {_told(error, path)}") from error
     if problem:
         raise UnusableStrategy(f"strategy {name!r}: {strategy_class.__name__}: {problem}")
     return strategy
 
 
 def _problem(strategy: object) -> str | None:
-    """What does not fit the contract: said at start, not at the first purchase."""
+    """What does not fit the contract (N1)."""
     name = getattr(strategy, "name", None)
-    if not isinstance(name, str) or not 1 <= len(name) <= NAME_LENGTH_MAX:
-        return f"`name` must be a text of 1 to {NAME_LENGTH_MAX} characters"
+    if not isinstance(name, str) or not 1 <= len(name) <= NAME_LENGTH_MAX or not name.isprintable():
+        return f"`name` must be a text of 1 to {NAME_LENGTH_MAX} characters that can be printed"
     if getattr(strategy, "isolation", None) not in get_args(IsolationLevel):
         return f"`isolation` must be one of {', '.join(get_args(IsolationLevel))}"
     retry_on = getattr(strategy, "retry_on", None)
-    if not isinstance(retry_on, frozenset) or not all(isinstance(state, str) for state in retry_on):
+    if not isinstance(retry_on, frozenset) or not all(isinstance(s, str) and _SQLSTATE.fullmatch(s) for s in retry_on):
         return "`retry_on` must be a frozenset of SQLSTATEs, such as frozenset({'40001'})"
     groups_max = getattr(strategy, "groups_max", None)
-    if not isinstance(groups_max, int) or groups_max < 1:
+    if not isinstance(groups_max, int) or isinstance(groups_max, bool) or groups_max < 1:
         return "`groups_max` must be a whole number from 1"
-    if not callable(getattr(strategy, "take", None)):
+    return _problem_of_take(getattr(strategy, "take", None))
+
+
+def _problem_of_take(take: object) -> str | None:
+    if not callable(take):
         return "a method `take(connection, baskets)` is missing"
+    if inspect.iscoroutinefunction(take) or inspect.isasyncgenfunction(take):
+        return "`take` must be an ordinary method, not `async def`: it is called from a thread"
+    if inspect.isgeneratorfunction(take):
+        return "`take` must return a list; with `yield` in it nothing runs before somebody reads"
+    try:
+        inspect.signature(take).bind("connection", "baskets")
+    except TypeError:
+        return f"`take` must accept (self, connection, baskets), not (self, {str(inspect.signature(take))[1:]}"
     return None

@@ -38,6 +38,14 @@ def test_a_file_of_ones_own_is_a_strategy(tmp_path: Path) -> None:
     assert load(str(path)).name == "mine"
 
 
+def test_a_file_may_use_dataclasses_with_postponed_annotations(tmp_path: Path) -> None:
+    """They look their module up in sys.modules."""
+    path = tmp_path / "mine.py"
+    source = "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    path.write_text(f"{source}\n@dataclass\nclass Seen:\n    units: int\n{OWN}")
+    assert load(str(path)).name == "mine"
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -48,6 +56,11 @@ def test_a_file_of_ones_own_is_a_strategy(tmp_path: Path) -> None:
         ("distributor.strategies.contract.Taken", "needs arguments"),
         ("distributor.errors.Busy", "`name` must be a text"),
         ("missing.py", "does not exist"),
+        ("tests.py", "does not exist"),
+        (".row_lock", "there is no strategy '.row_lock'"),
+        ("row_lock.", "did you mean 'row_lock'?"),
+        ("a..b", "there is no strategy"),
+        ("", "there is no strategy"),
     ],
 )
 def test_a_wrong_name_is_explained(name: str, expected: str) -> None:
@@ -60,6 +73,20 @@ def test_a_wrong_name_is_explained(name: str, expected: str) -> None:
     ("source", "expected"),
     [
         ("syntax error", "SyntaxError"),
+        ("def f(:\n", "line 1"),
+        ("\x00", "null bytes"),
+        ("x = 1\nimport no_such_module_of_anybody\n", "line 2: ModuleNotFoundError"),
+        ("import sys\n\nsys.exit(3)\n", "line 3: SystemExit: 3"),
+        ("1 / 0\n", "line 1: ZeroDivisionError"),
+        (OWN + "    def __init__(self):\n        raise ValueError('no')\n", "line 11: ValueError: no"),
+        (OWN + "    def __init__(self):\n        len(3)\n", "line 11: TypeError"),
+        (OWN + "    def __init__(self, pool):\n        pass\n", "needs arguments"),
+        (OWN.replace("(self, connection, baskets)", "(self, session)"), "not (self, session)"),
+        (OWN.replace("def take", "async def take"), "not `async def`"),
+        (OWN.replace("return []", "yield []"), "must return a list"),
+        (OWN.replace("groups_max = 1", "groups_max = True"), "`groups_max` must be"),
+        (OWN.replace("frozenset()", "frozenset({'deadlock'})"), "`retry_on` must be"),
+        (OWN.replace('"mine"', '"a\\x00b"'), "`name` must be"),
         ("x = 1", "must define one class with a method take, found 0"),
         (OWN + OWN.replace("Mine", "Other"), "found 2"),
         (OWN.replace('"READ COMMITTED"', '"CHAOS"'), "`isolation` must be one of"),
