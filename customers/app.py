@@ -6,6 +6,7 @@ A3  Every error becomes a problem (API) or a designed page, with the status of t
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, Request, Response, g, request
@@ -30,7 +31,7 @@ from customers import (
 )
 from customers.accounts import Accounts, Guest
 from customers.draining import Draining, DrainLimits
-from customers.instance import EXTENSION, Instance, instance
+from customers.instance import EXTENSION, Instance
 from customers.numbers import ROW_ID
 from customers.rate_limits import RateLimits
 from customers.rate_limits import requests as rate_limits
@@ -58,6 +59,13 @@ class IdConverter(BaseConverter):
         return int(value)
 
 
+class ShopFlask(Flask):
+    """Asked before each of ten functions in a request whether it is asynchronous; none of ours is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 class NoFlaskSession(SessionInterface):
     """Gives every request an empty session and stores none (A2): a signed cookie could be replayed after a logout."""
 
@@ -71,7 +79,7 @@ class NoFlaskSession(SessionInterface):
 def create_app(runtime: Runtime, instance_name: str) -> Flask:
     """The application of one instance; connects to the database lazily, so that it starts before its schema is there."""
     settings = runtime.settings
-    app = Flask(__name__, static_folder=None)
+    app = ShopFlask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=runtime.secrets.session_key,
         MAX_CONTENT_LENGTH=min(BODY_BYTES_MAX, settings.load_balancer.body_bytes_max),
@@ -85,7 +93,9 @@ def create_app(runtime: Runtime, instance_name: str) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = IdConverter
     app.extensions[EXTENSION] = _instance(runtime, settings, instance_name)
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    on_all = [("X-Served-By", instance_name), *security_headers.fields(behind_tls=settings.customers.secure_cookies)]
+    guarded = security_headers.OnEveryAnswer(app.wsgi_app, on_all)
+    app.wsgi_app = ProxyFix(guarded, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     app.after_request(compression.add)  # asked first, so that Flask does it last
     _add_login(app)
     languages.install(app, reader_language.choose)
@@ -142,11 +152,8 @@ def _begin() -> None:
 
 
 def _finish(response: Response) -> Response:
-    shop = instance()
-    response.headers["X-Served-By"] = shop.name
     response.headers["X-Request-Id"] = g.request_id
     rate_limits.add_headers(response)
-    security_headers.add(response, behind_tls=shop.runtime.settings.customers.secure_cookies)
     route = request.url_rule.rule if request.url_rule else metrics.UNMATCHED
     metrics.request_answered(route, request.method, response.status_code, time.perf_counter() - g.began)
     return response

@@ -10,6 +10,7 @@ G3  Every text says its language and what that depended on; data and files do no
 from flask import Response, request
 from flask_login import current_user
 
+from customers import vary
 from customers.identity import cookie_name, is_api
 from customers.languages import DEFAULT, LANGUAGES, accepted, language
 from distributor.errors import DistributorError
@@ -50,7 +51,5 @@ def announce(response: Response) -> Response:
     """Content-Language and Vary (G3)."""
     if response.mimetype in _TEXTS:
         response.headers["Content-Language"] = language()
-        response.vary.add("Accept-Language")
-        if not is_api(request):
-            response.vary.add("Cookie")
+        vary.add(response, "Accept-Language", *(() if is_api(request) else ("Cookie",)))
     return response

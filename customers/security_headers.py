@@ -6,7 +6,11 @@ X2  No page needs code or style within its text: nothing that gets into a page a
 X3  What is not said to be public and kept is not kept by anybody.
 """
 
-from flask import Response
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 CONTENT_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; font-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -24,10 +28,23 @@ YEAR_SECONDS = 31_536_000  # ASVS 5.0 3.4.1 asks for one year at least, and from
 TRANSPORT_POLICY = f"max-age={YEAR_SECONDS}; includeSubDomains"
 
 
-def add(response: Response, *, behind_tls: bool) -> None:
-    """Completes an answer; what a view has said itself stays."""
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault("Cache-Control", "no-store")
-    if behind_tls:
-        response.headers["Strict-Transport-Security"] = TRANSPORT_POLICY
+def fields(*, behind_tls: bool) -> list[tuple[str, str]]:
+    """What an answer has unless its view has said something else (X3)."""
+    kept = [*HEADERS.items(), ("Cache-Control", "no-store")]
+    return [*kept, ("Strict-Transport-Security", TRANSPORT_POLICY)] if behind_tls else kept
+
+
+class OnEveryAnswer:
+    """WSGI middleware: adds these fields to every answer that does not have them. Their names are looked for only once."""
+
+    def __init__(self, application: "WSGIApplication", added: list[tuple[str, str]]) -> None:
+        self._application = application
+        self._added = [(name.lower(), (name, value)) for name, value in added]
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        def start(status: str, given: list[tuple[str, str]], *exc_info: Any) -> Any:
+            said = {name.lower() for name, _value in given}
+            missing = [field for name, field in self._added if name not in said]
+            return start_response(status, given + missing, *exc_info)
+
+        return self._application(environ, cast("StartResponse", start))

@@ -10,7 +10,6 @@ O3  Whatever is not quite ordinary is not answered here but in the usual way: an
 import time
 from typing import Any
 
-from flask import Response
 from werkzeug.http import parse_etags
 
 from customers import compression, metrics, request_id, security_headers
@@ -31,12 +30,9 @@ class StockAtOnce:
 
     def __init__(self, instance: Instance) -> None:
         self._shop = instance.shop
-        usual = Response(content_type=stock_views.CONTENT_TYPE, headers={"Cache-Control": stock_views.CACHE_CONTROL})
-        usual.vary.add("Accept-Encoding")
-        usual.headers["X-Served-By"] = instance.name
-        security_headers.add(usual, behind_tls=instance.runtime.settings.customers.secure_cookies)
-        kept = [(name.lower().encode(), value.encode()) for name, value in usual.headers.items()]
-        self._fields: Fields = [field for field in kept if field[0] not in (b"content-length", b"content-type")]
+        on_all = dict(security_headers.fields(behind_tls=instance.runtime.settings.customers.secure_cookies))
+        own = {"Cache-Control": stock_views.CACHE_CONTROL, "Vary": "Accept-Encoding", "X-Served-By": instance.name}
+        self._fields: Fields = [(name.lower().encode(), value.encode()) for name, value in (on_all | own).items()]
         self._fields_of_a_body: Fields = [*self._fields, (b"content-type", stock_views.CONTENT_TYPE.encode())]
 
     def __call__(self, scope: Any) -> Answer | None:

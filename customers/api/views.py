@@ -4,6 +4,7 @@ import datetime as dt
 
 from flask import Blueprint, Response, request
 
+from customers import vary
 from customers.api import account_views, shop_views
 from customers.api.calls import CALLS
 from customers.api.openapi import PREFIX, encoded
@@ -51,7 +52,7 @@ def _make_conditional(response: Response) -> Response:
         response.headers["Cache-Control"] = "no-cache"
     else:
         response.headers["Cache-Control"] = "private, no-cache"
-        response.vary.add("Authorization")
+        vary.add(response, "Authorization")
     response.make_conditional(request)
     return response
 

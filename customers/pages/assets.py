@@ -10,7 +10,7 @@ from pathlib import Path
 from flask import Response, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from customers import compression
+from customers import compression, vary
 from customers.errors import NotFound
 from customers.pages import pictures
 
@@ -72,7 +72,7 @@ def static_file(version: str, name: str) -> AnyResponse:
         raise NotFound
     response = Response(asset.content, mimetype=asset.mimetype)
     if asset.coded is not None:
-        response.vary.add("Accept-Encoding")
+        vary.add(response, "Accept-Encoding")
         if compression.may_be_coded():
             response.set_data(asset.coded)
             response.headers["Content-Encoding"] = compression.CODING

@@ -4,6 +4,7 @@ from flask import make_response, render_template, request
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from customers import vary
 from customers.errors import NotFound
 from customers.instance import customer, instance
 from customers.pages import forms, guests
@@ -34,7 +35,7 @@ def show_catalogue() -> Response:
             can_add=reader is not None,
         )
     )
-    response.vary.add("HX-Request-Type")
+    vary.add(response, "HX-Request-Type")
     return response
 
 
