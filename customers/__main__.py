@@ -10,6 +10,7 @@ from pathlib import Path
 from customers.app import create_app
 from customers.connections import raise_descriptor_limit
 from customers.instance import EXTENSION, Instance
+from customers.order_desk import OrderDesk
 from customers.server import Server, run
 from customers.stock_at_once import StockAtOnce
 from settings import Runtime, SettingsError, log_lines
@@ -48,6 +49,7 @@ def _serve(runtime: Runtime, name: str, number: int) -> int:
             body_bytes_max=runtime.settings.load_balancer.body_bytes_max,
             wait_seconds_max=runtime.settings.load_balancer.queue_timeout_ms / 1000,
             at_once=StockAtOnce(shop),
+            desk=OrderDesk(shop),
         )
     except OSError as error:
         return _refuse(f"{name} cannot listen on {HOST}:{port}: {os.strerror(error.errno or 0)}", EXIT_CANNOT_START)

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from customers import metrics
 from customers.errors import MalformedRequest
 from customers.languages import gettext as _
+from customers.rate_limits import Standing
 from distributor.errors import DistributorError
-from distributor.sales import Answer, Line, Sales
+from distributor.sales import Answer, Contention, Line, Sales, Unsettled
 
+DECIDED = "cds.decided"
+"""In the environ of a purchase: what order_desk.py knows of it already."""
 KEY_PATTERN = "[!-~]{1,200}"
 _KEY = re.compile(KEY_PATTERN)
 
@@ -38,6 +41,14 @@ class Wanted:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Decided:
+    """``standing``: with the quota, on which the purchase was counted."""
+
+    told: Answer | DistributorError | Unsettled
+    standing: Standing | None
+
+
 def is_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
 
@@ -53,24 +64,46 @@ def checked_key(key: str | None) -> str:
     return key
 
 
-def place(sales: Sales, wanted: Wanted) -> Answer:
-    """Ask the distributor; counts what became of it. Raises what `Sales.place` raises."""
+def place(sales: Sales, wanted: Wanted, decided: Decided | None = None) -> Answer:
+    """Ask the distributor, unless it is ``decided``; counts what became of it. Raises what `Sales.place` raises."""
     try:
-        answer = sales.place(
-            wanted.customer_id,
-            wanted.key,
-            wanted.lines,
-            wanted.fingerprint(),
-            wanted.seen_prices,
-            expected=wanted.expected,
-            left_out=wanted.left_out,
-        )
+        answer = _told(sales, wanted, decided.told if decided else None)
     except DistributorError as error:
         metrics.order_asked(type(error).__name__)
         raise
     outcome = "placed" if answer.status == 201 else str(answer.body.get("reason", "refused"))
     metrics.order_asked("replayed" if answer.replayed else outcome)
     return answer
+
+
+def _told(sales: Sales, wanted: Wanted, told: Answer | DistributorError | Unsettled | None) -> Answer:
+    if isinstance(told, Answer):
+        return told
+    if isinstance(told, DistributorError):
+        raise told
+    return sales.place(
+        wanted.customer_id,
+        wanted.key,
+        wanted.lines,
+        wanted.fingerprint(),
+        wanted.seen_prices,
+        expected=wanted.expected,
+        left_out=wanted.left_out,
+        unsettled=told,
+    )
+
+
+def timing(contention: Contention) -> str:
+    """For the header Server-Timing: how long the purchase waited, with whom it was sold, why it was repeated."""
+    parts = [
+        f'strategy;desc="{contention.strategy}"',
+        f"queue;dur={1_000 * contention.queued_seconds:.2f}",
+        f"lock;dur={1_000 * contention.lock_seconds:.2f}",
+        f'group;desc="{contention.together}"',
+    ]
+    if contention.repeats:
+        parts.append(f'repeats;desc="{" ".join(contention.repeats)}"')
+    return ", ".join(parts)
 
 
 def _pairs(lines: Sequence[Line] | None) -> list[tuple[int, int]] | None:

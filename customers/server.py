@@ -33,6 +33,7 @@ from customers import metrics
 from customers.connections import IDLE_SECONDS_MAX, Connection
 from customers.draining import Draining
 from customers.lanes import Lane
+from customers.order_desk import OrderDesk
 from customers.turned_away import TURNED_AWAY
 from customers.wsgi import Answer, Environ, add_body, answer_of, environ_of, has_body
 
@@ -57,26 +58,50 @@ class _Gateway:
     """The ASGI application: answers at once, or by the Flask application in one of its lanes (V2)."""
 
     def __init__(
-        self, app: Flask, *, threads: int, body_bytes_max: int, wait_seconds_max: float, at_once: AtOnce
+        self,
+        app: Flask,
+        *,
+        threads: int,
+        body_bytes_max: int,
+        wait_seconds_max: float,
+        at_once: AtOnce,
+        desk: OrderDesk | None,
     ) -> None:
         self._app = app
         self._body_bytes_max = body_bytes_max
         self._wait_seconds_max = wait_seconds_max
         self._at_once = at_once
+        self._desk = desk
         self._shop = Lane("shop", threads)
         self._health = Lane("health", 1)
         self._turned_away = Lane("turned-away", 1)
         metrics.watch_waiting(self.waiting)
 
     def waiting(self) -> int:
-        return self._shop.waiting
+        return self._shop.waiting + (self._desk.waiting if self._desk else 0)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        answer = self._at_once(scope) or await self._from_a_lane(scope, receive)
+        answer = self._at_once(scope)
+        if answer is None and self._desk is not None and self._desk.is_for(scope):
+            answer = await self._from_the_desk(self._desk, scope, receive)
+        elif answer is None:
+            answer = await self._from_a_lane(scope, receive)
         if answer is not None:
             status, fields, body = answer
             await send({"type": "http.response.start", "status": status, "headers": fields})
             await send({"type": "http.response.body", "body": body})
+
+    async def _from_the_desk(self, desk: OrderDesk, scope: Any, receive: Any) -> Answer | None:
+        """None when the client has gone. What the desk does not answer goes to a lane, with what it knows."""
+        body = await _whole_body(receive, self._body_bytes_max)
+        if body is None:
+            return None
+        answer = await desk.ask(scope, body, self._shop)
+        if isinstance(answer, Answer):
+            return answer
+        environ = environ_of(scope) | answer
+        add_body(environ, body, len(body))
+        return await self._call(environ)
 
     async def _from_a_lane(self, scope: Any, receive: Any) -> Answer | None:
         """None when the client has gone."""
@@ -95,15 +120,11 @@ class _Gateway:
     async def _read_body(self, environ: Environ, receive: Any) -> int | None:
         """Its length, or more than ``body_bytes_max`` if it is too long; None when the client has gone."""
         length = int(environ.get("CONTENT_LENGTH", 0))
-        body, is_more = bytearray(), length <= self._body_bytes_max
-        while is_more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message["body"]
-            is_more = message["more_body"] and len(body) <= self._body_bytes_max
+        body = await _whole_body(receive, self._body_bytes_max) if length <= self._body_bytes_max else b""
+        if body is None:
+            return None
         length = max(length, len(body))
-        add_body(environ, bytes(body), length)
+        add_body(environ, body, length)
         return length
 
     def _call(self, environ: Environ) -> "asyncio.Future[Answer]":
@@ -123,6 +144,20 @@ class _Gateway:
         """The threads end, each after its call."""
         for lane in (self._shop, self._health, self._turned_away):
             lane.end()
+        if self._desk is not None:
+            self._desk.end()
+
+
+async def _whole_body(receive: Any, bytes_max: int) -> bytes | None:
+    """All of it, or of one that is too long more than ``bytes_max``; None when the client has gone."""
+    body, is_more = b"", True
+    while is_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body = body + message["body"] if body else message["body"]
+        is_more = message["more_body"] and len(body) <= bytes_max
+    return body
 
 
 class _Uvicorn(uvicorn.Server):
@@ -154,11 +189,17 @@ class Server:
         body_bytes_max: int,
         wait_seconds_max: float = 5.0,
         at_once: AtOnce = nothing_at_once,
+        desk: OrderDesk | None = None,
     ) -> None:
         """Binds; raises OSError when the port is taken (V1)."""
         self._socket = socket.create_server((host, port), backlog=BACKLOG)
         self._gateway = _Gateway(
-            app, threads=threads, body_bytes_max=body_bytes_max, wait_seconds_max=wait_seconds_max, at_once=at_once
+            app,
+            threads=threads,
+            body_bytes_max=body_bytes_max,
+            wait_seconds_max=wait_seconds_max,
+            at_once=at_once,
+            desk=desk,
         )
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send is no line of our log
         self._config = uvicorn.Config(

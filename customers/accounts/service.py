@@ -8,7 +8,7 @@ V2  An answer about an account that exists costs the same work as one about an a
 import datetime as dt
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -177,6 +177,15 @@ class Accounts:
         if found.is_note_due:
             self._note_use(sha256)
         return found.customer
+
+    def customers_of_tokens(self, sha256s: Sequence[str]) -> dict[str, int]:
+        """Customer ids by token, for requests that came together; who is not named has no living session."""
+        with reading(self._engine) as connection:
+            found = sessions.holders(connection, sha256s, self._lifetimes)
+        for sha256, holder in found.items():
+            if holder.is_note_due:
+                self._note_use(sha256)
+        return {sha256: holder.customer_id for sha256, holder in found.items()}
 
     def _note_use(self, sha256: str) -> None:
         """A note that cannot be written makes a session end early; that is no reason to refuse this request."""

@@ -15,10 +15,25 @@ import datetime as dt
 import hashlib
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, Executable, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Executable,
+    String,
+    any_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from customers.accounts.clients import Client
 from customers.accounts.customer import Customer
@@ -71,6 +86,14 @@ class Found:
     is_note_due: bool
 
 
+@dataclass(frozen=True)
+class Holder:
+    """The same without what only pages show."""
+
+    customer_id: int
+    is_note_due: bool
+
+
 def token_sha256(token: str) -> str | None:
     """How the token is known in the database; None for text that no token can be."""
     return hashlib.sha256(token.encode()).hexdigest() if _TOKEN.fullmatch(token) else None
@@ -119,6 +142,30 @@ def find(connection: Connection, sha256: str, lifetimes: Lifetimes) -> Found | N
     return Found(Customer(**values, token_sha256=sha256), is_note_due)
 
 
+def holders(connection: Connection, sha256s: Sequence[str], lifetimes: Lifetimes) -> dict[str, Holder]:
+    """Whose sessions these are, by token; those that are not living are left out (S2). One look for all."""
+    rows = connection.execute(_finding_many(lifetimes), {"sha256s": list(sha256s)})
+    return {row.token_sha256: Holder(row.id, row.is_note_due) for row in rows}
+
+
+@cache
+def _finding_many(lifetimes: Lifetimes) -> Executable:
+    account = tables.Customer
+    return (
+        select(CustomerSession.token_sha256, account.id, _note_due())
+        .join(CustomerSession, CustomerSession.customer_id == account.id)
+        .where(
+            CustomerSession.token_sha256 == any_(bindparam("sha256s", type_=ARRAY(String))),
+            _is_living(lifetimes),
+            account.deleted_at.is_(None),
+        )
+    )
+
+
+def _note_due() -> ColumnElement[bool]:
+    return (CustomerSession.seen_at < func.now() - dt.timedelta(seconds=SEEN_SECONDS)).label("is_note_due")
+
+
 @cache
 def _finding(lifetimes: Lifetimes) -> Executable:
     """Built once, for it runs with every request of a customer."""
@@ -133,7 +180,7 @@ def _finding(lifetimes: Lifetimes) -> Executable:
             account.card_last4,
             account.card_expiry,
             account.language,
-            (CustomerSession.seen_at < func.now() - dt.timedelta(seconds=SEEN_SECONDS)).label("is_note_due"),
+            _note_due(),
         )
         .join(CustomerSession, CustomerSession.customer_id == account.id)
         .where(CustomerSession.token_sha256 == bindparam("sha256"), _is_living(lifetimes), account.deleted_at.is_(None))

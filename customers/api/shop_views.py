@@ -51,7 +51,8 @@ def place_order() -> Response:
     key = purchase.checked_key(request.headers.get("Idempotency-Key"))
     order = read_body(NewOrder)
     lines = [Line(line.stock_id, line.quantity) for line in order.lines] or None
-    answer = purchase.place(instance().sales, purchase.Wanted(customer().id, key, lines))
+    wanted = purchase.Wanted(customer().id, key, lines)
+    answer = purchase.place(instance().sales, wanted, request.environ.get(purchase.DECIDED))
     if answer.status == 201:
         response = jsonify(answer.body)
         response.status_code = answer.status
@@ -61,6 +62,8 @@ def place_order() -> Response:
         response = problem(rule, detail, answer.body, is_kept=True)
     if answer.replayed:
         response.headers["Idempotency-Replayed"] = "true"
+    if answer.contention:
+        response.headers["Server-Timing"] = purchase.timing(answer.contention)
     return response
 
 

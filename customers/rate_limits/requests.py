@@ -9,6 +9,7 @@ from flask_login import current_user
 
 from customers.errors import TooManyAttempts
 from customers.instance import customer, instance
+from customers.purchase import DECIDED
 from customers.rate_limits.limits import Limit
 from customers.rate_limits.quota import Standing
 
@@ -41,7 +42,11 @@ LIMIT_OF_VIEW = {
 def check() -> None:
     """Called by the blueprints once they know that the request may be answered at all; raises TooManyAttempts."""
     name = LIMIT_OF_VIEW.get(request.endpoint or "")
-    if name is not None:
+    decided = request.environ.get(DECIDED)
+    if decided is not None:  # counted before it came here
+        if decided.standing is not None:
+            _standings().append(decided.standing)
+    elif name is not None:
         count(name)
 
 

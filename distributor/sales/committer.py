@@ -3,20 +3,20 @@
 ``commit_all`` takes any number of purchases; grouping.py collects them where a strategy can sell several at once.
 """
 
-import logging
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 from sqlalchemy import Engine
 
 from distributor.database import READ_COMMITTED, Retries, repeat, transaction
 from distributor.errors import DistributorError
+from distributor.sales.contention import Watch
 from distributor.sales.holding import Shortage
-from distributor.sales.rules import Purchase, Refusal
+from distributor.sales.rules import Answer, Purchase, Refusal
 from distributor.sales.selling import Outcome, TakenOut, refuse, sell
 from distributor.strategies.contract import Strategy
-
-log = logging.getLogger(__name__)
 
 
 class Committer:
@@ -39,23 +39,39 @@ class Committer:
 
         Raises Busy, DatabaseUnavailable or OutcomeUnknown for all of them.
         """
+        watch = Watch()
+        retries = replace(self._retries, on_retry=self._noting(watch))
         outcomes: dict[int, Outcome] = {}
         remaining = dict(enumerate(purchases))
         while remaining:
             positions = list(remaining)
             try:
-                sold = repeat(lambda: self._sell(list(remaining.values())), self._retries)
+                sold = repeat(lambda: self._sell(list(remaining.values()), watch), retries)
             except TakenOut as leaving:
                 for place, settled in leaving.settled.items():
                     outcomes[positions[place]] = self._settle(remaining.pop(positions[place]), settled)
             else:
                 outcomes.update(zip(positions, sold, strict=True))
                 remaining.clear()
-        return [outcomes[index] for index in range(len(purchases))]
+        seen = watch.seen(self._strategy.name, len(purchases))
+        return [
+            replace(outcome, contention=seen) if isinstance(outcome, Answer) else outcome
+            for _index, outcome in sorted(outcomes.items())
+        ]
 
-    def _sell(self, purchases: Sequence[Purchase]) -> list[Outcome]:
-        with self._around(), transaction(self._engine, self._strategy.isolation) as connection:
-            return sell(connection, self._strategy, purchases, carts_hold=self._carts_hold)
+    def _noting(self, watch: Watch) -> Callable[[str], None]:
+        def note(cause: str) -> None:
+            watch.repeats.append(cause)
+            self._retries.on_retry(cause)
+
+        return note
+
+    def _sell(self, purchases: Sequence[Purchase], watch: Watch) -> list[Outcome]:
+        asked_at = time.monotonic()
+        with self._around():
+            watch.queued_seconds += time.monotonic() - asked_at
+            with transaction(self._engine, self._strategy.isolation) as connection:
+                return sell(connection, self._strategy, purchases, watch, carts_hold=self._carts_hold)
 
     def _settle(self, purchase: Purchase, settled: Refusal | Shortage | DistributorError) -> Outcome:
         """A refusal's goods were rolled back; its answer is stored in a transaction of its own."""

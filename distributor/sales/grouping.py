@@ -14,14 +14,15 @@ States of a ticket: waiting -> grouped -> settled; waiting -> leading -> settled
 
 import copy
 import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from distributor.errors import Busy, DatabaseUnavailable, OutcomeUnknown
+from distributor.errors import Busy, DatabaseUnavailable, DistributorError, OutcomeUnknown
 from distributor.sales import metrics
 from distributor.sales.committer import Committer
-from distributor.sales.rules import Purchase
+from distributor.sales.rules import Answer, Purchase
 from distributor.sales.selling import Outcome
 
 
@@ -38,6 +39,7 @@ class Ticket:
 
     purchase: Purchase
     state: State = State.WAITING
+    since: float = field(default_factory=time.monotonic)
     outcome: Outcome | None = None
     error: Exception | None = None
     moved: threading.Event = field(default_factory=threading.Event)
@@ -54,6 +56,24 @@ def next_group(waiting: Sequence[Ticket], groups_max: int) -> list[Ticket]:
     return list(group.values())
 
 
+def queued(answer: Answer, seconds: float) -> Answer:
+    """The answer of somebody who waited that long in this process before its group began."""
+    if answer.contention is None:
+        return answer
+    contention = replace(answer.contention, queued_seconds=answer.contention.queued_seconds + seconds)
+    return replace(answer, contention=contention)
+
+
+def outcomes_of(committer: Committer, purchases: Sequence[Purchase]) -> list[Outcome | Exception | None]:
+    """What became of each; None: the group failed, perhaps by the fault of one, and it is to be sold alone (G3)."""
+    try:
+        return [*committer.commit_all(purchases)]
+    except (OutcomeUnknown, DatabaseUnavailable) as error:
+        return [copy.copy(error) for _purchase in purchases]  # one each: raising adds to an exception
+    except Exception as error:  # noqa: BLE001 - raised by, or repeated in, each purchase's own thread (G3)
+        return [error] if len(purchases) == 1 else [None] * len(purchases)
+
+
 class GroupCommitter:
     """In the place of a Committer; shared by all threads of a process."""
 
@@ -62,6 +82,7 @@ class GroupCommitter:
         self._groups_max = groups_max
         self._wait_seconds = wait_seconds
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         self._waiting: list[Ticket] = []
         self._led = False  # whether a thread leads, or was told to
 
@@ -105,18 +126,23 @@ class GroupCommitter:
         return [ticket for ticket in self._waiting if ticket.purchase.customer_id != leader.purchase.customer_id]
 
     def _commit(self, group: Sequence[Ticket]) -> None:
-        metrics.observe_group(len(group))
-        try:
-            outcomes = self._committer.commit_all([ticket.purchase for ticket in group])
-        except (OutcomeUnknown, DatabaseUnavailable) as error:
-            for ticket in group:
-                ticket.error = copy.copy(error)  # one each: raising adds to an exception
-        except Exception as error:  # noqa: BLE001 - raised by, or repeated in, each ticket's own thread (G3)
-            if len(group) == 1:
-                group[0].error = error
-        else:
-            for ticket, outcome in zip(group, outcomes, strict=True):
+        now = time.monotonic()
+        for ticket, outcome in zip(group, self.commit_group([ticket.purchase for ticket in group]), strict=True):
+            if isinstance(outcome, Answer):
+                ticket.outcome = queued(outcome, now - ticket.since)
+            elif isinstance(outcome, DistributorError) and outcome.definite:
                 ticket.outcome = outcome
+            else:
+                ticket.error = outcome
+
+    def commit_group(self, purchases: Sequence[Purchase]) -> list[Outcome | Exception | None]:
+        """A group that somebody else has put together (G2), after the one that is being committed (G1).
+
+        None: its group failed, and it is to be sold alone (G3).
+        """
+        with self._turn:
+            metrics.observe_group(len(purchases))
+            return outcomes_of(self._committer, purchases)
 
     def _hand_over(self, group: Sequence[Ticket]) -> None:
         with self._lock:

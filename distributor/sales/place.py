@@ -7,7 +7,7 @@ answer comes back; if it had not, it is placed now. Whatever then prevents an an
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
@@ -15,8 +15,9 @@ from distributor.database import Retries
 from distributor.errors import Busy, DatabaseUnavailable, DistributorError, InvalidBasket, OutcomeUnknown
 from distributor.sales import metrics
 from distributor.sales.committer import Committer
-from distributor.sales.grouping import GroupCommitter
+from distributor.sales.grouping import GroupCommitter, outcomes_of, queued
 from distributor.sales.rules import Answer, Purchase
+from distributor.sales.selling import Outcome
 from distributor.strategies.baskets import merge
 from distributor.strategies.contract import Line, Strategy
 from settings import Settings
@@ -26,19 +27,37 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 RESOLVING_ATTEMPTS_MAX = 2  # asking again after a lost COMMIT; each is bounded by the pool's and the lock's waits
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One purchase of a group; see `Sales.place`."""
+
+    customer_id: int
+    key: str
+    lines: Sequence[Line] | None
+    request_sha256: str
+    since: float
+    """When it came, by time.monotonic()."""
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """Its group failed: it is to be placed by itself. ``unknown``: whether it was sold with its group is not known."""
+
+    unknown: OutcomeUnknown | None = None
+
+
 class Sales:
     """One per process; may be used by all its threads."""
 
     def __init__(self, engine: Engine, strategy: Strategy, settings: Settings, retries: Retries | None = None) -> None:
         self._cart = settings.cart
-        self._committer = _committer(
-            engine,
-            strategy,
-            retries
-            or Retries(settings.database.transaction_attempts_max, strategy.retry_on, on_retry=metrics.count_repeat),
-            group_wait_seconds=settings.database.lock_timeout_ms / 1000,
-            carts_hold=settings.cart.hold_seconds > 0,
+        retries = retries or Retries(
+            settings.database.transaction_attempts_max, strategy.retry_on, on_retry=metrics.count_repeat
         )
+        self._single = Committer(engine, strategy, retries, carts_hold=settings.cart.hold_seconds > 0)
+        self._wait_seconds = settings.database.lock_timeout_ms / 1000  # a group is waited for like a lock, for as long
+        self.groups_max = strategy.groups_max
+        self._groups = GroupCommitter(self._single, strategy.groups_max, self._wait_seconds)
 
     def place(
         self,
@@ -50,12 +69,14 @@ class Sales:
         *,
         expected: Sequence[Line] | None = None,
         left_out: frozenset[int] = frozenset(),
+        unsettled: Unsettled | None = None,
     ) -> Answer:
         """Buy ``lines``, or the cart if None; the same key and request get the same answer again, refusals included.
 
         ``request_sha256`` tells requests apart. ``seen_prices``: minor units by stock id, as shown to the customer.
         ``expected``: the cart as shown to the customer; if it is another by now, the purchase is refused.
         ``left_out``: stock ids whose lines stay in the cart, so ``expected`` is without them.
+        ``unsettled``: what `place_group` said of it before.
         Raises, with nothing stored: InvalidBasket, KeyReused, ShopClosed, UnknownCustomer, Busy, DatabaseUnavailable;
         and OutcomeUnknown, after which only the same key tells whether it happened.
         """
@@ -64,12 +85,40 @@ class Sales:
         purchase = replace(purchase, expected=shown, left_out=left_out)
         began = time.monotonic()
         try:
-            answer = self._answer(purchase)
+            answer = self._answer(purchase, unsettled)
         except DistributorError as error:
             metrics.observe_error(error, time.monotonic() - began)
             raise
         metrics.observe_answer(answer, time.monotonic() - began)
         return answer
+
+    def place_group(self, asked: Sequence[Asked]) -> list[Answer | DistributorError | Unsettled]:
+        """Place purchases that came at the same time in one transaction: different customers, at most ``groups_max``.
+
+        Of each its answer, or its error; one that spoils the group leaves the others Unsettled, not wrong.
+        """
+        outcomes: list[Answer | DistributorError | Unsettled | None] = [None] * len(asked)
+        purchases: dict[int, Purchase] = {}
+        now = time.monotonic()
+        for place, one in enumerate(asked):
+            if now - one.since > self._wait_seconds:
+                outcomes[place] = Busy()
+                continue
+            try:
+                purchases[place] = self._purchase(one.customer_id, one.key, one.lines, one.request_sha256, None)
+            except InvalidBasket as error:
+                outcomes[place] = error
+        settled = self._settled(list(purchases.values()))
+        for place, outcome in zip(purchases, settled, strict=True):
+            outcomes[place] = _told(outcome, now - asked[place].since)
+        for one, told in zip(asked, outcomes, strict=True):
+            _observe(told, time.monotonic() - one.since)
+        return [Unsettled() if told is None else told for told in outcomes]
+
+    def _settled(self, purchases: Sequence[Purchase]) -> Sequence[Outcome | Exception | None]:
+        if not purchases:
+            return []
+        return outcomes_of(self._single, purchases) if self.groups_max == 1 else self._groups.commit_group(purchases)
 
     def _purchase(
         self,
@@ -90,14 +139,16 @@ class Sales:
         )
         return Purchase(customer_id, key, request_sha256, merged, seen_prices)
 
-    def _answer(self, purchase: Purchase) -> Answer:
+    def _answer(self, purchase: Purchase, unsettled: Unsettled | None) -> Answer:
         try:
-            return self._ask(purchase)
+            if unsettled and unsettled.unknown:
+                raise unsettled.unknown
+            return self._ask(purchase, self._single if unsettled or self.groups_max == 1 else self._groups)
         except OutcomeUnknown as unknown:
             return self._ask_again(purchase, unknown)
 
-    def _ask(self, purchase: Purchase) -> Answer:
-        outcome = self._committer.commit(purchase)
+    def _ask(self, purchase: Purchase, committer: Committer | GroupCommitter) -> Answer:
+        outcome = committer.commit(purchase)
         if isinstance(outcome, DistributorError):
             raise outcome
         return outcome
@@ -106,7 +157,7 @@ class Sales:
         """ShopClosed and the like stay definite: they are found only after the key was claimed, so nothing had happened."""
         for _attempt in range(RESOLVING_ATTEMPTS_MAX):
             try:
-                return self._ask(purchase)
+                return self._ask(purchase, self._single)
             except OutcomeUnknown as still:
                 unknown = still
             except (Busy, DatabaseUnavailable) as error:
@@ -114,11 +165,17 @@ class Sales:
         raise unknown
 
 
-def _committer(
-    engine: Engine, strategy: Strategy, retries: Retries, *, group_wait_seconds: float, carts_hold: bool
-) -> Committer | GroupCommitter:
-    """A group is waited for like a lock, for as long."""
-    committer = Committer(engine, strategy, retries, carts_hold=carts_hold)
-    if strategy.groups_max == 1:
-        return committer
-    return GroupCommitter(committer, strategy.groups_max, group_wait_seconds)
+def _told(outcome: Outcome | Exception | None, queued_seconds: float) -> Answer | DistributorError | Unsettled:
+    """What is not ours to tell, a mistake in the program, is raised again where the purchase is placed by itself."""
+    if isinstance(outcome, Answer):
+        return queued(outcome, queued_seconds)
+    if isinstance(outcome, OutcomeUnknown):
+        return Unsettled(outcome)
+    return outcome if isinstance(outcome, DistributorError) else Unsettled()
+
+
+def _observe(told: Answer | DistributorError | Unsettled | None, seconds: float) -> None:
+    if isinstance(told, Answer):
+        metrics.observe_answer(told, seconds)
+    elif isinstance(told, DistributorError):
+        metrics.observe_error(told, seconds)

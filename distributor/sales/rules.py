@@ -11,11 +11,12 @@ R6  Every telling of an answer is like the first, down to the order of its keys.
 import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from broker.contract import SALE_RECORDED, STOCK_DEPLETED
 from distributor.errors import ShortLine
+from distributor.sales.contention import Contention
 from distributor.strategies.contract import Line, TakenLine
 
 STATUS_SOLD = 201
@@ -34,6 +35,8 @@ class Answer:
     status: int
     body: Document
     replayed: bool = False
+    contention: Contention | None = field(default=None, compare=False)
+    """Of this telling, not of the first one."""
 
     @classmethod
     def first(cls, status: int, body: Document) -> "Answer":

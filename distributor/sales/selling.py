@@ -21,6 +21,7 @@ from distributor import holds
 from distributor.database import send
 from distributor.errors import DistributorError, KeyReused, ShopClosed, UnknownCustomer
 from distributor.sales import holding, records, rules
+from distributor.sales.contention import Watch
 from distributor.sales.holding import Shortage
 from distributor.sales.rules import STATUS_SOLD, Answer, Basket, Buyer, Purchase, Refusal, Sale
 from distributor.strategies.contract import Short, Strategy, TakenLine
@@ -41,17 +42,19 @@ def sell(
     connection: Connection,
     strategy: Strategy,
     purchases: Sequence[Purchase],
-    new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+    watch: Watch,
     *,
+    new_id: Callable[[], uuid.UUID] = uuid.uuid4,
     carts_hold: bool = False,
 ) -> list[Outcome]:
     """Outcomes in the order of ``purchases``, whose keys must all differ. Raises TakenOut or what the database raises."""
-    opened = records.open_purchases(connection, purchases)
+    with watch.locking():
+        opened = records.open_purchases(connection, purchases)
     ours = {index: purchase for index, purchase in enumerate(purchases) if purchase.identity in opened.claimed}
     others = {index: purchase for index, purchase in enumerate(purchases) if index not in ours}
     outcomes = answered_before(connection, others)
     buyers = {index: opened.buyers[index] for index in ours}
-    outcomes.update(_sell_claimed(connection, strategy, ours, buyers, new_id, carts_hold=carts_hold))
+    outcomes.update(_sell_claimed(connection, strategy, ours, buyers, watch, new_id=new_id, carts_hold=carts_hold))
     return [outcomes[index] for index in range(len(purchases))]
 
 
@@ -74,8 +77,9 @@ def _sell_claimed(
     strategy: Strategy,
     purchases: dict[int, Purchase],
     buyers: dict[int, Buyer],
-    new_id: Callable[[], uuid.UUID],
+    watch: Watch,
     *,
+    new_id: Callable[[], uuid.UUID],
     carts_hold: bool,
 ) -> dict[int, Outcome]:
     if not purchases:
@@ -87,7 +91,7 @@ def _sell_claimed(
         if refusal:
             refused[index] = refusal
     wanted = {index: basket for index, basket in baskets.items() if index not in refused}
-    takings = _take(connection, strategy, wanted, carts_hold=carts_hold)
+    takings = _take(connection, strategy, wanted, watch, carts_hold=carts_hold)
     refused.update(takings.refused)
     sales = {
         index: rules.sale_of(purchases[index], buyers[index], baskets[index], lines, new_id)
@@ -136,11 +140,15 @@ class Takings:
     used: Sequence[tuple[int, int, int]] = ()
 
 
-def _take(connection: Connection, strategy: Strategy, baskets: dict[int, Basket], *, carts_hold: bool) -> Takings:
+def _take(
+    connection: Connection, strategy: Strategy, baskets: dict[int, Basket], watch: Watch, *, carts_hold: bool
+) -> Takings:
     """Take all baskets; a refusal that changed stock raises (S2)."""
     if not baskets:
         return Takings({}, {})
-    results = dict(zip(baskets, strategy.take(connection, [basket.lines for basket in baskets.values()]), strict=True))
+    with watch.locking():
+        taken_each = strategy.take(connection, [basket.lines for basket in baskets.values()])
+    results = dict(zip(baskets, taken_each, strict=True))
     short = {index: result.lines for index, result in results.items() if isinstance(result, Short)}
     taken = {index: result.lines for index, result in results.items() if not isinstance(result, Short)}
     if carts_hold:  # it reads what the strategy wrote

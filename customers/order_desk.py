@@ -1,0 +1,241 @@
+"""Purchases of programs without Flask and, with a strategy that sells in groups, without a thread for each.
+
+Most of what a purchase costs an instance is handing it around. Here the event loop reads the request; one thread looks up
+whose sessions came meanwhile, has them sold together and wakes the loop once for all of them.
+
+K1  The answer is that of api/shop_views.py, header for header; a test compares them.
+K2  Only what is quite ordinary is read here, and only a purchase that was made is answered here. Everything else, a guest,
+    a mistake in the request, a refusal, a failure, goes the usual way, and takes along what was decided already: nothing is
+    sold, asked or counted twice.
+K3  A session is looked up with every request, in the database (P6); so are the card and the month.
+K4  A purchase that the usual way repeats has its key: what was sold here is found again there (P3).
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from flask import Response
+
+from customers import compression, metrics, purchase, request_id, security_headers
+from customers.api.models import NewOrder
+from customers.errors import TooManyAttempts
+from customers.instance import Instance
+from customers.lanes import Lane
+from customers.purchase import DECIDED, Decided, Wanted
+from customers.rate_limits import Standing
+from customers.wsgi import Answer, Environ, Fields
+from distributor.errors import DistributorError
+from distributor.sales import Answer as Sold
+from distributor.sales import Asked, Line
+
+PATH = "/api/v1/orders"
+RAW_PATH = PATH.encode()
+BODY_BYTES_MAX = 65_536  # about 1,500 lines; the event loop reads no more than that at once
+WAITING_MAX = 1_000  # more take the usual way, which tells them to come again
+
+_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
+_UNUSUAL = frozenset({b"transfer-encoding", b"content-encoding", b"if-match", b"expect"})
+_BEARER = re.compile(rb"Bearer ([A-Za-z0-9_-]{43})")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Ticket:
+    """One purchase that waits. ``future`` belongs to ``loop``."""
+
+    token_sha256: str
+    wanted: Wanted
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Decided | None]"
+    since: float
+
+
+class OrderDesk:
+    """One object an instance; all but `_work` and `_sell` is called on the event loop."""
+
+    def __init__(self, shop: Instance) -> None:
+        self._shop = shop
+        self._groups_max = shop.sales.groups_max
+        self._waiting: SimpleQueue[_Ticket | None] = SimpleQueue()
+        self._fields = _fields_of_all(shop)
+        if self._groups_max > 1:
+            threading.Thread(target=self._work, name="order-desk", daemon=True).start()
+
+    @property
+    def waiting(self) -> int:
+        return self._waiting.qsize()
+
+    def is_for(self, scope: Any) -> bool:
+        """By the head alone (K2)."""
+        if scope["raw_path"] != RAW_PATH or scope["method"] != "POST" or scope["http_version"] != "1.1":
+            return False
+        sent = dict(scope["headers"])
+        if len(sent) != len(scope["headers"]) or scope["query_string"] or not _UNUSUAL.isdisjoint(sent):
+            return False
+        length = sent.get(b"content-length", b"0")
+        return (
+            sent.get(b"content-type") in _TYPES
+            and length.isdigit()
+            and 0 < int(length) <= BODY_BYTES_MAX
+            and self.waiting < WAITING_MAX
+        )
+
+    async def ask(self, scope: Any, body: bytes, lane: Lane) -> Answer | Environ:
+        """The answer, or what the usual way is to know (K2). ``lane``: for strategies that sell one by one."""
+        began = time.perf_counter()
+        sent = dict(scope["headers"])
+        ticket = _read(sent, body)
+        if ticket is None:
+            return {}
+        if self._groups_max > 1:
+            self._waiting.put(ticket)
+            decided = await ticket.future
+        else:
+            (decided,) = await lane.call(partial(self._sell, [ticket]))
+        if decided is None:
+            return {}
+        if isinstance(decided.told, Sold) and decided.told.status == 201:
+            content = json.dumps(decided.told.body, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+            if len(content) < compression.BYTES_MIN or not compression.accepts_gzip(
+                sent.get(b"accept-encoding", b"").decode("latin-1")
+            ):
+                metrics.order_asked("replayed" if decided.told.replayed else "placed")
+                metrics.request_answered(PATH, "POST", 201, time.perf_counter() - began)
+                return Answer(201, [*self._fields, *_own_fields(sent, decided, decided.told, content)], content)
+        return {DECIDED: decided}
+
+    def end(self) -> None:
+        self._waiting.put(None)
+
+    def _work(self) -> None:
+        """The thread that sells in groups: whoever came while the last group was sold is the next one."""
+        while (ticket := self._waiting.get()) is not None:
+            tickets = [ticket]
+            while len(tickets) < self._groups_max:
+                try:
+                    following = self._waiting.get_nowait()
+                except Empty:
+                    break
+                if following is None:
+                    return
+                tickets.append(following)
+            _deliver(tickets, self._sell(tickets))
+
+    def _sell(self, tickets: Sequence[_Ticket]) -> list[Decided | None]:
+        """None: the usual way finds out by itself why not (K2, K4)."""
+        try:
+            return self._sold(tickets)
+        except DistributorError:
+            return [None] * len(tickets)
+        except Exception:
+            logger.exception("%d purchases take the usual way", len(tickets))
+            return [None] * len(tickets)
+
+    def _sold(self, tickets: Sequence[_Ticket]) -> list[Decided | None]:
+        decided: list[Decided | None] = [None] * len(tickets)
+        customers = self._shop.accounts.customers_of_tokens([ticket.token_sha256 for ticket in tickets])
+        standings: dict[int, Standing | None] = {}
+        rounds: list[dict[int, int]] = []  # position by customer: no customer twice in a group
+        for position, ticket in enumerate(tickets):
+            customer_id = customers.get(ticket.token_sha256)
+            if customer_id is not None and self._is_within_quota(standings, position, customer_id):
+                free = next((group for group in rounds if customer_id not in group), None)
+                if free is None:
+                    rounds.append(free := {})
+                free[customer_id] = position
+        for group in rounds:
+            asked = [self._asked(customer_id, tickets[position]) for customer_id, position in group.items()]
+            for position, told in zip(group.values(), self._shop.sales.place_group(asked), strict=True):
+                decided[position] = Decided(told, standings[position])
+        return decided
+
+    def _is_within_quota(self, standings: dict[int, Standing | None], position: int, customer_id: int) -> bool:
+        limits = self._shop.rate_limits
+        try:
+            standings[position] = limits.spend(limits.orders, customer_id, "")
+        except TooManyAttempts:  # the usual way says so
+            return False
+        return True
+
+    @staticmethod
+    def _asked(customer_id: int, ticket: _Ticket) -> Asked:
+        wanted = ticket.wanted
+        return Asked(customer_id, wanted.key, wanted.lines, wanted.fingerprint(), ticket.since)
+
+
+def _read(sent: dict[bytes, bytes], body: bytes) -> _Ticket | None:
+    """None for whatever is not quite ordinary (K2)."""
+    bearer = _BEARER.fullmatch(sent.get(b"authorization", b""))
+    key = sent.get(b"idempotency-key", b"").decode("latin-1")
+    if bearer is None or not purchase.is_key(key):
+        return None
+    try:
+        order = NewOrder.model_validate(json.loads(body.decode(), object_pairs_hook=_unlike_keys))
+    except (ValueError, RecursionError):
+        return None
+    lines = [Line(line.stock_id, line.quantity) for line in order.lines] or None
+    loop = asyncio.get_running_loop()
+    token_sha256 = hashlib.sha256(bearer[1]).hexdigest()
+    return _Ticket(token_sha256, Wanted(0, key, lines), loop, loop.create_future(), time.monotonic())
+
+
+def _unlike_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        message = "the same key twice"
+        raise ValueError(message)
+    return found
+
+
+def _deliver(tickets: Sequence[_Ticket], decided: Sequence[Decided | None]) -> None:
+    """Wakes the loop once."""
+
+    def settle() -> None:
+        for ticket, one in zip(tickets, decided, strict=True):
+            if not ticket.future.done():  # the client may have gone
+                ticket.future.set_result(one)
+
+    loop = tickets[0].loop
+    try:
+        loop.call_soon_threadsafe(settle)
+    except RuntimeError:  # the loop has ended meanwhile, and with it whoever waited
+        if not loop.is_closed():
+            raise
+
+
+def _fields_of_all(shop: Instance) -> Fields:
+    """What every answer has, made by those who make it for the usual way (K1)."""
+    usual = Response(content_type="application/json")
+    usual.vary.add("Accept-Encoding")
+    usual.headers["X-Served-By"] = shop.name
+    security_headers.add(usual, behind_tls=shop.runtime.settings.customers.secure_cookies)
+    kept = [(name.lower().encode(), value.encode()) for name, value in usual.headers.items()]
+    return [field for field in kept if field[0] != b"content-length"]
+
+
+def _own_fields(sent: dict[bytes, bytes], decided: Decided, told: Sold, content: bytes) -> Fields:
+    number = request_id.chosen(sent.get(b"x-request-id", b"").decode("latin-1"))
+    fields = [
+        (b"content-length", b"%d" % len(content)),
+        (b"location", f"{PATH}/{told.body['id']}".encode()),
+        (b"x-request-id", number.encode()),
+    ]
+    if told.replayed:
+        fields.append((b"idempotency-replayed", b"true"))
+    if told.contention:
+        fields.append((b"server-timing", purchase.timing(told.contention).encode()))
+    if decided.standing:
+        fields.append((b"ratelimit-policy", decided.standing.policy_item().encode()))
+        fields.append((b"ratelimit", decided.standing.item().encode()))
+    return fields

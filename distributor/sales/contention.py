@@ -1,0 +1,46 @@
+"""What a purchase met on its way to an answer: told with it, counted in the metrics, kept in the history of a run.
+
+Nothing of it costs a query: it is our own clock around statements that are sent anyway, and SQLSTATEs that came anyway.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Contention:
+    """``queued_seconds``: waited in this process, for a group or a mutex, before anything was sent.
+
+    ``lock_seconds``: for the statements that lock (key, gate, stock), over all attempts; without rivals it is their round
+    trips, about a millisecond. ``repeats``: why each earlier attempt was rolled back, as SQLSTATE or ``lost``.
+    ``together``: purchases in the transaction, this one included.
+    """
+
+    strategy: str
+    queued_seconds: float
+    lock_seconds: float
+    repeats: tuple[str, ...]
+    together: int
+
+
+@dataclass
+class Watch:
+    """Gathers the above while a transaction is tried; one for each, so nobody else writes to it."""
+
+    queued_seconds: float = 0.0
+    lock_seconds: float = 0.0
+    repeats: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def locking(self) -> Iterator[None]:
+        """Around statements that may wait for locks, also when they fail."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.lock_seconds += time.monotonic() - began
+
+    def seen(self, strategy: str, together: int) -> Contention:
+        return Contention(strategy, self.queued_seconds, self.lock_seconds, tuple(self.repeats), together)
