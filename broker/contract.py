@@ -68,6 +68,10 @@ Handler = Callable[[Message], None]
 """Applies one message; returning acknowledges it. Any exception but Poison means: deliver it again later."""
 
 
+Together = Callable[[Sequence[Message]], None]
+"""Applies messages of one recipient all at once; raising anything, it has changed nothing, and each is handled by itself."""
+
+
 class Publisher(Protocol):
     """Used by one thread. Reconnects by itself on the next call after an error."""
 
@@ -81,8 +85,10 @@ class Publisher(Protocol):
 class Consumer(Protocol):
     """Consumes the queues of some recipients, until told to stop; reconnects with back-off."""
 
-    def run(self, handler: Handler, stop: threading.Event) -> None:
+    def run(self, handler: Handler, stop: threading.Event, together: Together | None = None) -> None:
         """Call ``handler`` in this thread, one message at a time; return within a second of ``stop``.
+
+        With ``together``, messages that wait at the same time and were never delivered before may be given to it first.
 
         A handler may take long: the connection is kept alive meanwhile. What it raised is tried again after a growing
         delay (``redelivery_delay_ms``, four times longer each time); other messages go on in between.

@@ -28,7 +28,7 @@ from manufacturers.metrics import make_registry
 from manufacturers.opening import Opened, open_plants
 from manufacturers.plant import Plant
 from manufacturers.production import Production, booking_seconds
-from manufacturers.sales_consumer import ConsumerThread, make_handler
+from manufacturers.sales_consumer import ConsumerThread, Intake
 from settings import Runtime, SettingsError, log_lines
 from settings.addresses import HOST
 
@@ -177,10 +177,10 @@ async def _open_doors(
     def on_depleted(code: str, sku: str) -> None:
         loop.call_soon_threadsafe(plants[code].make_urgent, sku)
 
-    handler = make_handler({code: plant.books for code, plant in plants.items()}, events, on_depleted)
+    intake = Intake({code: plant.books for code, plant in plants.items()}, events, on_depleted)
     only_one = assignment.codes[0] if len(assignment.codes) == 1 else None
     carrier = broker.connect(assignment.runtime, "manufacturer", only_one)
-    consumer = ConsumerThread(carrier.consumer(list(assignment.codes)), handler, ending.fail)
+    consumer = ConsumerThread(carrier.consumer(list(assignment.codes)), intake, ending.fail)
     consumer.start()
     cleanups.push_async_callback(asyncio.to_thread, consumer.stop, CONSUMER_STOP_SECONDS_MAX)
 

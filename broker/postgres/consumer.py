@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from broker.backoff import reconnect_seconds, redelivery_seconds
-from broker.contract import Handler, Poison
+from broker.contract import Handler, Poison, Together
 from broker.envelope import decode, storable
 from broker.postgres.link import connect
 from settings.model import Broker
@@ -65,7 +65,8 @@ class PostgresConsumer:
         self._in_hand: _Claim | None = None
         self._lease = threading.Lock()  # held while renewing, so that nothing is renewed any more once it is settled
 
-    def run(self, handler: Handler, stop: threading.Event) -> None:
+    def run(self, handler: Handler, stop: threading.Event, together: Together | None = None) -> None:  # noqa: ARG002
+        """``together`` is not used: Q2 counts an attempt for each message before it is handled."""
         failures = 0
         while not stop.is_set():
             try:

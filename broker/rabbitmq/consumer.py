@@ -8,6 +8,8 @@ C2  The broker counts deliveries, not beginnings of work: a process that dies re
 C3  What the handler raised is returned to the broker only after a delay, so that a short fault does not use up all
     attempts. The last attempt's error is the dead letter's reason.
 C4  With the connection lost, nothing is acknowledged on the new one that came on the old one.
+C5  Messages that were never delivered before, of one queue, are given to ``together`` at once, if the handler has one. When
+    that fails each of them is handled by itself, as if it had not been tried.
 """
 
 import functools
@@ -23,7 +25,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from broker.backoff import reconnect_seconds, redelivery_seconds
-from broker.contract import Handler, Message, Poison
+from broker.contract import Handler, Message, Poison, Together
 from broker.envelope import CONTENT_TYPE, decode, storable
 from broker.rabbitmq.access import Access
 from broker.rabbitmq.loop import Loop
@@ -34,6 +36,10 @@ from broker.rabbitmq.topology import REASON_HEADER, dead_of
 STOP_SECONDS_MAX = 0.25  # how late a stop may be noticed; chosen: four wake-ups a second cost nothing measurable
 CLOSE_SECONDS_MAX = 2.0
 PREFETCH = 10  # enough to hide the round trip behind the handler (C2 is why not more)
+PREFETCH_TOGETHER = 200  # the more are handled together, the less each of them costs; measured up to this
+LINGER_SECONDS = (
+    0.02  # how long the first one waits for others; a commit takes a manufacturer about as long on a slow disk
+)
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +51,10 @@ class RabbitConsumer:
         self._access = access
         self._recipients = list(dict.fromkeys(recipients))
 
-    def run(self, handler: Handler, stop: threading.Event) -> None:
+    def run(self, handler: Handler, stop: threading.Event, together: Together | None = None) -> None:
         failures = 0
         while not stop.is_set():
-            shift = _Shift(self._access, self._recipients, handler)
+            shift = _Shift(self._access, self._recipients, handler, together)
             try:
                 shift.work(stop)
             finally:
@@ -61,10 +67,11 @@ class RabbitConsumer:
 class _Shift:
     """One life of the loop's thread: all links, taps, and what is in hand. All but the taps' work: the caller's thread."""
 
-    def __init__(self, access: Access, recipients: Sequence[str], handler: Handler) -> None:
-        self._access, self._handler = access, handler
+    def __init__(self, access: Access, recipients: Sequence[str], handler: Handler, together: Together | None) -> None:
+        self._access, self._handler, self._together = access, handler, together
         self._attempts_max = access.settings.delivery_attempts_max
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._ahead: Event | None = None  # was taken from the inbox, but does not go together with those before it
         self._to_pull: deque[Opened] = deque()
         self._pulling: Any = None  # the one channel on which a pull is under way
         self._delayed: list[tuple[float, int, Delivery]] = []  # heap: when to return it
@@ -76,7 +83,9 @@ class _Shift:
             self._loop.call(link.start)
 
     def _make_links(self, recipients: Sequence[str]) -> list[Link]:
-        prefetch = 1 if self._attempts_max < 3 else PREFETCH  # C2: the innocent must be able to lose one attempt
+        prefetch = PREFETCH if self._together is None else PREFETCH_TOGETHER
+        if self._attempts_max < 3:  # C2: the innocent must be able to lose one attempt
+            prefetch = 1
         of_user: dict[str | None, list[Tap]] = {}
         for recipient in recipients:
             tap = Tap(recipient, prefetch, self._inbox.put)
@@ -88,10 +97,13 @@ class _Shift:
 
     def work(self, stop: threading.Event) -> None:
         while self._loop.alive and not stop.is_set():
-            try:
-                event = self._inbox.get(timeout=self._return_delayed())
-            except queue.Empty:
-                continue
+            timeout = self._return_delayed()
+            event, self._ahead = self._ahead, None
+            if event is None:
+                try:
+                    event = self._inbox.get(timeout=timeout)
+                except queue.Empty:
+                    continue
             self._on_event(event)
 
     def _on_event(self, event: Event) -> None:
@@ -114,11 +126,40 @@ class _Shift:
     def _on_delivery(self, delivery: Delivery) -> None:
         if delivery.stale:  # C4; it comes again, so its work would only be done twice
             return
+        if self._together is not None and _is_fresh(delivery):
+            self._handle_together(self._together, self._gathered(delivery))
+            return
         self._handle(delivery)
         if delivery.pulled and delivery.failures:
             self._loop.call(lambda: delivery.tap.pull(delivery.channel))  # C2: the next one may be redelivered too
         elif delivery.pulled:
             self._end_pulling(delivery.tap, delivery.channel)
+
+    def _gathered(self, first: Delivery) -> list[Delivery]:
+        """The first one and those of its queue that come within a moment (C5)."""
+        gathered = [first]
+        deadline = time.monotonic() + LINGER_SECONDS
+        while len(gathered) < PREFETCH_TOGETHER:
+            try:
+                event = self._inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                break
+            if not (isinstance(event, Delivery) and event.channel is first.channel and _is_fresh(event)):
+                self._ahead = event
+                break
+            gathered.append(event)
+        return gathered
+
+    def _handle_together(self, together: Together, deliveries: list[Delivery]) -> None:
+        """Whatever goes wrong, each message of its own shows what it was (C5)."""
+        try:
+            together([_message(delivery) for delivery in deliveries])
+        except Exception:  # noqa: BLE001 - told by whoever is handled by itself
+            for delivery in deliveries:
+                self._handle(delivery)
+        else:
+            tap = deliveries[0].tap
+            self._loop.call(lambda: tap.acknowledge_all(deliveries))
 
     def _end_pulling(self, tap: Tap, channel: Any) -> None:
         if self._pulling is channel:
@@ -188,6 +229,10 @@ class _Shift:
             if over.wait(0.01) or time.monotonic() > deadline:
                 break
         self._loop.close()
+
+
+def _is_fresh(delivery: Delivery) -> bool:
+    return not delivery.pulled and not delivery.failures and not delivery.stale
 
 
 def _message(delivery: Delivery) -> Message:

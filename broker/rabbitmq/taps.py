@@ -12,7 +12,7 @@ T4  A consumer that nothing came to for RENEW_SECONDS, and that has nothing in h
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +84,7 @@ class Tap:
         self._link: Link | None = None
         self._channel: Any = None
         self._failures = 0
-        self._in_hand = 0
+        self._in_hand: set[int] = set()  # tags
         self._asked = False  # for a message, by `pull` or `consume`, on this channel
         self._renewing = False
         self._active_at = time.monotonic()
@@ -95,7 +95,7 @@ class Tap:
             link.connection.channel(on_open_callback=self._on_open)
 
     def _on_open(self, channel: Any) -> None:
-        self._channel, self._in_hand, self._asked, self._renewing = channel, 0, False, False
+        self._channel, self._in_hand, self._asked, self._renewing = channel, set(), False, False
         channel.add_on_close_callback(self._on_closed)
         channel.add_on_cancel_callback(lambda _: self._on_cancelled(channel))
         channel.add_callback(lambda _: self._post(Empty(self, channel)), [spec.Basic.GetEmpty], one_shot=False)
@@ -117,13 +117,26 @@ class Tap:
 
     def acknowledge(self, delivery: Delivery) -> None:
         if not delivery.stale:  # T2
-            self._note(-1)
+            self._settle(delivery)
             delivery.channel.basic_ack(delivery.tag)
+
+    def acknowledge_all(self, deliveries: Sequence[Delivery]) -> None:
+        """Of one channel; in one go, where nothing that came before them is still in hand."""
+        last = max(delivery.tag for delivery in deliveries)
+        if deliveries[0].stale:  # T2
+            return
+        for delivery in deliveries:
+            self._settle(delivery)
+        if any(tag <= last for tag in self._in_hand):
+            for delivery in deliveries:
+                delivery.channel.basic_ack(delivery.tag)
+        else:
+            deliveries[0].channel.basic_ack(last, multiple=True)
 
     def reject(self, delivery: Delivery, *, requeue: bool) -> None:
         """basic.reject, for since RabbitMQ 4.3 basic.nack no longer counts as a failed delivery."""
         if not delivery.stale:  # T2
-            self._note(-1)
+            self._settle(delivery)
             delivery.channel.basic_reject(delivery.tag, requeue=requeue)
 
     def _on_pulled(self, channel: Any, method: Any, properties: Any, raw: bytes) -> None:
@@ -133,11 +146,12 @@ class Tap:
         self._on_delivery(Delivery(self, channel, method.delivery_tag, _failures(properties), False, properties, raw))
 
     def _on_delivery(self, delivery: Delivery) -> None:
-        self._note(+1)
+        self._in_hand.add(delivery.tag)
+        self._active_at = time.monotonic()
         self._post(delivery)
 
-    def _note(self, more_in_hand: int) -> None:
-        self._in_hand += more_in_hand
+    def _settle(self, delivery: Delivery) -> None:
+        self._in_hand.discard(delivery.tag)
         self._active_at = time.monotonic()
 
     def _on_cancelled(self, channel: Any) -> None:

@@ -63,6 +63,12 @@ class Books:
         with self._lock, transaction(self._connection):
             return inbox.take_in(self._connection, event, _now())
 
+    def take_in_all(self, events: Iterable[Event]) -> list[bool]:
+        """The same for many, in one transaction: all or, raising EventRefused, none."""
+        with self._lock, transaction(self._connection):
+            at = _now()
+            return [inbox.take_in(self._connection, event, at) for event in events]
+
     def report(self, month: int | None = None) -> dict[str, Any]:
         """All figures at one moment."""
         with self._lock, transaction(self._connection):

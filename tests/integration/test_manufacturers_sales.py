@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter
 import broker
 from broker.contract import MONTH_CLOSED, SALE_RECORDED, STOCK_DEPLETED, Carrier, Handler, Message, Poison
 from manufacturers.ledger import Books, Product
-from manufacturers.sales_consumer import make_handler
+from manufacturers.sales_consumer import Intake
 from settings import Runtime
 from settings.secrets import write_owner_only
 from tests.conftest import BrokerNode, free_port
@@ -53,7 +53,7 @@ def events() -> Counter:
 
 @pytest.fixture
 def apply(books: Books, events: Counter) -> Handler:
-    return make_handler({"m1": books}, events, lambda _code, _sku: None)
+    return Intake({"m1": books}, events, lambda _code, _sku: None).one
 
 
 def test_a_sale_counts_once_however_often_it_comes(apply: Handler, books: Books, events: Counter) -> None:
@@ -130,7 +130,7 @@ def test_a_month_is_closed_once(apply: Handler, books: Books) -> None:
 
 def test_a_depleted_good_is_made_known_once(books: Books, events: Counter) -> None:
     told: list[tuple[str, str]] = []
-    handler = make_handler({"m1": books}, events, lambda code, sku: told.append((code, sku)))
+    handler = Intake({"m1": books}, events, lambda code, sku: told.append((code, sku))).one
     message = Message(uuid.uuid4(), STOCK_DEPLETED, "m1", {"month": 1, "sku": "A", "at": AT})
     handler(message)
     handler(message)
