@@ -47,6 +47,7 @@ BODY_BYTES_MAX = 524_288  # an order of cart.lines_max = 5,000 lines needs about
 FORM_PARTS_MAX = 100  # no form of ours has more than twenty fields
 FORM_FIELD_BYTES_MAX = 262_144  # the cart as it was shown is one field
 NO_COOKIE = "=;"  # no cookie can be called so: Flask-Login finds none of its own, which would go before the session
+DESK_THREADS = 1  # order_desk.py: it sells in groups beside the threads of pages and calls
 HEALTH_TIMEOUT_MS = 500  # within the load balancer's check_timeout_ms
 
 
@@ -111,7 +112,7 @@ def create_app(runtime: Runtime, instance_name: str) -> Flask:
 
 def _instance(runtime: Runtime, settings: Settings, name: str) -> Instance:
     threads = settings.customers.threads
-    engine = make_engine(runtime, settings.database, pool_size=threads, application_name=name)
+    engine = make_engine(runtime, settings.database, pool_size=threads + DESK_THREADS, application_name=name)
     health_waits = Database.model_validate(
         settings.database.model_dump()
         | {"pool_wait_ms": HEALTH_TIMEOUT_MS, "lock_timeout_ms": HEALTH_TIMEOUT_MS - 100}

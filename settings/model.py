@@ -223,10 +223,10 @@ class Settings(Section):
     logging: Logging = Logging()
 
     def connections_needed(self) -> int:
-        """PostgreSQL connections when every pool is full: threads per web instance + 1 for its health page,
+        """PostgreSQL connections when every pool is full: threads per web instance + 2 (health, order desk),
         7 a distributor (leader, relay, gather 2, sweeper, pruner, health), 2 a manufacturer process with the PostgreSQL queue,
         and 5 for people, checks and superusers."""
-        web = self.customers.instances * (self.customers.threads + 1)
+        web = self.customers.instances * (self.customers.threads + 2)
         manufacturers = 2 * self.manufacturer_processes()
         return web + 7 * self.distributor.instances + manufacturers + 5
 

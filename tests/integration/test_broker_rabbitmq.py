@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pika
@@ -245,3 +245,37 @@ def test_a_full_queue_rejects_its_own_messages_only(world: World) -> None:
 
     wait_until(rejected, 20, "the full queue rejects")
     publisher.close()
+
+
+def test_messages_that_wait_together_are_handled_together(world: World) -> None:
+    """C5: one call for many, all acknowledged; a call that fails leaves each of them to be handled by itself."""
+    wanted = [world.message() for _ in range(30)]
+    calls: list[int] = []
+    alone: list[uuid.UUID] = []
+    stop = threading.Event()
+
+    def together(messages: Sequence[Message]) -> None:
+        calls.append(len(messages))
+        if wanted[-1].id in {message.id for message in messages}:
+            raise ZeroDivisionError
+
+    def handler(message: Message) -> None:
+        if message.id == wanted[-1].id:
+            raise Poison("wrong for good")
+        alone.append(message.id)
+
+    consumer, publisher = world.carrier().consumer([world.recipient]), world.carrier().publisher()
+    thread = threading.Thread(target=lambda: consumer.run(handler, stop, together), daemon=True)
+    thread.start()
+    assert list(publisher.publish(wanted[:1]).values()) == [None]
+    wait_until(lambda: calls != [], 20, "the first one is handled")
+    assert set(publisher.publish(wanted[1:]).values()) == {None}
+    wait_until(lambda: world.admin.dead_letters([world.recipient]) != [], 20, "the wrong one is put aside")
+    world.wait_depth(0)
+    stop.set()
+    thread.join(10)
+    publisher.close()
+    assert sum(calls) == len(wanted)
+    assert len(calls) < len(wanted)
+    assert len(alone) == calls[-1] - 1
+    assert [letter.message_id for letter in world.admin.dead_letters([world.recipient])] == [str(wanted[-1].id)]

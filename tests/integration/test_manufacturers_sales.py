@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 import broker
 from broker.contract import MONTH_CLOSED, SALE_RECORDED, STOCK_DEPLETED, Carrier, Handler, Message, Poison
-from manufacturers.ledger import Books, Product
+from manufacturers.ledger import Books, EventRefused, Product
+from manufacturers.messages import InvalidMessage
 from manufacturers.sales_consumer import Intake
 from settings import Runtime
 from settings.secrets import write_owner_only
@@ -66,6 +67,22 @@ def test_a_sale_counts_once_however_often_it_comes(apply: Handler, books: Books,
     assert report["products"][0]["sold"] == 5
     assert events.labels(SALE_RECORDED, "applied")._value.get() == 2
     assert events.labels(SALE_RECORDED, "duplicate")._value.get() == 3
+
+
+def test_what_came_together_is_taken_in_together_or_not_at_all(books: Books, events: Counter) -> None:
+    """C1, L5: also a message that came twice; one that is wrong leaves no trace of the others."""
+    intake = Intake({"m1": books}, events, lambda _code, _sku: None)
+    one, other = sale(1), sale(2, quantity=3)
+    with pytest.raises(InvalidMessage):
+        intake.many([one, sale(sku="UNKNOWN")])
+    with pytest.raises(EventRefused):
+        intake.many([one, changed(one, order_id=7)])
+    assert books.report()["events_applied"] == 0
+    intake.many([one, other, one])
+    intake.many([other])
+    assert books.report()["products"][0]["sold"] == 5
+    assert events.labels(SALE_RECORDED, "applied")._value.get() == 2
+    assert events.labels(SALE_RECORDED, "duplicate")._value.get() == 2
 
 
 def test_the_same_id_with_another_content_is_poison(apply: Handler, books: Books) -> None:

@@ -47,7 +47,7 @@ def test_it_says_how_it_is(runtime: Runtime) -> None:
         status, metrics = web.get("/metrics")
         assert status == 200
         assert 'cds_shop_requests_total{method="GET",route="/readyz",status_class="2xx"}' in metrics
-        assert "cds_shop_pool_connections_max 8.0" in metrics
+        assert "cds_shop_pool_connections_max 9.0" in metrics
 
 
 def test_it_is_not_ready_without_its_schema(empty_database_url: str, tmp_path: Path) -> None:
