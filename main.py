@@ -301,13 +301,22 @@ def balancer_config(
 
 
 @app.command()
-def bench(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+def bench(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    quick: Annotated[bool, typer.Option(help="purchase: two strategies, short rounds, docs/ stays as it is")] = False,
+    orders: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="purchase: a CSV of orders to take baskets from")
+    ] = None,
+) -> None:
     """Run a benchmark; its last line is one JSON object."""
     from bench import commands
 
     if name not in commands.BENCHMARKS:
         raise typer.BadParameter(f"no benchmark is called {name}; there are: {', '.join(commands.BENCHMARKS)}")
-    commands.bench(name)
+    try:
+        commands.bench(name, quick=quick, orders=orders)
+    except commands.UnknownOption as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def hoist_common_options(arguments: list[str]) -> list[str]:

@@ -18,9 +18,24 @@ BENCHMARKS = {
 }
 
 
-def bench(name: str) -> None:
-    """Run one benchmark and print its figures as one JSON object on the last line; raises KeyError for an unknown name."""
+class UnknownOption(Exception):
+    """This benchmark does not have that option."""
+
+
+OPTIONS_OF = {"purchase": ("quick", "orders")}
+"""Benchmarks whose ``run`` takes options."""
+
+
+def bench(name: str, **options: object) -> None:
+    """Run one benchmark and print its figures as one JSON object on the last line; raises KeyError for an unknown name.
+
+    ``options`` that are None or False were not given; UnknownOption for one that this benchmark does not have.
+    """
     if name not in BENCHMARKS:
         raise KeyError(name)
-    figures = importlib.import_module(f"bench.{name}").run()
+    given = {option: value for option, value in options.items() if value}
+    if unknown := given.keys() - set(OPTIONS_OF.get(name, ())):
+        message = f"bench {name} has no option --{min(unknown)}"
+        raise UnknownOption(message)
+    figures = importlib.import_module(f"bench.{name}").run(**given)
     print(json.dumps({"benchmark": name} | figures))

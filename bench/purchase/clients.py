@@ -23,7 +23,10 @@ WARM_UP_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Load:
-    """``tokens``: one customer each. ``stock_ids``: what they choose from, ``lines`` different ones a basket."""
+    """``tokens``: one customer each. ``stock_ids``: what they choose from, ``lines`` different ones a basket.
+
+    ``baskets``: stock ids; where there are any, one of them is chosen instead.
+    """
 
     host: str
     port: int
@@ -32,6 +35,7 @@ class Load:
     lines: int
     seconds: float
     seed: int
+    baskets: Sequence[Sequence[int]] = ()
 
 
 @dataclass
@@ -66,7 +70,9 @@ class Customer(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
-        if len(self._load.stock_ids) == 1:
+        if self._load.baskets:
+            chosen: Sequence[int] = self._rng.choice(self._load.baskets)
+        elif len(self._load.stock_ids) == 1:
             chosen = self._load.stock_ids
         else:
             chosen = self._rng.sample(self._load.stock_ids, self._load.lines)

@@ -5,13 +5,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 import requests
 
@@ -53,13 +54,18 @@ class Cell:
 
 @dataclass(frozen=True)
 class Measured:
-    """``repeats`` by cause, from the instances' metrics; ``statuses`` of the answers, cut off connections too."""
+    """``repeats`` by cause, from the instances' metrics; ``statuses`` of the answers, cut off connections too.
+
+    ``cpu_ms``: CPU time by process, the clients too, per order that was placed. ``events_behind``: see the package.
+    """
 
     cell: Cell
     seconds: float
     milliseconds: tuple[float, ...]
     statuses: dict[str, int]
     repeats: dict[str, int]
+    cpu_ms: dict[str, float]
+    events_behind: int
 
     @property
     def purchases_per_second(self) -> float:
@@ -73,7 +79,7 @@ class Measured:
     def summary(self) -> str:
         return (
             f"{self.purchases_per_second:.0f}/s, p50 {self.percentile(50):.1f} ms, p99 {self.percentile(99):.1f} ms, "
-            f"answers {self.statuses}, repeats {self.repeats}"
+            f"answers {self.statuses}, repeats {self.repeats}, CPU ms a purchase {self.cpu_ms}"
         )
 
     def document(self) -> dict[str, Any]:
@@ -83,6 +89,7 @@ class Measured:
             "p99_ms": round(self.percentile(99), 2),
             "statuses": self.statuses,
             "repeats": self.repeats,
+            "events_behind": self.events_behind,
         }
 
 
@@ -91,6 +98,7 @@ class Shop:
 
     def __init__(self, system: RunningSystem, strategy: str) -> None:
         status = system.status()
+        self._pids = {process["name"]: process["pid"] for process in status["processes"] if process["pid"]}
         self._address = urlsplit(status["shop"])
         self._shop = status["shop"]
         self._instances = [process["url"] for process in status["processes"] if process["name"].startswith("web-")]
@@ -125,7 +133,8 @@ class Shop:
         requests.put(f"{api}/me/card", json=CARD, headers=signed_in, timeout=30).raise_for_status()
         return token
 
-    def measure(self, cell: Cell, seconds: float) -> Measured:
+    def measure(self, cell: Cell, seconds: float, baskets: Sequence[Sequence[int]] = ()) -> Measured:
+        """Load for ``seconds`` after a warm-up."""
         self._seed += 1
         load = Load(
             host=self._address.hostname or "",
@@ -135,8 +144,9 @@ class Shop:
             lines=cell.lines,
             seconds=seconds,
             seed=self._seed,
+            baskets=baskets,
         )
-        before = self._repeats()
+        before, cpu_before = self._repeats(), self._cpu_seconds()
         answer = subprocess.run(
             [sys.executable, "-m", "bench.purchase.clients"],
             cwd=ROOT,
@@ -146,7 +156,10 @@ class Shop:
             check=True,
         )
         outcome = json.loads(answer.stdout)
-        self._placed += outcome["placed_in_all"]
+        placed = outcome["placed_in_all"]
+        spent = {name: used - cpu_before[name] for name, used in self._cpu_seconds().items()}
+        behind = self._events_behind()
+        self._placed += placed
         repeats = {cause: count - before.get(cause, 0) for cause, count in self._repeats().items()}
         return Measured(
             cell,
@@ -154,7 +167,23 @@ class Shop:
             tuple(outcome["milliseconds"]),
             outcome["statuses"],
             {cause: count for cause, count in repeats.items() if count},
+            {name: round(1_000 * used / max(1, placed), 3) for name, used in spent.items()},
+            behind,
         )
+
+    def _cpu_seconds(self) -> dict[str, float]:
+        """So far, by kind of process with their children; the clients' is that of our own children that have ended."""
+        spent: dict[str, float] = {"clients": psutil.Process().cpu_times().children_user}
+        spent["clients"] += psutil.Process().cpu_times().children_system
+        for name, pid in self._pids.items():
+            kind = name.rstrip("0123456789").rstrip("-")
+            tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+            spent[kind] = spent.get(kind, 0.0) + sum(_cpu_of(process) for process in tree)
+        return spent
+
+    def _events_behind(self) -> int:
+        with psycopg.connect(self.database, autocommit=True) as connection:
+            return _one(connection, "SELECT count(*) FROM outbox WHERE published_at IS NULL")
 
     def _repeats(self) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -189,6 +218,14 @@ class Shop:
         if sold != ordered and self._strategy not in CONTROLS:
             message = f"{self._strategy}: {ordered} units were ordered, the stock says {sold}"
             raise RuntimeError(message)
+
+
+def _cpu_of(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:  # it ended since it was listed
+        return 0.0
+    return float(times.user + times.system)
 
 
 def _one(connection: psycopg.Connection[Any], query: str) -> int:
