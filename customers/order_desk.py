@@ -24,8 +24,6 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from flask import Response
-
 from customers import compression, metrics, purchase, request_id, security_headers
 from customers.api.models import NewOrder
 from customers.errors import TooManyAttempts
@@ -216,12 +214,9 @@ def _deliver(tickets: Sequence[_Ticket], decided: Sequence[Decided | None]) -> N
 
 def _fields_of_all(shop: Instance) -> Fields:
     """What every answer has, made by those who make it for the usual way (K1)."""
-    usual = Response(content_type="application/json")
-    usual.vary.add("Accept-Encoding")
-    usual.headers["X-Served-By"] = shop.name
-    security_headers.add(usual, behind_tls=shop.runtime.settings.customers.secure_cookies)
-    kept = [(name.lower().encode(), value.encode()) for name, value in usual.headers.items()]
-    return [field for field in kept if field[0] != b"content-length"]
+    on_all = dict(security_headers.fields(behind_tls=shop.runtime.settings.customers.secure_cookies))
+    own = {"Content-Type": "application/json", "Vary": "Accept-Encoding", "X-Served-By": shop.name}
+    return [(name.lower().encode(), value.encode()) for name, value in (on_all | own).items()]
 
 
 def _own_fields(sent: dict[bytes, bytes], decided: Decided, told: Sold, content: bytes) -> Fields:

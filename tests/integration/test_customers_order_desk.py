@@ -125,7 +125,8 @@ def test_refusals_and_mistakes_are_told_in_the_usual_way(shop: Shop, world: Worl
     assert refused[1]["content-language"] == "pl"
     assert refused[1]["ratelimit"] == shop.usual(bob, short, "k1")[1]["ratelimit"], "counted once"
     assert shop.order(ada, wanted((world.stock[0], 1)), "k1")[0] == 422, "the same key, another request"
-    for body in ({"lines": [{"stock_id": 1}]}, {"lines": []}, [], {"x": 1}, wanted((world.stock[0], 10**9))):
+    wrong: list[Any] = [{"lines": [{"stock_id": 1}]}, {"lines": []}, [], {"x": 1}, wanted((world.stock[0], 10**9))]
+    for body in wrong:
         assert shop.order(ada, body, "k2")[0] in {400, 422}
     assert shop.order(ada, wanted((world.stock[0], 1)), "\u00e4")[0] == 400
     guest = Program(shop.app.test_client())

@@ -375,7 +375,7 @@ def test_a_batch_uses_up_each_baskets_own_hold(engine: Engine) -> None:
     shop = HoldingShop(engine, make_world(engine, [1, 3, 40], customers=3), load("group_commit"))
     shop.put(ADA, FEW, 1)
     shop.put(BOB, FEW, 1)
-    committer = shop.sales._committer._committer  # type: ignore[union-attr]
+    committer = shop.sales._single
     wanted = {ADA: 1, BOB: 1, CLEO: 1}
     purchases = [
         shop.sales._purchase(shop.world.customers[who], "k", [Line(shop.world.stock[FEW], units)], "0" * 64, None)

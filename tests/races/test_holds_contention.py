@@ -218,9 +218,7 @@ def test_holders_and_buyers_share_what_is_there(engine: Engine, name: str) -> No
 
 def retry(shop: HoldingShop, attempts_max: int) -> None:
     """How often a purchase is repeated: until it has an answer, or so that every conflict is seen."""
-    committer: Any = shop.sales._committer
-    inner = getattr(committer, "_committer", committer)
-    inner._retries = Retries(attempts_max, shop.strategy.retry_on, sleep=lambda _seconds: None)
+    shop.sales._single._retries = Retries(attempts_max, shop.strategy.retry_on, sleep=lambda _seconds: None)
 
 
 def test_control_naive_sells_what_others_hold(engine: Engine) -> None:
