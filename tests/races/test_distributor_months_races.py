@@ -51,9 +51,10 @@ class Source:
 
 
 def end_leader_sessions(engine: Engine) -> None:
+    """Returns when they have gone: until then their owners cannot see it."""
     rows(
         engine,
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = :leader AND database ="
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objid = :leader AND database ="
         " (SELECT oid FROM pg_database WHERE datname = current_database())",
         leader=LEADER,
     )
