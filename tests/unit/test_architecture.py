@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str] | None] = {
     "customers": {"distributor", "settings"},
     "observatory": {"distributor", "checker", "settings"},
     "scenarios": {"checker", "settings"},
+    "grading": {"distributor", "scenarios", "settings", "supervisor"},
     "bench": ANYTHING,
 }
 NEVER = {"distributor": {"flask"}, "checker": {"sqlalchemy"}, "supervisor": {"flask", "sqlalchemy"}}
