@@ -9,7 +9,8 @@ from typing import Final
 from load_balancer.balancing.members import Observe, OnError, ServerOptions
 from load_balancer.balancing.retries import RetryRules
 from load_balancer.balancing.servers import Intervals, Rules
-from load_balancer.http1.grammar import PORT_MAX
+from load_balancer.http1.grammar import PORT_MAX, HeadLimits
+from load_balancer.proxy.admission import Network
 from settings import Runtime, Settings
 from settings.addresses import Addresses
 from settings.model import LoadBalancer
@@ -73,14 +74,36 @@ class Check:
 
 @dataclass(frozen=True)
 class Timeouts:
-    """``client``: a whole head, and silence while a body is sent or an answer is read; the rest as HAProxy has it."""
+    """In HAProxy's words. ``http_request``: from the first byte of a head to its last; ``client``: silence while a body
+    is sent or an answer is read; ``server``: silence while an answer is awaited.
+    """
 
     connect_seconds: float = 1.0
     server_seconds: float = 15.0
     client_seconds: float = 10.0
+    http_request_seconds: float = 10.0
     queue_seconds: float = 5.0
     keep_alive_seconds: float = 30.0
     drain_seconds: float = 5.0
+
+    @property
+    def shortest_of_clients(self) -> float:
+        """Of those that are looked after several times a second."""
+        return min(self.server_seconds, self.client_seconds, self.http_request_seconds, self.keep_alive_seconds)
+
+
+LOOPBACK: Final[tuple[Network, ...]] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one client may cost. ``connections_per_address_max``: 0 for no limit; ``exempt_networks`` have none."""
+
+    connections_per_address_max: int = 1_000  # an eighth of connections_max: nobody alone can take them all
+    exempt_networks: tuple[Network, ...] = LOOPBACK
+    requests_per_connection_max: int = 1_000  # nginx's keepalive_requests
+    head: HeadLimits = field(default_factory=HeadLimits)
+    body_bytes_per_second_min: int = 16_384  # each byte that arrives buys its sender time at this rate
 
 
 @dataclass(frozen=True)
@@ -110,6 +133,7 @@ class Options:
     body_bytes_max: int = 1_048_576
     check: Check = field(default_factory=Check)
     timeouts: Timeouts = field(default_factory=Timeouts)
+    limits: Limits = field(default_factory=Limits)
     access_log: AccessLogOptions | None = None
     behind_tls: bool = False  # whether clients reach us over TLS only, which something before us ends
 
@@ -150,10 +174,12 @@ def from_settings(system: Settings, addresses: Addresses, state: Path, control_t
             connect_seconds=settings.connect_timeout_ms / 1000,
             server_seconds=settings.server_timeout_ms / 1000,
             client_seconds=settings.client_timeout_ms / 1000,
+            http_request_seconds=settings.http_request_timeout_ms / 1000,
             queue_seconds=settings.queue_timeout_ms / 1000,
             keep_alive_seconds=settings.keep_alive_timeout_ms / 1000,
             drain_seconds=settings.drain_seconds,
         ),
+        limits=_limits(settings),
         access_log=_access_log(settings, state / "logs"),
         behind_tls=system.customers.secure_cookies,
     )
@@ -173,6 +199,16 @@ def _server_options(settings: LoadBalancer, name: str) -> ServerOptions:
         observe=Observe(words.observe),
         error_limit=words.error_limit,
         on_error=OnError(words.on_error),
+    )
+
+
+def _limits(settings: LoadBalancer) -> Limits:
+    return Limits(
+        connections_per_address_max=settings.connections_per_address_max,
+        exempt_networks=tuple(ipaddress.ip_network(network) for network in settings.exempt_networks),
+        requests_per_connection_max=settings.requests_per_connection_max,
+        head=HeadLimits(settings.request_line_bytes_max, settings.head_bytes_max, settings.field_lines_max),
+        body_bytes_per_second_min=settings.body_bytes_per_second_min,
     )
 
 

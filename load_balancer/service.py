@@ -150,8 +150,7 @@ async def _listen(
 
 async def _sweep(balancer: Balancer) -> None:
     timeouts = balancer.options.timeouts
-    shortest = min(timeouts.server_seconds, timeouts.client_seconds, timeouts.keep_alive_seconds)
-    interval = min(_SWEEP_SECONDS_MAX, shortest / 4)
+    interval = min(_SWEEP_SECONDS_MAX, timeouts.shortest_of_clients / 4)
     while True:
         await asyncio.sleep(interval)
         balancer.sweep(time.monotonic())

@@ -3,10 +3,11 @@
 Defaults here equal those in the shipped config.yml (a test compares them), so a key may be left out there.
 """
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from settings.section import Section
 from settings.servers import DefaultServer, OneServer, refuse_servers
@@ -149,6 +150,22 @@ class Broker(Section):
     idle_ms: Milliseconds = 250
 
 
+def _host(text: str) -> str:
+    """A host name or an IP address; raises ValueError."""
+    if "[" in text or "]" in text:
+        msg = "an IPv6 address stands here without brackets, such as ::1"
+        raise ValueError(msg)
+    if ":" in text:
+        ipaddress.IPv6Address(text)
+    return text
+
+
+def _network(text: str) -> str:
+    """Addresses as 192.0.2.0/24 or 2001:db8::/32; raises ValueError."""
+    ipaddress.ip_network(text)
+    return text
+
+
 class LoadBalancer(Section):
     """HAProxy's words: balance, cookie, inter, fall, rise, and the timeouts of a client, a queue, a connect and a server.
 
@@ -161,12 +178,22 @@ class LoadBalancer(Section):
     allbackups: bool = False
     default_server: DefaultServer = DefaultServer()
     servers: dict[str, OneServer] = Field(default_factory=dict)
-    listen_host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    listen_host: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_host)] = "127.0.0.1"
     connections_max: Annotated[int, Field(ge=10, le=100_000)] = 8_000
+    connections_per_address_max: Annotated[int, Field(ge=0, le=100_000)] = 1_000
+    exempt_networks: list[Annotated[str, AfterValidator(_network)]] = Field(
+        default_factory=lambda: ["127.0.0.0/8", "::1/128"]
+    )
+    requests_per_connection_max: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1_000
+    request_line_bytes_max: Annotated[int, Field(ge=256, le=65_536)] = 8_192
+    head_bytes_max: Annotated[int, Field(ge=1_024, le=262_144)] = 32_768
+    field_lines_max: Annotated[int, Field(ge=10, le=1_000)] = 100
     body_bytes_max: Annotated[int, Field(ge=1_000, le=100_000_000)] = 1_048_576
+    body_bytes_per_second_min: Annotated[int, Field(ge=1, le=100_000_000)] = 16_384
     connect_timeout_ms: Milliseconds = 1_000
     server_timeout_ms: Milliseconds = 15_000
     client_timeout_ms: Milliseconds = 10_000
+    http_request_timeout_ms: Milliseconds = 10_000
     keep_alive_timeout_ms: Milliseconds = 30_000
     queue_timeout_ms: Milliseconds = 5_000
     retries: Annotated[int, Field(ge=0, le=20)] = 3
@@ -187,6 +214,13 @@ class LoadBalancer(Section):
     def _order_of_timeouts(self) -> "LoadBalancer":
         if not self.connect_timeout_ms <= self.server_timeout_ms:
             msg = "connect_timeout_ms must not be greater than server_timeout_ms"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _order_of_limits(self) -> "LoadBalancer":
+        if self.request_line_bytes_max > self.head_bytes_max:
+            msg = "request_line_bytes_max must not be greater than head_bytes_max"
             raise ValueError(msg)
         return self
 

@@ -89,10 +89,8 @@ class ScriptedServer:
     connections: set["_Connection"] = field(default_factory=set)
     port: int = 0
 
-    async def listen(self, port: int = 0) -> None:
-        server = await asyncio.get_running_loop().create_server(
-            lambda: _Connection(self), "127.0.0.1", port, backlog=1024
-        )
+    async def listen(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        server = await asyncio.get_running_loop().create_server(lambda: _Connection(self), host, port, backlog=1024)
         self._server = server
         self.port = server.sockets[0].getsockname()[1]
 
@@ -178,7 +176,7 @@ class World:
         self.loop = loop
         self.servers = servers
         self.service = service
-        self.port = service.listener.sockets[0].getsockname()[1]
+        self.host, self.port = service.listener.sockets[0].getsockname()[:2]
 
     @property
     def balancer(self) -> Balancer:
@@ -195,8 +193,9 @@ class World:
                 raise AssertionError(f"after {seconds} s still not true: {what}")
             time.sleep(0.005)
 
-    def connect(self) -> "RawClient":
-        return RawClient(self.port)
+    def connect(self, source: str = "") -> "RawClient":
+        """``source``: the address that it comes from."""
+        return RawClient(self.port, self.host, source)
 
     def ask(self, data: bytes, *, for_head: bool = False) -> "Answer":
         """One request on a connection of its own, and its answer."""
@@ -231,8 +230,8 @@ class Incomplete(AssertionError):
 class RawClient:
     """A blocking connection that sends and reads bytes."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), SECONDS_MAX)
+    def __init__(self, port: int, host: str = "127.0.0.1", source: str = "") -> None:
+        self.socket = socket.create_connection((host, port), SECONDS_MAX, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
@@ -323,8 +322,10 @@ QUICK_CHECK = Check(path="/readyz", inter_seconds=0.1, timeout_seconds=0.3)
 
 
 @contextlib.contextmanager
-def world(count: int = 1, lines: Mapping[str, ServerOptions] | None = None, **changes: Any) -> Iterator[World]:
-    """A balancer in front of ``count`` scripted servers, all UP; ``changes`` go into its Options.
+def world(
+    count: int = 1, lines: Mapping[str, ServerOptions] | None = None, host: str = "127.0.0.1", **changes: Any
+) -> Iterator[World]:
+    """A balancer in front of ``count`` scripted servers, all on ``host`` and UP; ``changes`` go into its Options.
 
     ``lines``: what stands behind a server's address, by the name of the server (s1, s2, …).
     """
@@ -333,14 +334,12 @@ def world(count: int = 1, lines: Mapping[str, ServerOptions] | None = None, **ch
     servers = [ScriptedServer(f"s{number}") for number in range(1, count + 1)]
     try:
         for server in servers:
-            loop.run(server.listen())
+            loop.run(server.listen(host))
         settings: dict[str, Any] = {"timeouts": FAST, "check": QUICK_CHECK} | changes
         options = Options(
-            listen=Address("127.0.0.1", free_port()),
+            listen=Address(host, free_port(host)),
             servers=tuple(
-                ServerAddress(
-                    server.name, Address("127.0.0.1", server.port), (lines or {}).get(server.name, ServerOptions())
-                )
+                ServerAddress(server.name, Address(host, server.port), (lines or {}).get(server.name, ServerOptions()))
                 for server in servers
             ),
             **settings,
@@ -353,7 +352,7 @@ def world(count: int = 1, lines: Mapping[str, ServerOptions] | None = None, **ch
         loop.stop()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def free_port(host: str = "127.0.0.1") -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])

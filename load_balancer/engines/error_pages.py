@@ -5,7 +5,8 @@ from typing import Final, NamedTuple
 from load_balancer.proxy.replies import TRANSPORT_SECURITY, problem, security_lines
 
 # What an engine answers by itself, and whether nothing can have happened at a server then.
-NOT_DISPATCHED: Final = {400: True, 404: True, 405: True, 408: True, 413: True, 421: True, 501: True, 503: True}
+NOT_DISPATCHED: Final = dict.fromkeys((400, 404, 405, 408, 413, 421, 429, 501, 503), True)
+RETRIED_LATER: Final = (429, 503)  # answers with Retry-After
 ERRORS: Final = (*NOT_DISPATCHED, 500, 502, 504)
 _MARK: Final = "REQUEST-ID"
 

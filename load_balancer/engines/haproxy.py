@@ -7,7 +7,8 @@ H2  The same paths stay inside, the same methods and framings are refused. HAPro
 H3  A request whose bytes left is sent once more only if it is GET or HEAD; connections are tried as often.
 H4  503 means that nothing reached a server, and says so.
 
-What HAProxy has no word for: a budget of repeats, a limit of ejected servers, the limit of all collected bodies.
+What HAProxy has no word for: a budget of repeats, a limit of ejected servers, the limit of all collected bodies, requests
+per connection, a rate that bodies must keep. Who comes when maxconn is reached waits in the kernel's queue instead of being told.
 """
 
 from dataclasses import dataclass
@@ -15,14 +16,15 @@ from pathlib import Path
 from typing import Final
 
 from load_balancer.balancing.members import Observe, ServerOptions
-from load_balancer.engines.error_pages import ERRORS, error_page, own_headers
+from load_balancer.engines.error_pages import ERRORS, RETRIED_LATER, error_page, own_headers
 from load_balancer.http1.headers import PSEUDONYM
 from load_balancer.http1.request_heads import METHODS
-from load_balancer.options import Options, ServerAddress
+from load_balancer.options import Limits, Options, ServerAddress
 from load_balancer.proxy.replies import RETRY_AFTER_SECONDS, SERVED_BY
 
 _READING: Final = "GET HEAD"
 _FASTINTER_SECONDS: Final = 0.25
+_BUFFER_BYTES_MIN: Final = 16_384  # its default; a head has to fit into one
 _HEX: Final = "[0-9a-f]"
 # Paths that a server could read as a hidden one: its plain writing, and whatever has escapes, dots, parameters or doubled
 # slashes and one of the words anywhere. It errs on the side of hiding.
@@ -58,6 +60,8 @@ def _global(options: Options, extras: Extras) -> list[str]:
     lines = [
         f"maxconn {options.connections_max}",
         f"hard-stop-after {_ms(options.timeouts.drain_seconds)}",
+        f"tune.bufsize {max(_BUFFER_BYTES_MIN, options.limits.head.head_bytes)}",
+        f"tune.http.maxhdr {options.limits.head.field_lines + 1}",
     ]
     if extras.socket is not None:
         lines.append(f"stats socket {_quoted(str(extras.socket))} mode 600 level admin")
@@ -72,7 +76,7 @@ def _defaults(options: Options) -> list[str]:
         f"timeout client {_ms(times.client_seconds)}",
         f"timeout server {_ms(times.server_seconds)}",
         f"timeout queue {_ms(times.queue_seconds)}",
-        f"timeout http-request {_ms(times.client_seconds)}",
+        f"timeout http-request {_ms(times.http_request_seconds)}",
         f"timeout http-keep-alive {_ms(times.keep_alive_seconds)}",
         f"timeout check {_ms(options.check.timeout_seconds)}",
     ]
@@ -80,8 +84,9 @@ def _defaults(options: Options) -> list[str]:
 
 def _frontend(options: Options) -> list[str]:
     return [
-        f"bind {options.listen} backlog 4096",
+        f"bind {options.listen} backlog 4096{' v6only' if ':' in options.listen.host else ''}",
         f"maxconn {options.connections_max}",
+        *_per_address(options.limits),
         "unique-id-format %[uuid()]",
         *_log_lines(options),
         *_error_lines(),
@@ -92,6 +97,18 @@ def _frontend(options: Options) -> list[str]:
         *_request_fields(),
         *_response_fields(behind_tls=options.behind_tls),
         "default_backend servers",
+    ]
+
+
+def _per_address(limits: Limits) -> list[str]:
+    """Connections of one IPv4 address, or of one IPv6 network of 64 bits."""
+    if not limits.connections_per_address_max:
+        return []
+    exempt = " ".join(str(network) for network in limits.exempt_networks)
+    return [
+        "stick-table type ipv6 size 100k expire 1m store conn_cur",
+        f"tcp-request connection track-sc0 src,ipmask(32,64){f' unless {{ src {exempt} }}' if exempt else ''}",
+        f"http-request deny deny_status 429 if {{ sc0_conn_cur gt {limits.connections_per_address_max} }}",
     ]
 
 
@@ -126,7 +143,7 @@ def _error_lines() -> list[str]:
             head, _, tail = page.html.partition("%[unique-id]")
             body = f"'{_either(head, before)}%[unique-id]{_either(tail, after)}'"
         fields = [("X-Not-Dispatched", "1")] if page.not_dispatched else []
-        if status == 503:
+        if status in RETRIED_LATER:
             fields.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
         if status == 405:
             fields.append(("Allow", ", ".join(method.decode() for method in METHODS)))

@@ -2,13 +2,14 @@
 
 As haproxy.py's H1 to H3. What nginx has no word for: active checks (a server is left out for a while after failures of
 requests), queues, slow start, a 503 that means that nothing happened: it says 502 for a server that cannot be reached.
+Its limit of one address counts IPv6 addresses one by one, not by their network.
 """
 
 import re
 from pathlib import Path
 from typing import Final
 
-from load_balancer.engines.error_pages import ERRORS, error_page, own_headers
+from load_balancer.engines.error_pages import ERRORS, RETRIED_LATER, error_page, own_headers
 from load_balancer.http1.headers import PSEUDONYM
 from load_balancer.http1.request_heads import METHODS
 from load_balancer.options import Options
@@ -63,6 +64,14 @@ def _maps(options: Options) -> list[str]:
     ]
     names = "".join(f' "~(?:^|, ){re.escape(str(server.address))}$" {server.name};' for server in options.servers)
     lines.append(f"map $upstream_addr $upstream_name {{ default {SERVED_BY.decode()};{names} }}")
+    if options.limits.connections_per_address_max:
+        exempt = "".join(f" {network} 1;" for network in options.limits.exempt_networks)
+        lines += [
+            f"geo $exempt {{ default 0;{exempt} }}",
+            'map $exempt $place { default ""; 0 $binary_remote_addr; }',
+            "limit_conn_zone $place zone=places:10m;",
+            "limit_conn_status 429;",
+        ]
     if options.access_log is not None:
         # Never a query: it may hold secrets.
         lines.append(
@@ -88,7 +97,7 @@ def _upstream(options: Options) -> list[str]:
 
 
 def _server(options: Options) -> list[str]:
-    times = options.timeouts
+    times, limits, head = options.timeouts, options.limits, options.limits.head
     names = " ".join(sorted(host.decode("ascii") for host in options.hosts)) if options.hosts else "_"
     methods = "|".join(method.decode("ascii") for method in METHODS)
     pages = " ".join(f"error_page {status} /.balancer/$error_kind/{status};" for status in _ERRORS)
@@ -98,11 +107,18 @@ def _server(options: Options) -> list[str]:
         "server {",
         f"  listen {options.listen}{'' if options.hosts else ' default_server'} backlog=4096;",
         f"  server_name {names};",
-        f"  client_header_timeout {_ms(times.client_seconds)};",
+        f"  client_header_timeout {_ms(times.http_request_seconds)};",
         f"  client_body_timeout {_ms(times.client_seconds)};",
         f"  send_timeout {_ms(times.client_seconds)};",
         f"  keepalive_timeout {_ms(times.keep_alive_seconds)};",
+        f"  keepalive_requests {limits.requests_per_connection_max};",
         f"  client_max_body_size {options.body_bytes_max};",
+        f"  large_client_header_buffers {-(-head.head_bytes // head.request_line_bytes)} {head.request_line_bytes};",
+        *(
+            ["  limit_conn places " + f"{limits.connections_per_address_max};"]
+            if limits.connections_per_address_max
+            else []
+        ),
         "  merge_slashes on;",
         f"  {pages}",
         f"  if ($request_method !~ ^({methods})$) {{ return 501; }}",
@@ -158,7 +174,7 @@ def _error_locations(status: int, *, behind_tls: bool) -> list[str]:
         ("X-Served-By", SERVED_BY.decode("ascii")),
     ]
     fields += [("X-Not-Dispatched", "1")] if page.not_dispatched else []
-    fields += [("Retry-After", str(RETRY_AFTER_SECONDS))] if status == 503 else []
+    fields += [("Retry-After", str(RETRY_AFTER_SECONDS))] if status in RETRIED_LATER else []
     headers = " ".join(f"add_header {name} {_quoted(value)} always;" for name, value in fields)
     return [
         f"location = /.balancer/{kind}/{status} {{ internal; default_type {type_}; {headers} return {status} {_quoted(text)}; }}"

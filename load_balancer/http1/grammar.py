@@ -3,8 +3,9 @@
 Bytes and explicit sets only: Python's int, strip, split and isdigit accept far more than the RFCs do.
 """
 
+import ipaddress
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 _TCHAR: Final = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
 TOKEN: Final = re.compile(rb"[" + _TCHAR + rb"]+")
@@ -21,7 +22,7 @@ CHUNK_LINE: Final = re.compile(
     + _TCHAR
     + rb']++|"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t\x20-\x7e\x80-\xff])*+"))?)*+'
 )
-HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::([1-9][0-9]{0,4}))?")
+HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]+|\[([0-9A-Fa-f:.]{2,45})\])(?::([1-9][0-9]{0,4}))?")
 OWS: Final = b" \t"
 
 # Limits. Request line: RFC 9112 3 recommends at least 8000; 101 lines: HAProxy's tune.http.maxhdr; the head as a
@@ -33,6 +34,14 @@ CHUNK_LINE_BYTES_MAX: Final = 256
 TRAILER_BYTES_MAX: Final = 8_192
 LEADING_EMPTY_LINES_MAX: Final = 2
 PORT_MAX: Final = 65_535
+
+
+class HeadLimits(NamedTuple):
+    """What the head of a request may cost; what a server sends is held to the defaults."""
+
+    request_line_bytes: int = REQUEST_LINE_BYTES_MAX
+    head_bytes: int = HEAD_BYTES_MAX
+    field_lines: int = FIELD_LINES_MAX
 
 
 class MalformedError(Exception):
@@ -47,4 +56,15 @@ class MalformedError(Exception):
 def valid_host(value: bytes) -> bool:
     """A registered name, IPv4 or bracketed IPv6 address, with an optional port 1..65535; nothing else (no user, no comma)."""
     match = HOST.fullmatch(value)
-    return match is not None and (match[1] is None or int(match[1]) <= PORT_MAX)
+    if match is None or (match[2] is not None and int(match[2]) > PORT_MAX):
+        return False
+    return match[1] is None or _is_ipv6(match[1])
+
+
+def _is_ipv6(text: bytes) -> bool:
+    """Brackets hold an IPv6 address, in one of its writings; without a zone, which means nothing to others (RFC 6874)."""
+    try:
+        ipaddress.IPv6Address(text.decode("ascii"))
+    except ValueError:
+        return False
+    return True

@@ -10,9 +10,8 @@ from typing import Final, NamedTuple
 
 from load_balancer.http1.events import Framing, Lines, Request, RequestFacts, RequestFields, Reserved
 from load_balancer.http1.grammar import (
-    FIELD_LINES_MAX,
     REQUEST_LINE,
-    REQUEST_LINE_BYTES_MAX,
+    HeadLimits,
     MalformedError,
     valid_host,
 )
@@ -95,15 +94,14 @@ def _read_facts(telling: Lines) -> RequestFacts:
 
 
 _HEAD_BYTES_MAX: Final = 2_048
-known_heads: Memory[Request] = Memory(1_024, _HEAD_BYTES_MAX)
 _known_request_lines: Memory[RequestLine] = Memory(2_048, 256)
 _known_facts = lru_cache(maxsize=256)(_read_facts)
 
 
 def forget() -> None:
     """Begin with nothing remembered, as a new process does."""
-    for memory in (known_heads, _known_request_lines):
-        memory.clear()
+    HEADS.memory.clear()
+    _known_request_lines.clear()
     _known_facts.cache_clear()
     KNOWN_LINES.clear()
 
@@ -115,27 +113,40 @@ def fields_of_lines(lines: Lines, *, short: bool = False) -> RequestFields:
     return RequestFields(lines, facts, kept_lines(lines, facts.options))
 
 
-def whole_head(head: bytes) -> Request | None:
-    """The request that this whole head begins; its empty line, the only one, ends it.
+class RequestHeads:
+    """Heads within these limits, and the memory of whole ones: what another limit would refuse is not remembered here."""
 
-    None for any head that is not right, and a few that are: the caller must find out what is wrong line by line.
-    """
-    request = known_heads.known.get(head)
-    if request is not None:
+    __slots__ = ("limits", "memory")
+
+    def __init__(self, limits: HeadLimits) -> None:
+        self.limits = limits
+        self.memory: Memory[Request] = Memory(1_024, _HEAD_BYTES_MAX)
+
+    def whole(self, head: bytes) -> Request | None:
+        """The request that this whole head begins; its empty line, the only one, ends it.
+
+        None for any head that is not right, and a few that are: the caller must find out what is wrong line by line.
+        """
+        request = self.memory.known.get(head)
+        if request is not None:
+            return request
+        text, *texts = head[:-4].split(b"\r\n")
+        limits = self.limits
+        if len(texts) > limits.field_lines or len(text) > limits.request_line_bytes:
+            return None
+        try:
+            line = _known_request_lines.known.get(text)
+            if line is None:
+                line = read_line(text)
+                _known_request_lines.offer(text, line)
+            request = judge(line, fields_of_lines(KNOWN_LINES.read(texts), short=len(head) <= _HEAD_BYTES_MAX))
+        except MalformedError:
+            return None
+        self.memory.offer(head, request)
         return request
-    text, *texts = head[:-4].split(b"\r\n")
-    if len(texts) > FIELD_LINES_MAX or len(text) > REQUEST_LINE_BYTES_MAX:
-        return None
-    try:
-        line = _known_request_lines.known.get(text)
-        if line is None:
-            line = read_line(text)
-            _known_request_lines.offer(text, line)
-        request = judge(line, fields_of_lines(KNOWN_LINES.read(texts), short=len(head) <= _HEAD_BYTES_MAX))
-    except MalformedError:
-        return None
-    known_heads.offer(head, request)
-    return request
+
+
+HEADS: Final = RequestHeads(HeadLimits())  # the defaults
 
 
 def judge(line: RequestLine, fields: RequestFields) -> Request:

@@ -18,22 +18,19 @@ from typing import Final
 from load_balancer.http1.chunks import ChunkedDecoder
 from load_balancer.http1.events import END, Body, Field, Framing, Rejected, Request, RequestEvent
 from load_balancer.http1.grammar import (
-    FIELD_LINES_MAX,
-    HEAD_BYTES_MAX,
     LEADING_EMPTY_LINES_MAX,
-    REQUEST_LINE_BYTES_MAX,
     TOKEN,
     MalformedError,
 )
 from load_balancer.http1.lines import next_line
 from load_balancer.http1.request_heads import (
+    HEADS,
     KNOWN_LINES,
+    RequestHeads,
     RequestLine,
     fields_of_lines,
     judge,
-    known_heads,
     read_line,
-    whole_head,
 )
 
 _LINE_TOO_LONG = MalformedError(414, "request line too long")
@@ -61,6 +58,7 @@ class RequestParser:
         "_buffer",
         "_chunks",
         "_eof",
+        "_heads",
         "_left",
         "_line",
         "_lines",
@@ -69,8 +67,10 @@ class RequestParser:
         "_skipped",
     )
 
-    def __init__(self, body_bytes_max: int) -> None:
+    def __init__(self, body_bytes_max: int, heads: RequestHeads = HEADS) -> None:
+        """``heads``: shared by all connections that have the same limits."""
         self._body_bytes_max = body_bytes_max
+        self._heads = heads
         self._buffer = b""
         self._position = 0
         self._at = _HEAD
@@ -93,12 +93,13 @@ class RequestParser:
         """The request that ``data`` is, if it is a whole one without a body; else nothing is taken, and ``feed`` it."""
         if self._at is not _HEAD or self._buffer or self._skipped:
             return None
-        request = known_heads.known.get(data)
+        heads = self._heads
+        request = heads.memory.known.get(data)
         if request is None:
-            end = data.find(b"\r\n\r\n", 0, HEAD_BYTES_MAX)
+            end = data.find(b"\r\n\r\n", 0, heads.limits.head_bytes)
             if end < 0 or end + 4 != len(data):
                 return None
-            request = whole_head(data)
+            request = heads.whole(data)
         return request if request is not None and request.complete else None
 
     def feed_eof(self) -> None:
@@ -176,10 +177,10 @@ class RequestParser:
 
     def _whole_head(self) -> Request | None:
         """The quick path. None for any head that is not right (and a few that are): the slow path decides on it."""
-        end = self._buffer.find(b"\r\n\r\n", self._position, self._position + HEAD_BYTES_MAX)
+        end = self._buffer.find(b"\r\n\r\n", self._position, self._position + self._heads.limits.head_bytes)
         if end < 0:
             return None
-        request = whole_head(self._buffer[self._position : end + 4])
+        request = self._heads.whole(self._buffer[self._position : end + 4])
         if request is not None:
             self._use(end + 4)
         return request
@@ -204,10 +205,11 @@ class RequestParser:
         if self._line is None or self._lines is None:
             self._read = start
             self._lines = []
+        limits = self._heads.limits
         while True:
-            limit = HEAD_BYTES_MAX - (self._read - start) - 2
+            limit = limits.head_bytes - (self._read - start) - 2
             if self._line is None:
-                found = next_line(self._buffer, self._read, REQUEST_LINE_BYTES_MAX, _LINE_TOO_LONG)
+                found = next_line(self._buffer, self._read, limits.request_line_bytes, _LINE_TOO_LONG)
             else:
                 found = next_line(self._buffer, self._read, limit, _HEAD_TOO_LONG)
             if found is None:
@@ -216,7 +218,7 @@ class RequestParser:
             if self._line is None:
                 self._line = read_line(text)
             elif text:
-                if len(self._lines) == FIELD_LINES_MAX:
+                if len(self._lines) == limits.field_lines:
                     raise _TOO_MANY_LINES
                 self._lines.append(KNOWN_LINES[text])
             else:

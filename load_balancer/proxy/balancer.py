@@ -19,8 +19,10 @@ from load_balancer.balancing.members import Server, ServerOptions, ServerRow
 from load_balancer.balancing.retries import RetryBudget
 from load_balancer.balancing.server_set import Placement, ServerSet, SetRules
 from load_balancer.balancing.servers import Admin, CheckResult, Health, Operation, Sign
+from load_balancer.http1.request_heads import RequestHeads
 from load_balancer.http1.traces import numbers, trace_parts
 from load_balancer.options import Options, ServerAddress
+from load_balancer.proxy.admission import Admission, Source, Verdict
 from load_balancer.proxy.bodies import BodyMemory
 from load_balancer.proxy.upstream import Pool
 from load_balancer.stats.counters import Own, Traffic
@@ -82,6 +84,10 @@ class Balancer:
         self.cookie = options.cookie.encode("ascii")  # none: clients are not bound to servers
         self.budget = RetryBudget(options.retry)
         self.clients: set[Frontend] = set()
+        limits = options.limits
+        self.admission = Admission(options.connections_max, limits.connections_per_address_max, limits.exempt_networks)
+        self.heads = RequestHeads(limits.head)
+        self.requests_max = limits.requests_per_connection_max
         self.draining = False
         self.access_log: AccessLog | None = None
         self.body_memory = BodyMemory()
@@ -110,6 +116,25 @@ class Balancer:
     def backends(self) -> dict[str, Backend]:
         """The servers by name."""
         return self.servers.servers
+
+    # Clients.
+
+    def entered(self, client: Frontend, source: Source) -> Verdict:
+        """A client has connected; ``left`` when its connection has ended, whatever the verdict."""
+        own = self.own
+        self.clients.add(client)
+        own.connections += 1
+        own.connections_most = max(own.connections_most, len(self.clients))
+        verdict = self.admission.enter(source, len(self.clients))
+        if self.draining:
+            return Verdict.CLOSE
+        if verdict is not Verdict.WELCOME:
+            own.connections_refused += 1
+        return verdict
+
+    def left(self, client: Frontend, source: Source) -> None:
+        self.clients.discard(client)
+        self.admission.leave(source)
 
     # What an operator does.
 

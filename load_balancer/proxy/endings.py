@@ -41,4 +41,5 @@ def reset(transport: asyncio.Transport) -> None:
 def own_authority(transport: asyncio.Transport) -> bytes:
     """What stands for Host where an HTTP/1.0 client named none: the address that it reached."""
     host, port = transport.get_extra_info("sockname")[:2]
+    host = host.partition("%")[0]  # a zone is our own affair
     return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("ascii")

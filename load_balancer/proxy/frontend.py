@@ -10,28 +10,26 @@ States: idle -> head -> (body) -> exchange -> idle …, streaming where a body i
 
 import asyncio
 import logging
-from time import monotonic, time
+from time import monotonic
 from typing import Final, cast
 
-from load_balancer.access_log.lines import Entry, Outcome
+from load_balancer.access_log.lines import Outcome
 from load_balancer.http1.events import Body, End, Framing, Rejected, Request, RequestEvent
-from load_balancer.http1.headers import client_lines, connection_line, request_opening
+from load_balancer.http1.headers import client_lines, request_opening
 from load_balancer.http1.requests import RequestParser
+from load_balancer.proxy.admission import UNKNOWN, Verdict
+from load_balancer.proxy.answering import Answering
 from load_balancer.proxy.balancer import Balancer
 from load_balancer.proxy.bodies import CollectedBody
 from load_balancer.proxy.bound import BoundExchange
-from load_balancer.proxy.connection import Connection
 from load_balancer.proxy.endings import own_authority, reset
 from load_balancer.proxy.exchange import Exchange
 from load_balancer.proxy.phases import WANTS_EVENTS, Phase
-from load_balancer.proxy.replies import SERVED_BY, Reply, own_reply, problem, reply_bytes, wants_html
+from load_balancer.proxy.replies import own_reply
 
 log = logging.getLogger(__name__)
 
 PIPELINED_BYTES_MAX: Final = 65_536  # F1
-REQUESTS_MAX: Final = 1_000  # on one connection, nginx's keepalive_requests
-BODY_RATE_BYTES_PER_SECOND_MIN: Final = 16_384  # each byte that arrives buys its sender time at this rate
-REFUSALS_MAX: Final = 128  # connections beyond the limit that are told so at the same time; further ones just close
 # Asked for with every request; an enum's member is found more slowly.
 _IDLE: Final = Phase.IDLE
 _EXCHANGE: Final = Phase.EXCHANGE
@@ -39,29 +37,25 @@ _STREAMING: Final = Phase.STREAMING
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Client(Connection):
+class Client(Answering):
     """One connection, as HTTP sees it."""
 
     __slots__ = (
-        "_address",
         "_advancing",
         "_body",
         "_client_lines",
         "_exchange",
         "_parser",
-        "_request",
-        "_request_id",
         "_served",
+        "_source",
         "_spare",
         "_upstream_paused",
     )
 
     def __init__(self, balancer: Balancer) -> None:
         super().__init__(balancer)
-        self._parser = RequestParser(balancer.options.body_bytes_max)
-        self._address = b""
-        self._request: Request | None = None
-        self._request_id = b""
+        self._parser = RequestParser(balancer.options.body_bytes_max, balancer.heads)
+        self._source = UNKNOWN
         self._exchange: Exchange | None = None
         self._spare: Exchange | None = None  # one that ended well, for the next request
         self._body: CollectedBody | None = None
@@ -74,20 +68,20 @@ class Client(Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
-        peer = transport.get_extra_info("peername")
-        self._address = peer[0].encode("ascii") if peer else b"unknown"
-        self._client_lines = client_lines(self._address)
         balancer = self._balancer
-        balancer.clients.add(self)
-        balancer.own.connections += 1
-        self._set_deadline(balancer.options.timeouts.client_seconds)
-        balancer.own.connections_most = max(balancer.own.connections_most, len(balancer.clients))
-        excess = len(balancer.clients) - balancer.options.connections_max
-        if balancer.draining or excess > REFUSALS_MAX:
-            self._transport.abort()
-        elif excess > 0:
-            balancer.own.connections_refused += 1
-            self._refuse(503, "too many connections")
+        peer = transport.get_extra_info("peername")
+        if peer:
+            self._source = balancer.admission.source(peer[0])
+        self._address = self._source.address
+        self._client_lines = client_lines(self._address)
+        self._set_deadline(balancer.options.timeouts.http_request_seconds)
+        match balancer.entered(self, self._source):
+            case Verdict.CLOSE:
+                self._transport.abort()
+            case Verdict.TOO_MANY:
+                self._refuse(503, "too many connections")
+            case Verdict.TOO_MANY_FROM_PLACE:
+                self._refuse(429, "too many connections from one address")
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
@@ -117,7 +111,7 @@ class Client(Connection):
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - how it ended does not matter
         self._phase = Phase.GONE
-        self._balancer.clients.discard(self)
+        self._balancer.left(self, self._source)
         self._forget_body()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
@@ -174,7 +168,7 @@ class Client(Connection):
             self._transport.close()
         elif self._phase is Phase.IDLE and self._parser.within_message:
             self._phase = Phase.HEAD
-            self._set_deadline(self._balancer.options.timeouts.client_seconds)
+            self._set_deadline(self._balancer.options.timeouts.http_request_seconds)
 
     def _begin(self, request: Request) -> None:
         balancer = self._balancer
@@ -199,7 +193,7 @@ class Client(Connection):
             self._transport.write(_CONTINUE)
 
     def _take_body(self, data: bytes) -> None:
-        self.deadline += len(data) / BODY_RATE_BYTES_PER_SECOND_MIN
+        self.deadline += len(data) / self._balancer.options.limits.body_bytes_per_second_min
         if self._phase is Phase.STREAMING and self._exchange is not None:
             self._exchange.more(data)
             return
@@ -261,7 +255,7 @@ class Client(Connection):
         return (
             request is not None
             and request.keep_alive
-            and self._served < REQUESTS_MAX
+            and self._served < self._balancer.requests_max
             and not self._balancer.draining
             and self._phase is not _STREAMING
         )
@@ -283,15 +277,6 @@ class Client(Connection):
         else:
             self._end()
 
-    def answered(self, server: bytes, status: int, body_bytes: int, started: float, outcome: Outcome) -> None:
-        access_log, request = self._balancer.access_log, self._request
-        if access_log is not None:
-            seconds = monotonic() - started if started else 0.0
-            size = 0 if request is not None and request.method == b"HEAD" else body_bytes
-            access_log.add(
-                Entry(time(), self._address, request, self._request_id, status, size, seconds, server, outcome)
-            )
-
     def exchange_failed(self, status: int, reason: str, *, not_dispatched: bool) -> None:
         started = 0.0 if self._exchange is None else self._exchange.started
         self._exchange = None
@@ -307,36 +292,6 @@ class Client(Connection):
             reset(self._transport)
         else:
             self._transport.close()
-
-    def _problem(self, status: int, reason: str, *, not_dispatched: bool = True) -> Reply:
-        html = self._request is not None and wants_html(self._request.fields)
-        return problem(status, reason, request_id=self._request_id, html=html, not_dispatched=not_dispatched)
-
-    def _refuse(self, status: int, reason: str, *, not_dispatched: bool = True) -> None:
-        """An answer to bytes that are no request, or to a request that is not read to its end."""
-        if self._phase in (Phase.IDLE, Phase.HEAD):
-            self._request = None
-            self._request_id = self._balancer.next_request_id()
-        self._send_own(self._problem(status, reason, not_dispatched=not_dispatched), keep_alive=False)
-
-    def _send_own(self, reply: Reply, *, keep_alive: bool, started: float = 0.0) -> None:
-        request = self._request
-        self.answered(SERVED_BY, reply.status, len(reply.body), started, Outcome.COMPLETE)
-        self._balancer.own.replies[reply.status] += 1
-        self._transport.write(
-            reply_bytes(
-                reply,
-                connection=connection_line(keep_alive=keep_alive, client_minor=request.minor if request else 1),
-                request_id=self._request_id,
-                date=self._balancer.date(),
-                without_body=request is not None and request.method == b"HEAD",
-                behind_tls=self._balancer.options.behind_tls,
-            )
-        )
-        if keep_alive:
-            self._next_request(monotonic())
-        else:
-            self._end()
 
     # Between requests, and the end.
 

@@ -25,6 +25,7 @@ _EXPLANATIONS: Final = {
     408: "The request took too long to arrive.",
     413: "The request is too large.",
     421: "This host is not served here.",
+    429: "There are too many connections from your address. Nothing was done; please try again in a moment.",
     502: "The server's answer was not usable. Whether it did what was asked is not known.",
     503: "No server is ready at the moment. Nothing was done; please try again in a moment.",
     504: "The server did not answer in time. Whether it did what was asked is not known.",
@@ -33,6 +34,7 @@ _EXPLANATIONS: Final = {
 _IN_POLISH: Final = {
     404: "Pod tym adresem nic nie ma.",
     413: "Żądanie jest za duże.",
+    429: "Z Twojego adresu jest zbyt wiele połączeń. Nic się nie zmieniło; spróbuj ponownie za chwilę.",
     502: "Odpowiedź serwera była nie do użycia. Nie wiadomo, czy wykonał to, o co proszono.",
     503: "W tej chwili żaden serwer nie jest gotowy. Nic się nie zmieniło; spróbuj ponownie za chwilę.",
     504: "Serwer nie odpowiedział na czas. Nie wiadomo, czy wykonał to, o co proszono.",
@@ -126,7 +128,7 @@ def problem(
     """
     title = phrase(status)
     extra = b""
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         extra += b"Retry-After: %d\r\n" % RETRY_AFTER_SECONDS
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         extra += _allow(allow)

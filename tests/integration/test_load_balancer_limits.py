@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from load_balancer.balancing.servers import Rules
-from load_balancer.options import Check, Timeouts
-from load_balancer.proxy import frontend
+from load_balancer.http1.grammar import HeadLimits
+from load_balancer.options import Check, Limits, Timeouts
 from tests.load_balancer_world import Answer, Incomplete, RawClient, Silence, ok, world
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -63,7 +63,8 @@ def test_a_server_that_says_it_is_not_ready_gets_nothing_until_it_says_otherwise
 )
 def test_who_sends_too_slowly_is_told_and_holds_no_server(sent: bytes, status: int) -> None:
     """T01, T02, T03."""
-    with world(1, timeouts=Timeouts(client_seconds=0.3)) as running, running.connect() as client:
+    quick = Timeouts(client_seconds=0.1, http_request_seconds=0.1)
+    with world(1, timeouts=quick) as running, running.connect() as client:
         client.send(sent)
         if status:
             assert client.answer().status == status
@@ -81,7 +82,7 @@ def test_an_idle_connection_ends_without_a_word() -> None:
 
 def test_dripping_a_head_does_not_extend_its_deadline() -> None:
     """T02: the deadline is for the head as a whole."""
-    with world(1, timeouts=Timeouts(client_seconds=0.4)) as running, running.connect() as client:
+    with world(1, timeouts=Timeouts(http_request_seconds=0.2)) as running, running.connect() as client:
         stop = threading.Event()
 
         def drip() -> None:
@@ -131,6 +132,38 @@ def test_connections_beyond_the_limit_are_refused_at_once_and_the_others_go_on()
         assert clients[0].answer().status == 200
         for client in clients:
             client.socket.close()
+
+
+def test_connections_of_one_address_beyond_its_limit_are_told_so_and_those_of_others_are_served() -> None:
+    """M1, M3; without a limit, or from an exempt network, all are served."""
+    with world(1, limits=Limits(connections_per_address_max=2, exempt_networks=())) as running:
+        clients = [running.connect() for _ in range(2)]
+        for client in clients:
+            client.send(GET)
+            assert client.answer().status == 200
+        with running.connect() as refused:
+            answer = refused.answer()
+            assert (answer.status, answer.field("X-Not-Dispatched"), answer.field("Retry-After")) == (429, "1", "1")
+            assert refused.closed()
+        with running.connect("127.0.0.2") as neighbour:
+            neighbour.send(GET)
+            assert neighbour.answer().status == 200
+        assert running.balancer.own.connections_refused == 1
+        clients.pop().socket.close()
+        running.until(lambda: len(running.balancer.clients) == 1, "the others are gone")
+        assert running.ask(GET).status == 200
+        clients.pop().socket.close()
+        running.until(lambda: running.balancer.admission.places == 0, "nobody is counted any more")
+
+
+def test_the_limits_of_a_head_are_those_of_the_options() -> None:
+    limits = Limits(head=HeadLimits(request_line_bytes=40, head_bytes=100, field_lines=3))
+    with world(1, limits=limits) as running:
+        assert running.ask(GET).status == 200
+        assert running.ask(GET.replace(b"/a", b"/" + b"a" * 40)).status == 414
+        assert running.ask(GET.replace(b"\r\n\r\n", b"\r\nA: b\r\nA: b\r\nA: b\r\n\r\n")).status == 431
+        assert running.ask(GET.replace(b"\r\n\r\n", b"\r\nA: " + b"b" * 80 + b"\r\n\r\n")).status == 431
+        assert len(running.requests) == 1
 
 
 def test_a_burst_of_connections_is_served() -> None:
@@ -198,10 +231,9 @@ def test_drain_answers_what_is_under_way_and_ends_what_is_idle() -> None:
         assert not draining.is_alive()
 
 
-def test_a_connection_ends_after_its_last_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_ends_after_its_last_request() -> None:
     """T13: the client is told so with the last answer."""
-    monkeypatch.setattr(frontend, "REQUESTS_MAX", 3)
-    with world(1) as running, running.connect() as client:
+    with world(1, limits=Limits(requests_per_connection_max=3)) as running, running.connect() as client:
         said = []
         for _ in range(3):
             client.send(GET)

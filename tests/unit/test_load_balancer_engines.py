@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,16 @@ from load_balancer.engines.error_pages import ERRORS, error_page
 from load_balancer.engines.haproxy import Extras, haproxy_cfg
 from load_balancer.engines.launch import EngineError
 from load_balancer.engines.nginx import nginx_conf
-from load_balancer.options import AccessLogOptions, Address, Options, ServerAddress, from_settings
+from load_balancer.http1.grammar import HeadLimits
+from load_balancer.options import (
+    AccessLogOptions,
+    Address,
+    Limits,
+    Options,
+    ServerAddress,
+    Timeouts,
+    from_settings,
+)
 from settings import Settings
 from settings.addresses import Addresses
 from tests.conftest import require
@@ -33,7 +43,8 @@ KINDS = {
     "everything": Options(
         LISTEN, SERVERS, ADMIN, algorithm="leastconn", cookie="CDS", allbackups=True,
         hosts=frozenset({b"shop.example", b"shop.example:8000"}), access_log=AccessLogOptions(Path("/nowhere")),
-        behind_tls=True,
+        behind_tls=True, limits=Limits(2, (IPv4Network("192.0.2.0/24"),), 7, HeadLimits(4_096, 20_000, 40), 1),
+        timeouts=Timeouts(http_request_seconds=3.5),
     ),
     "random, json": Options(LISTEN, SERVERS, algorithm="random(2)", access_log=AccessLogOptions(Path("/x"), "json")),
     "ipv6": Options(Address("::1", 26_800), SERVERS, Address("::1", 26_804), algorithm="random"),
@@ -70,6 +81,21 @@ def test_every_server_option_has_its_word_in_haproxys_file() -> None:
     assert "server web-3 127.0.0.1:26803 weight 0 cookie web-3\n" in text
     for line in ("balance leastconn", "option allbackups", "timeout queue 5000ms", "retries 3", "inter 1000ms"):
         assert f"  {line}" in text or f" {line} " in text
+
+
+def test_every_limit_and_deadline_has_its_word_in_both_files() -> None:
+    haproxy, nginx = haproxy_cfg(KINDS["everything"]), nginx_conf(KINDS["everything"], Path("/nowhere"))
+    for line in (
+        "maxconn 8000", "tune.bufsize 20000", "tune.http.maxhdr 41", "timeout http-request 3500ms",
+        "tcp-request connection track-sc0 src,ipmask(32,64) unless { src 192.0.2.0/24 }",
+        "http-request deny deny_status 429 if { sc0_conn_cur gt 2 }",
+    ):  # fmt: skip
+        assert f"  {line}\n" in haproxy
+    for line in (
+        "client_header_timeout 3500ms;", "keepalive_requests 7;", "large_client_header_buffers 5 4096;", "limit_conn places 2;",
+    ):  # fmt: skip
+        assert f"  {line}\n" in nginx
+    assert "v6only" in haproxy_cfg(KINDS["ipv6"])
 
 
 def test_no_secret_gets_into_a_file() -> None:
