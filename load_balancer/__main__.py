@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from load_balancer.engines.launch import EngineError, become_haproxy
+from load_balancer.listeners import Listeners
 from load_balancer.options import from_runtime
 from load_balancer.service import EXIT_CANNOT_START, EXIT_USAGE, run
 from settings import Runtime, SettingsError, log_lines
@@ -15,6 +16,8 @@ def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m load_balancer", description=__doc__)
     arguments.add_argument("--state", type=Path, required=True, help="state folder of a running system")
     arguments.add_argument("--name", default="load_balancer", help="how its log lines are marked")
+    arguments.add_argument("--listen-fds", type=_descriptors, default=(), help="sockets that listen already")
+    arguments.add_argument("--notify-fd", type=int, help="where our sockets are shown once we serve")
     given = arguments.parse_args()
     try:
         runtime = Runtime.read(given.state)
@@ -29,7 +32,11 @@ def main() -> int:
         except EngineError as error:
             sys.stderr.write(f"{error}\n")
             return EXIT_CANNOT_START
-    return run(options)
+    return run(options, Listeners(given.listen_fds, given.notify_fd))
+
+
+def _descriptors(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
 
 
 if __name__ == "__main__":

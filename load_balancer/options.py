@@ -85,6 +85,7 @@ class Timeouts:
     queue_seconds: float = 5.0
     keep_alive_seconds: float = 30.0
     drain_seconds: float = 5.0
+    handover_seconds: float = 30.0  # keep_alive's: by then who was idle has asked once more, or ended by itself
 
     @property
     def shortest_of_clients(self) -> float:
@@ -178,6 +179,7 @@ def from_settings(system: Settings, addresses: Addresses, state: Path, control_t
             queue_seconds=settings.queue_timeout_ms / 1000,
             keep_alive_seconds=settings.keep_alive_timeout_ms / 1000,
             drain_seconds=settings.drain_seconds,
+            handover_seconds=settings.handover_seconds,
         ),
         limits=_limits(settings),
         access_log=_access_log(settings, state / "logs"),

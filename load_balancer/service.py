@@ -1,8 +1,12 @@
-"""The process: start, ready, draining, stopped. Each is logged once.
+"""The process: start, ready, (retiring,) draining, stopped. Each is logged once.
 
 V1  Ports are bound before anything else is started; if that fails nothing was started.
 V2  The first SIGTERM or SIGINT drains: no new connections, what is under way is answered for at most drain_seconds.
 V3  The second one ends the process at once.
+V4  SIGUSR1 says that a successor accepts from our sockets: whoever is connected here is served on, each connection ends
+    with its next answer, and none that is idle is ended under a client's hand (HAProxy's idle-close-on-response), for at
+    most handover_seconds; then V2.
+V5  A successor accepts nobody before its servers were checked once: it would only have errors to tell.
 """
 
 import asyncio
@@ -13,14 +17,15 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from load_balancer.access_log.lines import formatter
 from load_balancer.access_log.writer import AccessLog
 from load_balancer.admin.connection import AdminConnection
-from load_balancer.options import AccessLogOptions, Address, Options
+from load_balancer.listeners import BACKLOG, CannotListenError, Listeners, passed_by_systemd
+from load_balancer.options import AccessLogOptions, Options
 from load_balancer.proxy.balancer import Balancer
 from load_balancer.proxy.checks import watch
 from load_balancer.proxy.frontend import Client
@@ -30,18 +35,31 @@ log = logging.getLogger(__name__)
 EXIT_FINE: Final = 0
 EXIT_USAGE: Final = 64
 EXIT_CANNOT_START: Final = 70
-BACKLOG: Final = 4_096  # asyncio's 100 would refuse a burst; the kernel lowers it to net.core.somaxconn
 _DRAIN_POLL_SECONDS: Final = 0.02
 _SWEEP_SECONDS_MAX: Final = 0.25
 _DESCRIPTORS_SPARE: Final = 64
 
 
+class Listener:
+    """Everything that accepts connections for one address."""
+
+    def __init__(self, servers: Sequence[asyncio.Server]) -> None:
+        self._servers = servers
+        self.sockets = [one for server in servers for one in server.sockets]
+
+    def close(self) -> None:
+        """Accept no more; where others hold the sockets too, who waits there is theirs."""
+        for server in self._servers:
+            server.close()
+
+
 @dataclass(frozen=True)
 class Service:
-    """What runs: the shared state, the listener that clients reach, the tasks that never end by themselves."""
+    """What runs: the shared state, the listeners of clients and operators, the tasks that never end by themselves."""
 
     balancer: Balancer
-    listener: asyncio.Server
+    listener: Listener
+    admin: Listener | None
     background: tuple[asyncio.Task[None], ...]
 
     async def drain(self, seconds: float) -> None:
@@ -50,45 +68,64 @@ class Service:
         balancer = self.balancer
         balancer.drain()
         log.info("draining: %d connections, at most %g s", len(balancer.clients), seconds)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while balancer.clients:
-                    await asyncio.sleep(_DRAIN_POLL_SECONDS)
+        await self._until_alone(seconds)
         if balancer.clients:
             log.warning("%d connections were not done in time", len(balancer.clients))
 
+    async def retire(self, seconds: float) -> None:
+        """V4."""
+        self.listener.close()
+        if self.admin is not None:
+            self.admin.close()
+        self.balancer.draining = True
+        log.info(
+            "a successor accepts now: serving %d connections on, at most %g s", len(self.balancer.clients), seconds
+        )
+        await self._until_alone(seconds)
+
+    async def _until_alone(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.balancer.clients:
+                    await asyncio.sleep(_DRAIN_POLL_SECONDS)
+
 
 class CannotStartError(OSError):
-    """An address cannot be listened on, or a file not written; the message says which and why."""
+    """A file cannot be written; the message says which and why."""
 
 
-def run(options: Options) -> int:
-    """Serve until told to stop; the process' exit code."""
+def run(options: Options, listeners: Listeners | None = None) -> int:
+    """Serve until told to stop; the process' exit code. ``listeners``: those that were inherited, if any."""
     _raise_descriptor_limit(options)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            return runner.run(_serve(options))
-        except CannotStartError as error:
+            return runner.run(_serve(options, listeners or Listeners(passed_by_systemd(os.environ))))
+        except (CannotStartError, CannotListenError) as error:
             log.error("%s", error)
             return EXIT_CANNOT_START
 
 
 @contextlib.asynccontextmanager
-async def serving(options: Options) -> AsyncIterator[Service]:
+async def serving(options: Options, listeners: Listeners | None = None) -> AsyncIterator[Service]:
     """A balancer that listens, checks and sweeps; everything it started ends with the block."""
     loop = asyncio.get_running_loop()
     balancer = Balancer(options, loop)
+    listeners = listeners or Listeners()
     async with contextlib.AsyncExitStack() as stack:
         if options.access_log is not None:
             balancer.access_log = _access_log(options.access_log, balancer)
             stack.callback(balancer.access_log.close)
-        listener = await _listen(stack, options.listen, lambda: Client(balancer))
-        if options.admin is not None:
-            await _listen(stack, options.admin, lambda: AdminConnection(balancer))
+        sockets = listeners.at(options.listen)
+        admin_sockets = [] if options.admin is None else listeners.at(options.admin)
         tasks = [loop.create_task(watch(balancer))]
         tasks.append(loop.create_task(_sweep(balancer)))
         stack.push_async_callback(_cancel, tasks)
-        yield Service(balancer, listener, tuple(tasks))
+        if listeners.inherits:
+            await _until_checked(balancer)
+        listener = await _accept(stack, sockets, lambda: Client(balancer))
+        admin = await _accept(stack, admin_sockets, lambda: AdminConnection(balancer)) if admin_sockets else None
+        listeners.serving()
+        yield Service(balancer, listener, admin, tuple(tasks))
         for backend in balancer.backends.values():
             backend.pool.drop_all()
 
@@ -100,28 +137,33 @@ def _access_log(options: AccessLogOptions, balancer: Balancer) -> AccessLog:
         raise CannotStartError(f"cannot write the access log {options.path}: {error.strerror}") from error
 
 
-async def _serve(options: Options) -> int:
-    stop = asyncio.Event()
+async def _serve(options: Options, listeners: Listeners) -> int:
+    stop, retire = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
+    loop.add_signal_handler(signal.SIGUSR1, retire.set)
     async with contextlib.AsyncExitStack() as stack:
-        service = await stack.enter_async_context(serving(options))
+        service = await stack.enter_async_context(serving(options, listeners))
         names = ", ".join(f"{server.name}={server.address}" for server in options.servers)
         log.info("listening on http://%s, servers: %s", options.listen, names)
         if options.admin is not None:
             log.info("admin pages on http://%s", options.admin)
         gc.freeze()  # what lives now lives on: the collector need not look at it again
-        await _until_stopped(stop, service)
+        await _until_one_of((stop.wait(), retire.wait()), service)
+        if not stop.is_set():
+            await _until_one_of((stop.wait(), service.retire(options.timeouts.handover_seconds)), service)
         await service.drain(options.timeouts.drain_seconds)
     log.info("stopped")
     return EXIT_FINE
 
 
-async def _until_stopped(stop: asyncio.Event, service: Service) -> None:
-    """Wait for the signal. A background task that fails ends the process: half a balancer would look like a whole one."""
-    stopped = asyncio.ensure_future(stop.wait())
-    done, _ = await asyncio.wait([stopped, *service.background], return_when=asyncio.FIRST_COMPLETED)
+async def _until_one_of(ends: Iterable[Coroutine[Any, Any, object]], service: Service) -> None:
+    """Wait for one of them. A background task that fails ends the process: half a balancer would look like a whole one."""
+    waiting = [asyncio.ensure_future(end) for end in ends]
+    done, _ = await asyncio.wait([*waiting, *service.background], return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
     for task in done:
         task.result()
 
@@ -134,18 +176,24 @@ def _on_signal(stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _listen(
-    stack: contextlib.AsyncExitStack, address: Address, factory: Callable[[], asyncio.Protocol]
-) -> asyncio.Server:
-    """Listen until the stack unwinds (V1)."""
+async def _accept(
+    stack: contextlib.AsyncExitStack, sockets: Sequence[socket.socket], factory: Callable[[], asyncio.Protocol]
+) -> Listener:
+    """Accept until the stack unwinds."""
     loop = asyncio.get_running_loop()
-    try:
-        server = await loop.create_server(factory, address.host, address.port, backlog=BACKLOG, reuse_address=True)
-    except OSError as error:
-        reason = error.strerror if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
-        raise CannotStartError(f"cannot listen on {address}: {reason}") from error
-    stack.callback(server.close)
-    return server
+    servers = [await loop.create_server(factory, sock=one, backlog=BACKLOG) for one in sockets]
+    listener = Listener(servers)
+    stack.callback(listener.close)
+    return listener
+
+
+async def _until_checked(balancer: Balancer) -> None:
+    """V5; a check that is not answered has its whole time."""
+    asked = [backend for backend in balancer.backends.values() if backend.options.check]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(balancer.options.check.timeout_seconds + _DRAIN_POLL_SECONDS):
+            while not all(backend.check for backend in asked):
+                await asyncio.sleep(_DRAIN_POLL_SECONDS)
 
 
 async def _sweep(balancer: Balancer) -> None:

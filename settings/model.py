@@ -207,6 +207,7 @@ class LoadBalancer(Section):
     check_fall: Annotated[int, Field(ge=1, le=20)] = 2
     check_rise: Annotated[int, Field(ge=1, le=20)] = 1
     drain_seconds: Seconds = 5.0
+    handover_seconds: Seconds = 30.0
     access_log: Literal["none", "combined", "json"] = "none"
     access_log_bytes_max: Annotated[int, Field(ge=100_000, le=10_000_000_000)] = 100_000_000
 

@@ -126,8 +126,6 @@ class Balancer:
         own.connections += 1
         own.connections_most = max(own.connections_most, len(self.clients))
         verdict = self.admission.enter(source, len(self.clients))
-        if self.draining:
-            return Verdict.CLOSE
         if verdict is not Verdict.WELCOME:
             own.connections_refused += 1
         return verdict
