@@ -300,6 +300,14 @@ def balancer_config(
     raise typer.Exit(commands.print_config(engine, given.for_up().load, given.for_up().port_base, given.state_folder))
 
 
+@balancer_app.command("restart", epilog=COMMON_HELP)
+def balancer_restart(context: typer.Context) -> None:
+    """Put a new process in the load balancer's place, with the settings of now; no connection is refused meanwhile."""
+    from supervisor import commands
+
+    raise typer.Exit(commands.restart_balancer(common_of(context).state_folder))
+
+
 @app.command()
 def bench(
     name: Annotated[str, typer.Argument(metavar="NAME")],

@@ -7,7 +7,7 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from settings.section import Section
 from settings.servers import DefaultServer, OneServer, refuse_servers
@@ -267,6 +267,20 @@ class Settings(Section):
 
     def manufacturer_processes(self) -> int:
         return -(-self.manufacturers.count // self.manufacturers.manufacturers_per_process)
+
+    def with_load_balancer_of(self, wanted: "Settings") -> "Settings":
+        """These, but the load balancer as ``wanted`` has it; raises ValueError where that does not go with the rest.
+
+        Its engine stays: that decides how its process is watched and stopped.
+        """
+        raw = self.model_dump()
+        raw["load_balancer"] = wanted.load_balancer.model_dump() | {"engine": self.load_balancer.engine}
+        try:
+            return Settings.model_validate(raw)
+        except ValidationError as error:
+            what = "; ".join(str(mistake["msg"]).removeprefix("Value error, ") for mistake in error.errors())
+            msg = f"with the settings that the system was started with: {what}"
+            raise ValueError(msg) from error
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Settings":

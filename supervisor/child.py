@@ -1,8 +1,10 @@
 """One process through all its lives: start, wait until ready, watch, start again after a pause, stop.
 
-C1  At most one life at a time, and every life is reaped before the next one begins.
+C1  At most one life at a time, and every life is reaped before the next one begins; but where one hands over to the next
+    (handover.py) both run, until the first has served its connections.
 C2  A child that was told to stop is never started again, whatever it is doing at that moment.
 C3  Stopping always ends: stop signal, deadline, kill signal, SIGKILL; a paused child is woken to hear it.
+C4  A life hands over only to one that serves; where that does not come to serve, everything stays as it was.
 States and transitions: spec.TRANSITIONS. Called by supervision.py; everything runs in one thread.
 """
 
@@ -16,9 +18,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from supervisor import tree
 from supervisor.errors import StartError
+from supervisor.handover import Announcement, HeldSockets, Passed
 from supervisor.logs import LogFile
 from supervisor.ports import users_of
 from supervisor.restart import EXIT_CANNOT_START, EXIT_USAGE, Death, GiveUp, Policy, deaths_in_a_row, decide, ending
@@ -40,6 +44,15 @@ class Limits:
     ready_seconds: float = 60.0
     stop_seconds: float = 10.0
     policy: Policy = field(default_factory=Policy)
+
+
+@dataclass(frozen=True)
+class Life:
+    """One process; ``end`` gives its exit code, ``serves`` whether it told so before it ended, where that is expected."""
+
+    process: subprocess.Popen[bytes]
+    end: asyncio.Task[int]
+    serves: asyncio.Task[bool]
 
 
 class Child:
@@ -65,7 +78,11 @@ class Child:
         self._environment = {**environment, **spec.environment}
         self._system_starts = system_starts
         self._on_change = on_change
-        self._process: subprocess.Popen[bytes] | None = None
+        self._life: Life | None = None
+        self._held = HeldSockets()
+        self._handover: asyncio.Task[str] | None = None
+        self._taken_over = asyncio.Event()  # the current life is another one than that which was waited for
+        self._retiring: dict[Life, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()  # cuts a back-off short
         self._restarting = False
@@ -75,6 +92,10 @@ class Child:
     @property
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
+
+    @property
+    def _process(self) -> subprocess.Popen[bytes] | None:
+        return None if self._life is None else self._life.process
 
     def launch(self) -> asyncio.Task[None]:
         """Begin to keep it running. The task ends when it was stopped or gave up; during the start it raises why."""
@@ -86,6 +107,7 @@ class Child:
         """End it for good (C2, C3); ``hurry`` cuts the deadline short."""
         self._stopping.set()
         self._wake.set()
+        self._held.close()
         if self._task is None:
             self._end_as_stopped()
             return
@@ -93,17 +115,24 @@ class Child:
         impatience = asyncio.create_task(hurry.wait())
         await asyncio.wait({self._task, impatience}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         impatience.cancel()
+        for life in self._retiring:
+            tree.send(life.process, signal.SIGKILL)
         await self._force(self._task)
         self._task.exception()  # whoever waited for the start has it; nobody else asks for it
         self._end_as_stopped()
 
-    async def restart(self) -> None:
-        """A graceful restart; one that gave up or waits in back-off is started at once."""
+    async def restart(self) -> str:
+        """A graceful restart; one that gave up or waits in back-off is started at once. Why it was not done, or ""."""
         process = self._process
         if process is None:
             self._wake.set()
             self.launch()
-            return
+            return ""
+        if self.spec.handover_seconds is not None and self.state is State.READY:
+            if self._handover is None or self._handover.done():
+                self._handover = asyncio.create_task(self._hand_over())
+            await asyncio.wait({self._handover})
+            return self._handover.result()
         self._restarting = True
         self._drain()
         deadline = time.monotonic() + self._limits.stop_seconds
@@ -111,6 +140,7 @@ class Child:
             await asyncio.sleep(PROBE_SECONDS_FIRST)
         if self._process is process:
             self._kill(signal.SIGKILL)
+        return ""
 
     def send_fault(self, fault: str) -> None:
         """kill, pause, resume or slow; raises LookupError where there is no process to do it to."""
@@ -155,8 +185,9 @@ class Child:
         if self.state in (State.STARTING, State.READY):
             self._to(State.DRAINING)
         self._end_slow()
-        tree.send(self._process, self.spec.stop_signal)
-        tree.send_all(tree.members(self._process), signal.SIGCONT)
+        for process in (self._process, *(life.process for life in self._retiring)):
+            tree.send(process, self.spec.stop_signal)
+            tree.send_all(tree.members(process), signal.SIGCONT)
 
     async def _force(self, task: asyncio.Task[None]) -> None:
         """The last two steps of C3."""
@@ -188,7 +219,9 @@ class Child:
             in_a_row = deaths_in_a_row(in_a_row, ready_seconds)
             await self._after_death(Death(code, in_a_row, self._start_depends_on_it()))
             if self.state is State.FAILED:
+                self._held.release()
                 return
+        await asyncio.gather(*self._retiring.values())
         self._to(State.STOPPED)
 
     async def _after_death(self, death: Death) -> None:
@@ -218,41 +251,100 @@ class Child:
                 await self.spec.before_start()
             if self._stopping.is_set():
                 return 0, 0.0
-            process = self._process = self._spawn()
+            life = self._life = self._spawn()
         except StartError as error:
             if self._start_depends_on_it():
                 raise
             _log.error("action=start process=%s failed: %s", self.spec.name, error)
             return EXIT_CANNOT_START, 0.0
-        end = asyncio.create_task(tree.ended(process))
         try:
-            ready_at = await self._until_ready(end)
-            code = await end
+            ready_at = await self._until_ready(life.end)
+            code = await self._until_over()
         except StartError:
             self._kill(signal.SIGKILL)
-            await end
+            await life.end
             raise
         finally:
             self._end_slow()
-            self._process, self.fault = None, None
+            self._life, self.fault = None, None
         return code, time.monotonic() - ready_at if ready_at else 0.0
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    async def _until_over(self) -> int:
+        """The exit code of the last of the lives that hand over to each other."""
+        while True:
+            life, taken_over = self._living(), asyncio.create_task(self._taken_over.wait())
+            await asyncio.wait({life.end, taken_over}, return_when=asyncio.FIRST_COMPLETED)
+            taken_over.cancel()
+            if self._handover is not None:
+                await asyncio.wait({self._handover})  # who ended while its successor was coming has one now, or not
+            if not self._taken_over.is_set():
+                return life.end.result()
+            self._taken_over.clear()
+
+    def _living(self) -> Life:
+        if self._life is None:
+            msg = f"{self.spec.name} does not run"
+            raise RuntimeError(msg)
+        return self._life
+
+    async def _hand_over(self) -> str:
+        """C4; why it was not done, or ""."""
+        before = self._living()
+        try:
+            after = self._spawn()
+        except StartError as error:
+            _log.error("action=handover process=%s failed: %s", self.spec.name, error)
+            return str(error)
+        stopping = asyncio.create_task(self._stopping.wait())
+        waiting: set[asyncio.Task[Any]] = {after.serves, after.end, stopping}
+        await asyncio.wait(waiting, timeout=self._limits.ready_seconds, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if self._stopping.is_set() or not after.serves.done() or not after.serves.result():
+            tree.send_all(tree.members(after.process), signal.SIGKILL)
+            code = await after.end
+            _log.error("action=handover process=%s failed: the new one ended %s", self.spec.name, ending(code))
+            said = "; ".join(self.log.last_lines()[-2:])
+            return (
+                f"the new process did not come to serve (it ended {ending(code)}), the old one goes on; its log: {said}"
+            )
+        self._end_slow()
+        self._life, self.fault = after, None
+        self._taken_over.set()
+        self._retiring[before] = asyncio.create_task(self._retire(before))
+        _log.info("action=handover process=%s from=%s to=%s", self.spec.name, before.process.pid, after.process.pid)
+        self._on_change(self)
+        return ""
+
+    async def _retire(self, life: Life) -> None:
+        """The life before serves its connections to their end, or to its own; then it must go."""
+        tree.send(life.process, signal.SIGUSR1)
+        tree.send_all(tree.members(life.process), signal.SIGCONT)
+        patience = (self.spec.handover_seconds or 0.0) + self._limits.stop_seconds
+        await asyncio.wait({life.end}, timeout=patience)
+        tree.send_all(tree.members(life.process), signal.SIGKILL)
+        await life.end
+        del self._retiring[life]
+
+    def _spawn(self) -> Life:
+        announcement = Announcement(self._held)
+        passed = Passed((), ()) if self.spec.handover_seconds is None else announcement.passed()
         with self.log.open_for_child() as output:
             try:
                 process = start_child(
-                    self.spec.argv,
+                    (*self.spec.argv, *passed.words),
                     output=output,
                     account=self.spec.account,
                     death_signal=self.spec.death_signal,
                     environment=os.environ | self._environment,
                     folder=self.spec.folder,
+                    descriptors=passed.descriptors,
                 )
             except OSError as error:
+                announcement.close()
                 what = f"{self.spec.name} could not be started: {error.strerror}: {error.filename or self.spec.argv[0]}"
                 raise StartError(what, "is the program still installed?") from error
         _log.info("action=start process=%s pid=%s", self.spec.name, process.pid)
-        return process
+        return Life(process, asyncio.create_task(tree.ended(process)), asyncio.create_task(announcement.heard()))
 
     async def _until_ready(self, end: asyncio.Task[int]) -> float | None:
         """Ask until the probe says yes; None when the process ended before."""

@@ -23,6 +23,7 @@ EXIT_FINE = 0
 EXIT_FAILED = 1
 STOP_WAIT_SECONDS = 120.0
 HTTP_SECONDS = 10.0
+RESTART_SECONDS = 90.0  # longer than a new process is given to become ready
 
 
 def up(options: Options) -> int:
@@ -94,6 +95,20 @@ def fault(state: Path, words: Sequence[str]) -> int:
     return EXIT_FAILED if _ask(state, request) is None else EXIT_FINE
 
 
+def restart_balancer(state: Path) -> int:
+    """Put a new process in the balancer's place; with our own engine nobody's connection is refused meanwhile."""
+    answer = _ask(state, {"command": "restart_balancer"}, RESTART_SECONDS)
+    if answer is None:
+        return EXIT_FAILED
+    if answer["engine"] != "builtin":
+        _print(
+            f"engine {answer['engine']}: it was stopped gracefully and is started again; until then nobody is served"
+        )
+        return EXIT_FINE
+    _print(f"the load balancer is process {answer['pid']} now; the one before serves its connections to their end")
+    return EXIT_FINE
+
+
 def traffic(state: Path, customers: int) -> int:
     """Change the number of simulated customers of a running system."""
     request = {"command": "set", "key": "customers.simulated", "value": customers}
@@ -133,9 +148,9 @@ def _detail(error: urllib.error.HTTPError) -> str:
         return f"{error.code} {error.reason}"
 
 
-def _ask(state: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+def _ask(state: Path, request: dict[str, Any], seconds: float = control.ANSWER_SECONDS_MAX) -> dict[str, Any] | None:
     try:
-        return control.ask(state, request)
+        return control.ask(state, request, seconds)
     except (control.NotRunningError, control.RefusedError) as error:
         _complain(f"error: {error}")
         return None

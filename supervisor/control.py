@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ REQUEST_SECONDS_MAX = 5.0
 ANSWER_SECONDS_MAX = 30.0
 PATH_BYTES_MAX = 100  # sun_path holds 108 on Linux, 104 on macOS
 
-Handler = Callable[[dict[str, Any]], dict[str, Any]]
+Answer = dict[str, Any]
+Handler = Callable[[dict[str, Any]], Answer | Awaitable[Answer]]  # awaited where the answer takes its time
 
 
 @contextlib.contextmanager
@@ -45,10 +46,11 @@ async def serve(state: Path, handler: Handler) -> asyncio.Server:
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(REQUEST_SECONDS_MAX):
-                if _peer_may(writer):
-                    answer = _answer(await reader.readuntil(b"\n"), handler)
-                    writer.write(json.dumps(answer).encode() + b"\n")
+            if _peer_may(writer):
+                async with asyncio.timeout(REQUEST_SECONDS_MAX):
+                    line = await reader.readuntil(b"\n")
+                writer.write(json.dumps(await _answer(line, handler)).encode() + b"\n")
+                async with asyncio.timeout(REQUEST_SECONDS_MAX):
                     await writer.drain()
         writer.close()
 
@@ -73,7 +75,7 @@ def _peer_may(writer: asyncio.StreamWriter) -> bool:
     return uid in (0, os.geteuid())
 
 
-def _answer(line: bytes, handler: Handler) -> dict[str, Any]:
+async def _answer(line: bytes, handler: Handler) -> Answer:
     try:
         request = json.loads(line)
     except (ValueError, RecursionError):
@@ -81,7 +83,8 @@ def _answer(line: bytes, handler: Handler) -> dict[str, Any]:
     if not isinstance(request, dict):
         return {"ok": False, "error": "the request is not a JSON object"}
     try:
-        return {"ok": True} | handler(request)
+        answer = handler(request)
+        return {"ok": True} | (answer if isinstance(answer, dict) else await answer)
     except (LookupError, ValueError) as error:
         return {"ok": False, "error": str(error.args[0] if error.args else error)}
 
@@ -94,10 +97,10 @@ class RefusedError(Exception):
     """The system answered that it will not do this; the message says why."""
 
 
-def ask(state: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Ask the system that runs with ``state``; raises NotRunningError or RefusedError."""
+def ask(state: Path, request: dict[str, Any], seconds: float = ANSWER_SECONDS_MAX) -> dict[str, Any]:
+    """Ask the system that runs with ``state``; raises NotRunningError or RefusedError, that after ``seconds`` at most."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_SECONDS_MAX)
+        connection.settimeout(seconds)
         try:
             with _address(state) as address:
                 connection.connect(address)
@@ -107,7 +110,7 @@ def ask(state: Path, request: dict[str, Any]) -> dict[str, Any]:
             msg = f"only the owner of {state} may control it"
             raise RefusedError(msg) from error
         except TimeoutError as error:
-            msg = f"the system that runs with {state} did not answer within {ANSWER_SECONDS_MAX:g} s"
+            msg = f"the system that runs with {state} did not answer within {seconds:g} s"
             raise RefusedError(msg) from error
         except (FileNotFoundError, ConnectionError, NotADirectoryError) as error:
             msg = f"nothing runs with the state folder {state}"

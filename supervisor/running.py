@@ -12,7 +12,7 @@ import logging
 import logging.handlers
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class System:
             (self._runtime.state / control.SOCKET).unlink(missing_ok=True)
         self._console.note("stopped")
 
-    def handle(self, request: dict[str, Any]) -> dict[str, Any]:
+    def handle(self, request: dict[str, Any]) -> control.Answer | Awaitable[control.Answer]:
         """One request of the control socket; LookupError and ValueError become its error answer."""
         command = request.get("command")
         if command == "status":
@@ -107,7 +107,9 @@ class System:
                 raise ValueError(msg)
             self._set_simulated(request.get("value"))
             return {}
-        msg = "command: expected status, stop, fault or set"
+        if command == "restart_balancer":
+            return self._restart_balancer()
+        msg = "command: expected status, stop, fault, set or restart_balancer"
         raise ValueError(msg)
 
     def _status(self) -> dict[str, Any]:
@@ -141,6 +143,25 @@ class System:
         _log.info("action=set key=%s value=%s", SIMULATED, value)
         if settings.customers.simulated > 0:
             self.supervisor.demand(system.TRAFFIC)
+
+    async def _restart_balancer(self) -> control.Answer:
+        """With what the file says of it now; if that is wrong, or the new process does not serve, all stays as it was."""
+        before = self._runtime
+        try:
+            settings = before.settings.with_load_balancer_of(self._options.load())
+        except (SettingsError, ValueError) as error:
+            msg = f"the load balancer was not restarted, for its settings are wrong:\n{error}"
+            raise ValueError(msg) from error
+        self._runtime = dataclasses.replace(before, settings=settings)
+        self._runtime.write()
+        try:
+            await self.supervisor.restart(system.LOAD_BALANCER)
+        except LookupError:
+            self._runtime = dataclasses.replace(self._runtime, settings=before.settings)
+            self._runtime.write()
+            raise
+        child = self.supervisor.children[system.LOAD_BALANCER]
+        return {"pid": child.pid, "engine": before.settings.load_balancer.engine}
 
     async def _keep_house(self) -> None:
         while True:

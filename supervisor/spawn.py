@@ -70,8 +70,12 @@ def start_child(
     death_signal: signal.Signals = signal.SIGKILL,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
+    descriptors: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own; its standard output and error go to ``output``."""
+    """Start a program in a session of its own; its standard output and error go to ``output``.
+
+    ``descriptors``: those that it inherits, under the same numbers.
+    """
     return subprocess.Popen(
         list(argv),
         stdin=subprocess.DEVNULL,
@@ -79,6 +83,7 @@ def start_child(
         stderr=subprocess.STDOUT,
         env=None if environment is None else dict(environment),
         cwd=folder,
+        pass_fds=descriptors,
         start_new_session=True,
         user=None if account is None else account.uid,
         group=None if account is None else account.gid,

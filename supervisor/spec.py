@@ -47,6 +47,8 @@ class Spec:
     ``awaited`` False: the system counts as ready without it, and its failures do not end the start.
     ``on_demand``: not started with the system but when something asks for it.
     ``before_start`` runs before each start: it removes what an earlier life left behind.
+    ``handover_seconds``: it passes its listening sockets on (handover.py), and on a restart the life before serves its
+    connections on for so long after SIGUSR1; None: a restart ends one life before the next one begins.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Spec:
     awaited: bool = True
     on_demand: bool = False
     before_start: Callable[[], Awaitable[None]] | None = None
+    handover_seconds: float | None = None
 
 
 def layers(specs: Iterable[Spec]) -> list[list[Spec]]:

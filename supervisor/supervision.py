@@ -48,7 +48,7 @@ class Supervisor:
             for spec in layer
         }
         self._limits = limits
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
 
     def request_stop(self) -> None:
         """The first request stops gracefully, the second at once."""
@@ -127,11 +127,21 @@ class Supervisor:
             raise LookupError(msg)
         for name in wanted:
             if fault == "restart":
-                task = asyncio.create_task(self.children[name].restart())
+                task: asyncio.Task[Any] = asyncio.create_task(self.children[name].restart())
                 self._background.add(task)
                 task.add_done_callback(self._background.discard)
             else:
                 self.children[name].send_fault(fault)
+
+    async def restart(self, name: str) -> None:
+        """Restart one, by handing over where it can; returns once it serves, raises LookupError saying why it does not."""
+        if self.stop_requested.is_set():
+            msg = "the system is stopping"
+            raise LookupError(msg)
+        child = self.children[name]
+        reason = await child.restart()
+        if reason:
+            raise LookupError(reason)
 
     def rows(self) -> list[dict[str, object]]:
         """One row a process, as ``status --json`` prints them."""

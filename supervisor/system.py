@@ -18,6 +18,7 @@ from supervisor.spec import Spec
 
 PROJECT = Path(__file__).resolve().parent.parent
 TRAFFIC = "traffic"
+LOAD_BALANCER = "load_balancer"
 MODULES = {
     "manufacturer": "manufacturers",
     "distributor": "distributor",
@@ -116,14 +117,16 @@ def _webs(runtime: Runtime, depends_on: tuple[str, ...]) -> Iterator[Spec]:
 
 def _load_balancer(runtime: Runtime, depends_on: tuple[str, ...]) -> Spec:
     admin = runtime.addresses.load_balancer_admin
-    spec = _ours(runtime, "load_balancer", "load_balancer", admin, depends_on)
+    spec = _ours(runtime, LOAD_BALANCER, "load_balancer", admin, depends_on)
+    settings = runtime.settings.load_balancer
     # HAProxy takes SIGTERM for "at once"; the process becomes HAProxy (load_balancer/engines/launch.py).
-    graceful = signal.SIGUSR1 if runtime.settings.load_balancer.engine == "haproxy" else signal.SIGTERM
+    ours = settings.engine == "builtin"
     return dataclasses.replace(
         spec,
         url=runtime.addresses.url(runtime.addresses.shop),
         ports=(runtime.addresses.shop, admin),
-        stop_signal=graceful,
+        stop_signal=signal.SIGTERM if ours else signal.SIGUSR1,
+        handover_seconds=settings.handover_seconds if ours else None,
     )
 
 

@@ -9,9 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import uuid
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,42 +18,15 @@ import pytest
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
 from tests.conftest import wait_until
+from tests.load_balancer_processes_world import STAND_IN, Load, Servers
 from tests.load_balancer_world import RawClient, free_port
 
 ROOT = Path(__file__).parents[2]
-STAND_IN = Path(__file__).with_name("load_balancer_stand_in.py")
 BALANCE = (
     "import sys; from load_balancer.commands import balance; "
     "sys.exit(balance(sys.argv[1], sys.argv[3:], sys.argv[2] or None))"
 )
 SEED = int(os.environ.get("LOAD_BALANCER_SEED", "1"))
-
-
-class Servers:
-    """Stand-ins that can be killed and started again; each records the POSTs that it booked."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        self._folder = folder
-        self.ports = {f"s{number}": free_port() for number in range(1, count + 1)}
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        for name in self.ports:
-            self.start(name)
-
-    def start(self, name: str) -> None:
-        command = [sys.executable, str(STAND_IN), name, str(self.ports[name]), str(self._folder / name)]
-        self.processes[name] = subprocess.Popen(command)
-
-    def kill(self, name: str) -> None:
-        self.processes[name].kill()
-        self.processes[name].wait()
-
-    def booked(self) -> Counter[str]:
-        return Counter(line for name in self.ports for line in (self._folder / name).read_text().split())
-
-    def stop(self) -> None:
-        for process in self.processes.values():
-            process.kill()
-            process.wait()
 
 
 class Running:
@@ -103,53 +73,6 @@ def running(tmp_path: Path) -> Iterator[Running]:
         assert process.stderr is not None
         process.stderr.close()
         servers.stop()
-
-
-class Load:
-    """Clients that ask again and again until stopped: what they asked, and what they were told."""
-
-    def __init__(self, port: int, clients: int, method: str) -> None:
-        self._port = port
-        self._method = method
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self.told: dict[str, int | str] = {}
-        self._threads = [threading.Thread(target=self._ask_on) for _ in range(clients)]
-        for thread in self._threads:
-            thread.start()
-
-    def _ask_on(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
-        while not self._stop.is_set():
-            nonce = uuid.uuid4().hex
-            outcome: int | str
-            try:
-                connection.request(self._method, f"/{nonce}", body=nonce if self._method == "POST" else None)
-                answer = connection.getresponse()
-                answer.read()
-                outcome = answer.status
-                if answer.status == 503 and answer.getheader("X-Not-Dispatched") != "1":
-                    outcome = "503 without a mark"
-            except (OSError, http.client.HTTPException) as error:
-                outcome = type(error).__name__
-                connection.close()
-            with self._lock:
-                self.told[nonce] = outcome
-        connection.close()
-
-    def count(self) -> int:
-        return len(self.told)
-
-    def go_on(self, requests: int) -> None:
-        """Wait until that many more were answered."""
-        wanted = self.count() + requests
-        wait_until(lambda: self.count() >= wanted, 30.0, f"{requests} more answers")
-
-    def finish(self) -> Counter[int | str]:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(30.0)
-        return Counter(self.told.values())
 
 
 def test_killing_servers_under_load_costs_no_get_and_doubles_no_post(running: Running) -> None:

@@ -1,0 +1,145 @@
+"""A balancer that is restarted, or killed, while clients ask on: who is refused, and who is cut off (K1, V4, C4, H1)."""
+
+import asyncio
+import dataclasses
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from settings import Runtime, Secrets, Settings
+from settings.addresses import Addresses
+from supervisor import system
+from supervisor.child import Child, Limits
+from supervisor.handover import HeldSockets
+from supervisor.restart import Policy
+from supervisor.supervision import Supervisor
+from tests.conftest import wait_until
+from tests.load_balancer_processes_world import Load, Servers
+
+PORT_BASE = 26_100
+CLIENTS = 4  # of each kind
+
+
+class Supervised:
+    """A balancer in front of two servers, under a supervisor whose loop runs in a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        addresses = Addresses(PORT_BASE)
+        settings = Settings.model_validate({"customers": {"instances": 2}})
+        secrets = Secrets.read_or_make(folder, ["m1"])
+        runtime = Runtime(folder, settings, addresses, "postgresql+psycopg://", "postgres", False, secrets)
+        runtime.write()
+        self.port = addresses.shop
+        self.servers = Servers(folder, ports={f"web-{number}": addresses.web(number) for number in (1, 2)})
+        spec = next(spec for spec in system.specs(runtime, None, None) if spec.name == system.LOAD_BALANCER)
+        logs = folder / "logs"
+        logs.mkdir()
+        limits = Limits(ready_seconds=20.0, stop_seconds=5.0, policy=Policy(300, 300))
+        self.loop = asyncio.new_event_loop()
+        self.supervisor = Supervisor(
+            [dataclasses.replace(spec, depends_on=())], logs, limits, environment={}, on_change=lambda _: None
+        )
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+        assert asyncio.run_coroutine_threadsafe(self.supervisor.start(), self.loop).result(30)
+
+    @property
+    def child(self) -> Child:
+        return self.supervisor.children[system.LOAD_BALANCER]
+
+    @property
+    def pid(self) -> int:
+        assert self.child.pid is not None
+        return self.child.pid
+
+    def restart(self) -> None:
+        asyncio.run_coroutine_threadsafe(self.supervisor.restart(system.LOAD_BALANCER), self.loop).result(30)
+
+    def kill(self) -> int:
+        """And wait for the next life, whose pid is returned."""
+        before = self.pid
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: self.child.pid not in (None, before), 20, "it is started again")
+        return self.pid
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self.supervisor.stop(), self.loop).result(30)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+        self.loop.close()
+        self.servers.stop()
+
+
+@pytest.fixture(scope="module")
+def supervised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
+    running = Supervised(tmp_path_factory.mktemp("restarts"))
+    yield running
+    running.stop()
+
+
+class Clients:
+    """Some keep their connections, some make a new one for each request."""
+
+    def __init__(self, port: int) -> None:
+        self._loads = (Load(port, CLIENTS), Load(port, CLIENTS, fresh=True), Load(port, CLIENTS, "POST"))
+        self.go_on()
+
+    def go_on(self) -> None:
+        for load in self._loads:
+            load.go_on(20)
+
+    def finish(self) -> Counter[int | str]:
+        return sum((load.finish() for load in self._loads), Counter[int | str]())
+
+
+def test_a_restart_refuses_nobody_and_cuts_nobody_off(supervised: Supervised) -> None:
+    """K1, V4, C4: kept connections too, for each ends with an answer that says so."""
+    clients, first = Clients(supervised.port), supervised.pid
+    for _ in range(2):
+        supervised.restart()
+        clients.go_on()
+    assert set(clients.finish()) == {200}
+    assert supervised.pid != first
+
+
+def test_a_successor_that_cannot_serve_changes_nothing(supervised: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C4."""
+    clients, first = Clients(supervised.port), supervised.pid
+    spec = dataclasses.replace(supervised.child.spec, argv=("false",))
+    with monkeypatch.context() as patched:
+        patched.setattr(supervised.child, "spec", spec)
+        with pytest.raises(LookupError, match=r"did not come to serve .* the old one goes on"):
+            supervised.restart()
+    clients.go_on()
+    assert set(clients.finish()) == {200}
+    assert supervised.pid == first
+
+
+def test_while_a_killed_balancer_is_started_again_who_comes_waits(supervised: Supervised) -> None:
+    """H1: only what was connected to the killed process is lost, each connection once at most; nobody is refused."""
+    clients = Clients(supervised.port)
+    supervised.kill()
+    clients.go_on()
+    told = clients.finish()
+    assert "ConnectionRefusedError" not in told
+    assert told.total() - told[200] <= 3 * CLIENTS
+
+
+def test_without_held_sockets_clients_would_be_refused(supervised: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control of H1."""
+    supervised.loop.call_soon_threadsafe(supervised.child._held.release)
+    monkeypatch.setattr(HeldSockets, "hold", _close)
+    clients = Clients(supervised.port)
+    supervised.kill()
+    clients.go_on()
+    assert clients.finish()["ConnectionRefusedError"] > 0
+
+
+def _close(_: HeldSockets, numbers: list[int]) -> None:
+    for number in numbers:
+        os.close(number)
