@@ -26,18 +26,18 @@ _EXPLANATIONS: Final = {
     413: "The request is too large.",
     421: "This host is not served here.",
     429: "There are too many connections from your address. Nothing was done; please try again in a moment.",
-    502: "The server's answer was not usable. Whether it did what was asked is not known.",
+    502: "The server failed before it had answered. If you sent something, look first whether it was done.",
     503: "No server is ready at the moment. Nothing was done; please try again in a moment.",
-    504: "The server did not answer in time. Whether it did what was asked is not known.",
+    504: "The server did not answer in time. If you sent something, look first whether it was done.",
 }
 # What a customer may come to see, for whoever reads the shop in Polish. Both stand on the page: a balancer chooses no language.
 _IN_POLISH: Final = {
     404: "Pod tym adresem nic nie ma.",
     413: "Żądanie jest za duże.",
     429: "Z Twojego adresu jest zbyt wiele połączeń. Nic się nie zmieniło; spróbuj ponownie za chwilę.",
-    502: "Odpowiedź serwera była nie do użycia. Nie wiadomo, czy wykonał to, o co proszono.",
+    502: "Serwer zawiódł, zanim odpowiedział. Jeśli coś wysłano, sprawdź najpierw, czy zostało wykonane.",
     503: "W tej chwili żaden serwer nie jest gotowy. Nic się nie zmieniło; spróbuj ponownie za chwilę.",
-    504: "Serwer nie odpowiedział na czas. Nie wiadomo, czy wykonał to, o co proszono.",
+    504: "Serwer nie odpowiedział na czas. Jeśli coś wysłano, sprawdź najpierw, czy zostało wykonane.",
 }
 _STYLE: Final = """body{font:18px/1.55 system-ui,sans-serif;max-width:34em;margin:0 auto;padding:18vh 1.25em 3em}
 body{color:#20251f;background:#f7f4ed}h1{font:600 2em/1.2 Georgia,serif;margin:0 0 .6em}a{color:#17604f}
