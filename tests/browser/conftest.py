@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from sqlalchemy import Engine, text
 
 from distributor.database import transaction
@@ -20,6 +20,7 @@ CHROMIUM_ARGUMENTS = [
     "--disable-dev-shm-usage",
     "--no-first-run",
 ]
+WAIT_MS_MAX = 30_000  # the machine may be busy with other tests; only a failure takes that long
 NAMES = ("Oak chair", "Walnut shelf & hook", "Brass lamp <large>", "Wool blanket", "Copper kettle", "Linen cushion")
 
 
@@ -29,6 +30,7 @@ def browser() -> Iterator[Browser]:
     path = require("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
+        expect.set_options(timeout=WAIT_MS_MAX)
         yield browser
         browser.close()
 
@@ -74,7 +76,7 @@ def new_page(browser: Browser, web: WebProcess) -> Iterator[Callable[..., Page]]
         context = browser.new_context(base_url=web.url, **options)  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(WAIT_MS_MAX)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         return page
