@@ -75,7 +75,8 @@ class Check:
 @dataclass(frozen=True)
 class Timeouts:
     """In HAProxy's words. ``http_request``: from the first byte of a head to its last; ``client``: silence while a body
-    is sent or an answer is read; ``server``: silence while an answer is awaited.
+    is sent or an answer is read; ``server``: silence while an answer is awaited; ``tunnel``: silence after a switch of
+    protocols, and ``client_fin`` once one side has ended.
     """
 
     connect_seconds: float = 1.0
@@ -84,13 +85,16 @@ class Timeouts:
     http_request_seconds: float = 10.0
     queue_seconds: float = 5.0
     keep_alive_seconds: float = 30.0
+    tunnel_seconds: float = 3_600.0
+    client_fin_seconds: float = 10.0
     drain_seconds: float = 5.0
     handover_seconds: float = 30.0  # keep_alive's: by then who was idle has asked once more, or ended by itself
 
     @property
     def shortest_of_clients(self) -> float:
         """Of those that are looked after several times a second."""
-        return min(self.server_seconds, self.client_seconds, self.http_request_seconds, self.keep_alive_seconds)
+        first = min(self.server_seconds, self.client_seconds, self.http_request_seconds, self.keep_alive_seconds)
+        return min(first, self.tunnel_seconds, self.client_fin_seconds)
 
 
 LOOPBACK: Final[tuple[Network, ...]] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
@@ -135,6 +139,7 @@ class Options:
     check: Check = field(default_factory=Check)
     timeouts: Timeouts = field(default_factory=Timeouts)
     limits: Limits = field(default_factory=Limits)
+    upgrade: frozenset[bytes] = frozenset({b"websocket"})  # protocols that clients may ask for
     access_log: AccessLogOptions | None = None
     behind_tls: bool = False  # whether clients reach us over TLS only, which something before us ends
 
@@ -178,10 +183,13 @@ def from_settings(system: Settings, addresses: Addresses, state: Path, control_t
             http_request_seconds=settings.http_request_timeout_ms / 1000,
             queue_seconds=settings.queue_timeout_ms / 1000,
             keep_alive_seconds=settings.keep_alive_timeout_ms / 1000,
+            tunnel_seconds=settings.tunnel_timeout_ms / 1000,
+            client_fin_seconds=settings.client_fin_timeout_ms / 1000,
             drain_seconds=settings.drain_seconds,
             handover_seconds=settings.handover_seconds,
         ),
         limits=_limits(settings),
+        upgrade=frozenset(protocol.encode("ascii") for protocol in settings.upgrade),
         access_log=_access_log(settings, state / "logs"),
         behind_tls=system.customers.secure_cookies,
     )

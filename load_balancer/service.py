@@ -88,6 +88,7 @@ class Service:
             async with asyncio.timeout(seconds):
                 while self.balancer.clients:
                     await asyncio.sleep(_DRAIN_POLL_SECONDS)
+        self.balancer.end()
 
 
 class CannotStartError(OSError):

@@ -4,6 +4,7 @@ Defaults here equal those in the shipped config.yml (a test compares them), so a
 """
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -166,6 +167,17 @@ def _network(text: str) -> str:
     return text
 
 
+def _protocol(text: str) -> str:
+    """A protocol that may be asked for by Upgrade, in lower case; raises ValueError."""
+    if not re.fullmatch(r"[a-z0-9.!#$&^_`|~+-]+(/[a-z0-9.]+)?", text):
+        msg = "not the name of a protocol in lower case, such as websocket"
+        raise ValueError(msg)
+    if text.partition("/")[0] in ("h2c", "http", "tls"):
+        msg = f"{text} would carry requests past the load balancer; only protocols other than HTTP may be asked for"
+        raise ValueError(msg)
+    return text
+
+
 class LoadBalancer(Section):
     """HAProxy's words: balance, cookie, inter, fall, rise, and the timeouts of a client, a queue, a connect and a server.
 
@@ -194,6 +206,11 @@ class LoadBalancer(Section):
     server_timeout_ms: Milliseconds = 15_000
     client_timeout_ms: Milliseconds = 10_000
     http_request_timeout_ms: Milliseconds = 10_000
+    tunnel_timeout_ms: Annotated[int, Field(ge=1, le=86_400_000)] = 3_600_000
+    client_fin_timeout_ms: Milliseconds = 10_000
+    upgrade: list[Annotated[str, Field(max_length=64), AfterValidator(_protocol)]] = Field(
+        default_factory=lambda: ["websocket"]
+    )
     keep_alive_timeout_ms: Milliseconds = 30_000
     queue_timeout_ms: Milliseconds = 5_000
     retries: Annotated[int, Field(ge=0, le=20)] = 3

@@ -61,11 +61,15 @@ class Reset:
     """A step of a script: the connection is reset."""
 
 
+class Tunnel:
+    """A step of a script: from now on the connection carries bytes, which are collected."""
+
+
 class Silence:
     """A step of a script: nothing, and the connection stays open."""
 
 
-Script = list[Send | Close | Reset | Silence]
+Script = list[Send | Close | Reset | Silence | Tunnel]
 
 
 def ok(body: bytes = b"ok", fields: bytes = b"") -> Script:
@@ -86,6 +90,10 @@ class ScriptedServer:
     check_status: int | None = 200
     requests: list[bytes] = field(default_factory=list)
     stray: list[bytes] = field(default_factory=list)
+    tunnelled: bytearray = field(default_factory=bytearray)
+    ends: int = 0  # of tunnels, as clients ended them
+    goes_on: bool = False  # after such an end
+    resets: int = 0
     connections: set["_Connection"] = field(default_factory=set)
     port: int = 0
 
@@ -109,6 +117,15 @@ class ScriptedServer:
 
         world.loop.call(say_all)
 
+    def each(self, what: Callable[[asyncio.Transport], None], world: "World") -> None:
+        """Do this with every open connection."""
+
+        def all_of_them() -> None:
+            for connection in tuple(self.connections):
+                what(connection.transport)
+
+        world.loop.call(all_of_them)
+
     @property
     def paths(self) -> list[str]:
         return [request.split(b" ")[1].decode() for request in self.requests]
@@ -118,6 +135,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, server: ScriptedServer) -> None:
         self._server = server
         self._buffer = b""
+        self._tunnel = False
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -126,10 +144,18 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.connections.discard(self)
+        self._server.resets += error is not None
         if self._buffer:
             self._server.stray.append(self._buffer)
 
+    def eof_received(self) -> bool:
+        self._server.ends += self._tunnel
+        return self._tunnel and self._server.goes_on
+
     def data_received(self, data: bytes) -> None:
+        if self._tunnel:
+            self._server.tunnelled += data
+            return
         self._buffer += data
         while (end := self._end_of_request()) is not None:
             request, self._buffer = self._buffer[:end], self._buffer[end:]
@@ -155,6 +181,10 @@ class _Connection(asyncio.Protocol):
         for step in script:
             if isinstance(step, Send):
                 self.transport.write(step.data)
+            elif isinstance(step, Tunnel):
+                self._tunnel = True
+                self._server.tunnelled += self._buffer
+                self._buffer = b""
             elif isinstance(step, Close):
                 self.transport.close()
             elif isinstance(step, Reset):

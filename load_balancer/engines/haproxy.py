@@ -78,6 +78,9 @@ def _defaults(options: Options) -> list[str]:
         f"timeout queue {_ms(times.queue_seconds)}",
         f"timeout http-request {_ms(times.http_request_seconds)}",
         f"timeout http-keep-alive {_ms(times.keep_alive_seconds)}",
+        f"timeout tunnel {_ms(times.tunnel_seconds)}",
+        f"timeout client-fin {_ms(times.client_fin_seconds)}",
+        f"timeout server-fin {_ms(times.client_fin_seconds)}",
         f"timeout check {_ms(options.check.timeout_seconds)}",
     ]
 
@@ -94,6 +97,7 @@ def _frontend(options: Options) -> list[str]:
         "http-request set-var(txn.html) bool(false)",
         "http-request set-var(txn.html) bool(true) if { req.hdr(accept) -m sub -i text/html }",
         *_refusals(options),
+        *_upgrades(options.upgrade),
         *_request_fields(),
         *_response_fields(behind_tls=options.behind_tls),
         "default_backend servers",
@@ -178,6 +182,17 @@ def _refusals(options: Options) -> list[str]:
             f"{{ path,url_dec,url_dec,lower -m reg {_quoted(_HIDDEN_ODD)} }}"
         ),
         "http-request disable-l7-retry unless { method GET HEAD }",
+    ]
+
+
+def _upgrades(protocols: frozenset[bytes]) -> list[str]:
+    """Only these may be asked for, one at a time, by GET; the rest is an ordinary request (upgrades.G1, G2)."""
+    names = " ".join(sorted(protocol.decode("ascii") for protocol in protocols))
+    if not names:
+        return ["http-request del-header Upgrade"]
+    return [
+        f"http-request del-header Upgrade unless {{ method GET }} {{ req.fhdr(upgrade),lower -m str {names} }}",
+        "http-request del-header Upgrade if { req.fhdr_cnt(upgrade) gt 1 }",
     ]
 
 

@@ -2,7 +2,7 @@
 
 As haproxy.py's H1 to H3. What nginx has no word for: active checks (a server is left out for a while after failures of
 requests), queues, slow start, a 503 that means that nothing happened: it says 502 for a server that cannot be reached.
-Its limit of one address counts IPv6 addresses one by one, not by their network.
+Its limit of one address counts IPv6 addresses one by one, not by their network; tunnels have the server's deadline.
 """
 
 import re
@@ -49,6 +49,9 @@ def nginx_conf(options: Options, folder: Path) -> str:
 def _maps(options: Options) -> list[str]:
     digits = {count: f"[0-9a-f]{{{count}}}" for count in (2, 16, 32)}
     valid = f"(?!ff)(?!00-.{{52}}-){digits[2]}-(?!0{{32}}){digits[32]}-(?!0{{16}}){digits[16]}-{digits[2]}"
+    asked = "".join(
+        f' "~*^GET {re.escape(name)}$" {name};' for name in sorted(name.decode("ascii") for name in options.upgrade)
+    )
     lines = [
         "server_tokens off;",
         "default_type application/octet-stream;",
@@ -60,6 +63,8 @@ def _maps(options: Options) -> list[str]:
             f'"~^{valid}(?:-.*)?$" $http_traceparent; }}'
         ),
         f'map $http_traceparent $state {{ default ""; "~^{valid}(?:-.*)?$" $http_tracestate; }}',
+        f'map "$request_method $http_upgrade" $asked_upgrade {{ default "";{asked} }}',
+        'map $asked_upgrade $asked_connection { "" ""; default Upgrade; }',
         'map $upstream_http_x_served_by $served_by { default ""; "" $upstream_name; }',
     ]
     names = "".join(f' "~(?:^|, ){re.escape(str(server.address))}$" {server.name};' for server in options.servers)
@@ -132,7 +137,8 @@ def _locations(options: Options) -> list[str]:
     times, retry = options.timeouts, options.retry
     fields = {
         "Host": "$http_host",
-        "Connection": '""',
+        "Connection": "$asked_connection",
+        "Upgrade": "$asked_upgrade",
         "X-Forwarded-For": "$remote_addr",
         "X-Forwarded-Proto": "$scheme",
         "X-Forwarded-Host": "$http_host",

@@ -14,11 +14,13 @@ class Framing(Enum):
 
 
 class Reserved(Enum):
-    """Targets that no server is asked for."""
+    """Requests that are not simply passed on: targets that no server is asked for, and what is asked of a connection."""
 
     HEALTH = "our own health page"
     HIDDEN = "pages of the servers that are not public"
     OURSELVES = "OPTIONS *, which asks about us"
+    UPGRADE = "asks for another protocol"
+    SWITCH = "asks for another protocol, and may be given it"
 
 
 class Field(NamedTuple):
@@ -42,6 +44,7 @@ class RequestFacts(NamedTuple):
 
     ``host`` is valid where it is given. ``length`` is None without Content-Length. ``options``: what Connection names.
     ``via``: the whole value of Via, with us in it. ``trace``: the lines of a valid trace context, nothing without one.
+    ``upgrade``: the one protocol that is asked for, in lower case, or nothing.
     """
 
     host: bytes | None
@@ -51,6 +54,7 @@ class RequestFacts(NamedTuple):
     expects_continue: bool
     via: bytes
     trace: bytes
+    upgrade: bytes
 
 
 class RequestFields(NamedTuple):
@@ -68,7 +72,7 @@ class RequestFields(NamedTuple):
 class Request(NamedTuple):
     """A request whose head is valid. ``target`` is in origin form (or ``*``); ``host`` is empty only with HTTP/1.0.
 
-    ``complete``: there is no body, so neither Body nor End follows. ``reserved``: its target is not for any server.
+    ``complete``: there is no body, so neither Body nor End follows. ``reserved``: it is not simply passed on.
     ``opening``: how it is written to a server, up to what differs by connection, request and body (headers.py).
     """
 

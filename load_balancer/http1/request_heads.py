@@ -28,6 +28,7 @@ from load_balancer.http1.heads import (
 from load_balancer.http1.memory import Memory
 from load_balancer.http1.targets import read_target, reserved, same_authority
 from load_balancer.http1.traces import PARENT, STATE, trace_lines
+from load_balancer.http1.upgrades import asks, protocol
 
 METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 _KNOWN_METHODS: Final = frozenset(METHODS)
@@ -35,7 +36,7 @@ _METHODS_WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 _METHODS_NOT_ALLOWED: Final = frozenset({b"CONNECT", b"TRACE", b"QUERY"})
 _NONE: Final = Framing.NONE  # asked for with every request; an enum's member is found more slowly
 _TELLING: Final = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"via", PARENT, STATE}
+    {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"via", b"upgrade", PARENT, STATE}
 )
 
 
@@ -90,6 +91,7 @@ def _read_facts(telling: Lines) -> RequestFacts:
         expects_continue=expectations is not None,
         via=via(found.get(b"via", ())),
         trace=b"" if PARENT in options else trace_lines(found),
+        upgrade=protocol(found, options),
     )
 
 
@@ -152,7 +154,7 @@ HEADS: Final = RequestHeads(HeadLimits())  # the defaults
 def judge(line: RequestLine, fields: RequestFields) -> Request:
     """What a request line and field lines mean together; raises MalformedError if that is not one single thing."""
     method, minor, path, authority, is_reserved = line
-    host, given_length, chunked, options, expects_continue, _, _ = fields.facts
+    host, given_length, chunked, options, expects_continue, *_ = fields.facts
     if host is None:
         if minor:
             raise MalformedError(400, "no Host")
@@ -172,6 +174,8 @@ def judge(line: RequestLine, fields: RequestFields) -> Request:
     awaits = expects_continue and minor == 1 and framing is not _NONE
     complete = not length and not chunked
     opening = request_opening(method, path, host, fields)
+    if is_reserved is None and asks(method, minor, framing, fields.facts):
+        is_reserved = Reserved.UPGRADE
     return Request(
         method, path, host, minor, fields, framing, length, keep_alive, awaits, complete, is_reserved, opening
     )

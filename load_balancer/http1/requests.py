@@ -111,6 +111,13 @@ class RequestParser:
         """Bytes that were fed and not used yet."""
         return len(self._buffer) - self._position
 
+    def take_waiting(self) -> bytes:
+        """Those bytes, when they are no requests: the connection has become something else. Nothing is read here any more."""
+        data = self._buffer[self._position :]
+        self._use(len(self._buffer))
+        self._at = _At.OVER
+        return data
+
     @property
     def within_message(self) -> bool:
         """Whether a message has begun and is not complete."""

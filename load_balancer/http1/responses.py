@@ -3,7 +3,7 @@
 A1  What is said depends on the bytes, never on how they were split.
 A2  After a broken answer nothing more is said; whoever has seen the head of that answer must not end it cleanly.
 A3  An answer is complete only by its own framing; a connection that ends early is broken.
-A4  Bytes behind a complete answer belong to nobody: ``surplus`` says so, and the connection is dropped.
+A4  Bytes behind a complete answer belong to nobody: ``surplus`` says so, and the connection is dropped (but for a 101).
 A5  What is remembered of an earlier head is a pure function of its bytes: it changes nothing that is said.
 """
 
@@ -52,7 +52,17 @@ _LENGTH: Final = Framing.LENGTH
 class ResponseParser:
     """``expect`` an answer, ``receive`` bytes; one answer at a time."""
 
-    __slots__ = ("_at", "_buffer", "_chunks", "_for_head", "_informational", "_known", "_known_head", "_left")
+    __slots__ = (
+        "_at",
+        "_buffer",
+        "_chunks",
+        "_for_head",
+        "_informational",
+        "_known",
+        "_known_head",
+        "_left",
+        "may_switch",
+    )
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -64,6 +74,7 @@ class ResponseParser:
         # A5: the last head of an answer with a body, and its bytes.
         self._known_head = b""
         self._known: Response | None = None
+        self.may_switch = False  # whether 101 may answer: it then comes as a complete answer, with a surplus
 
     def expect(self, *, for_head: bool) -> None:
         """The next bytes answer a request; ``for_head``: its method was HEAD, so there is no body."""
@@ -75,6 +86,11 @@ class ResponseParser:
     def surplus(self) -> bool:
         """Whether bytes lie there that belong to no answer."""
         return bool(self._buffer)
+
+    def take_surplus(self) -> bytes:
+        """The bytes behind a 101: they are of another protocol."""
+        data, self._buffer = self._buffer, b""
+        return data
 
     def receive(self, data: bytes) -> Received:
         """What these bytes say, together with those that came before."""
@@ -127,6 +143,8 @@ class ResponseParser:
                 return response, data
             self._informational += 1
             if response.status == _SWITCHING_PROTOCOLS:
+                if self.may_switch:
+                    return response, data
                 raise MalformedError(502, "the server switched protocols though nobody asked for it")
             if self._informational > INFORMATIONAL_MAX:
                 raise MalformedError(502, "too many interim answers")

@@ -24,6 +24,7 @@ from load_balancer.http1.traces import numbers, trace_parts
 from load_balancer.options import Options, ServerAddress
 from load_balancer.proxy.admission import Admission, Source, Verdict
 from load_balancer.proxy.bodies import BodyMemory
+from load_balancer.proxy.tunnels import Tunnel
 from load_balancer.proxy.upstream import Pool
 from load_balancer.stats.counters import Own, Traffic
 from load_balancer.stats.events import Event, Events
@@ -84,6 +85,7 @@ class Balancer:
         self.cookie = options.cookie.encode("ascii")  # none: clients are not bound to servers
         self.budget = RetryBudget(options.retry)
         self.clients: set[Frontend] = set()
+        self.tunnels: set[Tunnel] = set()  # of these
         limits = options.limits
         self.admission = Admission(options.connections_max, limits.connections_per_address_max, limits.exempt_networks)
         self.heads = RequestHeads(limits.head)
@@ -133,6 +135,17 @@ class Balancer:
     def left(self, client: Frontend, source: Source) -> None:
         self.clients.discard(client)
         self.admission.leave(source)
+
+    def tunnel_begun(self, client: Frontend, tunnel: Tunnel) -> None:
+        """In the client's place; ``tunnel_ended`` when it is over."""
+        self.clients.discard(client)
+        self.clients.add(tunnel)
+        self.tunnels.add(tunnel)
+        self.own.tunnels += 1
+
+    def tunnel_ended(self, tunnel: Tunnel, source: Source) -> None:
+        self.tunnels.discard(tunnel)
+        self.left(tunnel, source)
 
     # What an operator does.
 
@@ -278,6 +291,11 @@ class Balancer:
         for client in tuple(self.clients):
             client.drain()
 
+    def end(self) -> None:
+        """The time for draining is over: tunnels, which need not end by themselves, end now."""
+        for tunnel in tuple(self.tunnels):
+            tunnel.cut()
+
     @property
     def requests(self) -> int:
         """All that were answered or are with a server."""
@@ -298,6 +316,7 @@ class Balancer:
             servers=tuple(servers),
             own=self.own,
             connections=len(self.clients),
+            tunnels=len(self.tunnels),
             connections_limit=self.options.connections_max,
             waiting=len(self.servers.line),
             waiting_max=self.servers.line_max,

@@ -1,9 +1,12 @@
 """What an exchange asks of the client's connection."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from load_balancer.access_log.lines import Outcome
 from load_balancer.http1.events import Framing
+from load_balancer.proxy.tunnels import Tunnel
 
 
 class Downstream(Protocol):
@@ -32,6 +35,9 @@ class Downstream(Protocol):
 
     def answered(self, server: bytes, status: int, body_bytes: int, started: float, outcome: Outcome) -> None:
         """What the access log is told of an answer; asked for only where there is one."""
+
+    def switch(self, early: bytes, server: asyncio.Transport, ended: Callable[[Tunnel], None]) -> None:
+        """From now on it is a tunnel to this connection; ``early``: what came from there already."""
 
     def exchange_failed(self, status: int, reason: str, *, not_dispatched: bool) -> None:
         """There is no answer; none of it was passed on."""

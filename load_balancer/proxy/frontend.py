@@ -10,11 +10,13 @@ States: idle -> head -> (body) -> exchange -> idle …, streaming where a body i
 
 import asyncio
 import logging
+from collections.abc import Callable
 from time import monotonic
 from typing import Final, cast
 
 from load_balancer.access_log.lines import Outcome
-from load_balancer.http1.events import Body, End, Framing, Rejected, Request, RequestEvent
+from load_balancer.http1 import upgrades
+from load_balancer.http1.events import Body, End, Framing, Rejected, Request, RequestEvent, Reserved
 from load_balancer.http1.headers import client_lines, request_opening
 from load_balancer.http1.requests import RequestParser
 from load_balancer.proxy.admission import UNKNOWN, Verdict
@@ -26,6 +28,8 @@ from load_balancer.proxy.endings import own_authority, reset
 from load_balancer.proxy.exchange import Exchange
 from load_balancer.proxy.phases import WANTS_EVENTS, Phase
 from load_balancer.proxy.replies import own_reply
+from load_balancer.proxy.switching import BoundSwitchingExchange, SwitchingExchange
+from load_balancer.proxy.tunnels import Tunnel
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +186,9 @@ class Client(Answering):
                 # A body that nobody reads would be taken for the next request: the connection ends with the answer.
                 self._send_own(reply, keep_alive=request.complete and self.may_keep_alive())
                 return
+            if request.reserved is Reserved.UPGRADE:
+                self._begin_upgrade(request)
+                return
         if request.complete:
             self._phase = _EXCHANGE
             self._dispatch(request, complete=True)
@@ -191,6 +198,19 @@ class Client(Answering):
         self._set_deadline(balancer.options.timeouts.client_seconds)
         if request.expects_continue and not self._parser.waiting_bytes:
             self._transport.write(_CONTINUE)
+
+    def _begin_upgrade(self, request: Request) -> None:
+        """What may not be asked for is not; the rest of the request is served (upgrades.G1)."""
+        if request.fields.facts.upgrade in self._balancer.options.upgrade:
+            refused = upgrades.refusal(request)
+            if refused is not None:
+                reply = self._problem(refused.status, refused.reason)
+                self._send_own(reply._replace(extra=reply.extra + refused.extra), keep_alive=self.may_keep_alive())
+                return
+            request = self._request = upgrades.asking(request)
+            self._spare = None  # it takes one of another kind
+        self._phase = Phase.EXCHANGE
+        self._dispatch(request, complete=True)
 
     def _take_body(self, data: bytes) -> None:
         self.deadline += len(data) / self._balancer.options.limits.body_bytes_per_second_min
@@ -221,11 +241,15 @@ class Client(Answering):
             request = request._replace(opening=request_opening(request.method, request.target, host, request.fields))
         exchange = self._spare
         if exchange is None:
-            kind = BoundExchange if self._balancer.cookie else Exchange
-            exchange = kind(self._balancer, self, self._client_lines)
+            exchange = self._kind(request)(self._balancer, self, self._client_lines)
         self._exchange, self._spare = exchange, None
         body = b"" if self._body is None else self._body.take()
         exchange.start(request, self._request_id, body, complete=complete)
+
+    def _kind(self, request: Request) -> type[Exchange]:
+        if request.reserved is Reserved.SWITCH:
+            return BoundSwitchingExchange if self._balancer.cookie else SwitchingExchange
+        return BoundExchange if self._balancer.cookie else Exchange
 
     def _rejected(self, rejected: Rejected) -> None:
         """F3. No byte of the request is logged, for it may hold anything."""
@@ -234,6 +258,21 @@ class Client(Answering):
         if exchange is not None:
             exchange.abandon()
         self._refuse(rejected.status, rejected.reason, not_dispatched=exchange is None)
+
+    def switch(self, early: bytes, server: asyncio.Transport, ended: Callable[[Tunnel], None]) -> None:
+        balancer, source = self._balancer, self._source
+        self._phase = Phase.GONE
+        self._exchange = self._spare = None
+        self._read_on(wanted=True)
+
+        def over(tunnel: Tunnel) -> None:
+            balancer.tunnel_ended(tunnel, source)
+            ended(tunnel)
+
+        tunnel = Tunnel(self._transport, server, balancer.options.timeouts, over)
+        balancer.tunnel_begun(self, tunnel)
+        waiting = self._parser.take_waiting()
+        tunnel.begin(waiting, early, client_stalled=self._write_paused, client_finished=self._eof)
 
     # Answers.
 

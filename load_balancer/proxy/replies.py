@@ -25,6 +25,7 @@ _EXPLANATIONS: Final = {
     408: "The request took too long to arrive.",
     413: "The request is too large.",
     421: "This host is not served here.",
+    426: "This protocol is spoken here in another version.",
     429: "There are too many connections from your address. Nothing was done; please try again in a moment.",
     502: "The server failed before it had answered. If you sent something, look first whether it was done.",
     503: "No server is ready at the moment. Nothing was done; please try again in a moment.",
@@ -104,7 +105,7 @@ def own_reply(request: Request, hosts: frozenset[bytes] | None, request_id: byte
 
     if hosts is not None and request.host.lower() not in hosts:
         return refusal(421, "the host is not one of ours")
-    if request.reserved is None:
+    if request.reserved is None or request.reserved is Reserved.UPGRADE:
         return None
     if request.reserved is Reserved.HIDDEN:
         return refusal(404, "this path is not public")

@@ -75,6 +75,21 @@ class Upstream(asyncio.Protocol):
         self._parser.expect(for_head=for_head)
         self.transport.write(data)
 
+    @property
+    def may_switch(self) -> bool:
+        """Whether the request asked for another protocol."""
+        return self._parser.may_switch
+
+    @may_switch.setter
+    def may_switch(self, asked: bool) -> None:
+        self._parser.may_switch = asked
+
+    def hand_over(self) -> bytes:
+        """The connection is nobody's any more; what came behind the 101. Give its transport another protocol now."""
+        self._receiver = None
+        self.resume()
+        return self._parser.take_surplus()
+
     def send_more(self, data: bytes) -> None:
         self.transport.write(data)
 

@@ -35,7 +35,7 @@ class Traffic:
 class Own:
     """What we answered or refused ourselves."""
 
-    __slots__ = ("connections", "connections_most", "connections_refused", "replies", "resends", "truncated")
+    __slots__ = ("connections", "connections_most", "connections_refused", "replies", "resends", "truncated", "tunnels")
 
     def __init__(self) -> None:
         self.connections = 0
@@ -43,4 +43,5 @@ class Own:
         self.connections_refused = 0
         self.resends = 0
         self.truncated = 0
+        self.tunnels = 0
         self.replies: Counter[int] = Counter()

@@ -49,6 +49,7 @@ class Figures(NamedTuple):
     servers: tuple[ServerFigures, ...]
     own: Own
     connections: int
+    tunnels: int
     connections_limit: int
     waiting: int
     waiting_max: int

@@ -1,14 +1,17 @@
 """Deadlines, limits, back-pressure, what no server is asked, and the end. Real sockets, scripted servers."""
 
 import threading
+import time
 from collections import Counter
+from typing import cast
 
 import pytest
 
 from load_balancer.balancing.servers import Rules
 from load_balancer.http1.grammar import HeadLimits
 from load_balancer.options import Check, Limits, Timeouts
-from tests.load_balancer_world import Answer, Incomplete, RawClient, Silence, ok, world
+from load_balancer.proxy.frontend import Client
+from tests.load_balancer_world import Answer, Incomplete, RawClient, Send, Silence, ok, world
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello"
@@ -103,10 +106,35 @@ def test_a_client_that_does_not_read_stops_the_server_and_is_cut_off() -> None:
     with world(1, timeouts=Timeouts(client_seconds=0.5)) as running, running.connect() as client:
         running.servers[0].script = lambda _: ok(b"a" * size)
         client.send(GET)
+        most: list[int] = []
         running.until(lambda: running.servers[0].requests, "the server answers")
-        running.until(lambda: not running.balancer.clients, "the client was cut off")
+
+        def cut_off() -> bool:
+            most.extend(cast("Client", each)._transport.get_write_buffer_size() for each in running.balancer.clients)
+            return not running.balancer.clients
+
+        running.until(cut_off, "the client was cut off")
+        assert 0 < max(most) < 1_000_000
         with pytest.raises((Incomplete, ConnectionResetError)):
             client.answer()
+
+
+def test_a_stream_without_end_flows_piece_by_piece_and_its_deadline_is_between_two_of_them() -> None:
+    """Server-sent events: nothing is collected, and the stream lasts far longer than the server's time for a byte."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with world(1, timeouts=Timeouts(server_seconds=0.2)) as running, running.connect() as client:
+        server = running.servers[0]
+        server.script = lambda _: [Send(head), Silence()]
+        client.send(GET)
+        while b"\r\n\r\n" not in client.buffer:
+            assert client._more()
+        client.buffer = b""
+        began = time.monotonic()
+        while time.monotonic() - began < 0.5:
+            server.say(b"d\r\ndata: event\n\n\r\n", running)
+            assert client._exactly(18) == b"d\r\ndata: event\n\n\r\n"
+        assert client.closed()  # the server has fallen silent: what was begun is cut off
+        assert running.balancer.own.truncated == 1
 
 
 def test_a_slow_reader_gets_everything() -> None:

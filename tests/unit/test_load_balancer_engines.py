@@ -47,7 +47,7 @@ KINDS = {
         timeouts=Timeouts(http_request_seconds=3.5),
     ),
     "random, json": Options(LISTEN, SERVERS, algorithm="random(2)", access_log=AccessLogOptions(Path("/x"), "json")),
-    "ipv6": Options(Address("::1", 26_800), SERVERS, Address("::1", 26_804), algorithm="random"),
+    "ipv6": Options(Address("::1", 26_800), SERVERS, Address("::1", 26_804), algorithm="random", upgrade=frozenset()),
 }  # fmt: skip
 
 
@@ -88,13 +88,16 @@ def test_every_limit_and_deadline_has_its_word_in_both_files() -> None:
     for line in (
         "maxconn 8000", "tune.bufsize 20000", "tune.http.maxhdr 41", "timeout http-request 3500ms",
         "tcp-request connection track-sc0 src,ipmask(32,64) unless { src 192.0.2.0/24 }",
-        "http-request deny deny_status 429 if { sc0_conn_cur gt 2 }",
+        "http-request deny deny_status 429 if { sc0_conn_cur gt 2 }", "timeout tunnel 3600000ms", "timeout client-fin 10000ms",
+        "http-request del-header Upgrade unless { method GET } { req.fhdr(upgrade),lower -m str websocket }",
     ):  # fmt: skip
         assert f"  {line}\n" in haproxy
     for line in (
         "client_header_timeout 3500ms;", "keepalive_requests 7;", "large_client_header_buffers 5 4096;", "limit_conn places 2;",
     ):  # fmt: skip
         assert f"  {line}\n" in nginx
+    assert 'map "$request_method $http_upgrade" $asked_upgrade { default ""; "~*^GET websocket$" websocket; }' in nginx
+    assert "  http-request del-header Upgrade\n" in haproxy_cfg(KINDS["ipv6"])
     assert "v6only" in haproxy_cfg(KINDS["ipv6"])
 
 

@@ -10,6 +10,11 @@ from load_balancer.http1.requests import RequestParser
 
 BODY_MAX = 1_000
 HOST = b"Host: shop\r\n"
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
+WEBSOCKET = (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
 GOOD = b"GET /before HTTP/1.1\r\n" + HOST + b"\r\n"
 
 
@@ -131,6 +136,17 @@ HEADS = [
     Row("H24 many large fields", get(b"GET / HTTP/1.1", HOST + (b"A: " + b"b" * 1000 + b"\r\n") * 40), 431),
     Row("H26 Connection is no list of tokens", get(b"GET / HTTP/1.1", HOST + b"Connection: a b\r\n"), 400),
     Row("H28 Expect: 100-continue", post(b"Expect: 100-continue\r\nContent-Length: 2\r\n", b"ok"), 0, b"ok"),
+    Row("H30 Upgrade: h2c, which is ignored", get(b"GET / HTTP/1.1", HOST + H2C), 0),
+    Row(
+        "H30 Upgrade without Connection, which is ignored", get(b"GET / HTTP/1.1", HOST + b"Upgrade: websocket\r\n"), 0
+    ),
+    Row("H30 Upgrade with a body, which is ignored", post(WEBSOCKET + b"Content-Length: 5\r\n", b"hello"), 0, b"hello"),
+    Row("H31 WebSocket, which the server declines", get(b"GET / HTTP/1.1", HOST + WEBSOCKET), 0),
+    Row(
+        "H31 WebSocket with the body of a GET",
+        get(b"GET / HTTP/1.1", HOST + WEBSOCKET + b"Content-Length: 5\r\n") + b"hello",
+        400,
+    ),
     Row("H29 unknown expectation", post(b"Expect: unknown\r\nContent-Length: 2\r\n", b"ok"), 417),
     Row("H29 two expectations", post(b"Expect: 100-continue\r\n" * 2 + b"Content-Length: 2\r\n", b"ok"), 417),
 ]

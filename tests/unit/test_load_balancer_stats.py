@@ -47,7 +47,8 @@ def figures_of(*servers: ServerFigures, events: tuple[Event, ...] = ()) -> Figur
     rate = Rate(0.0)
     rate.look(2.0, 50)
     return Figures(
-        at=1_700_000_000.5, uptime_seconds=NOW, draining=False, algorithm="roundrobin", servers=servers, own=own, connections=5,
+        at=1_700_000_000.5, uptime_seconds=NOW, draining=False, algorithm="roundrobin", servers=servers, own=own, tunnels=2,
+        connections=5,
         connections_limit=8_000, waiting=0, waiting_max=4, requests=14, connection_rate=rate, request_rate=rate, check_rise=2,
         check_fall=2, access_log=AccessLogFigures(10, 2), events=events, transitions={("web-1", "UP"): 1},
     )  # fmt: skip
