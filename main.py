@@ -161,6 +161,19 @@ def month_close(context: typer.Context) -> None:
     raise typer.Exit(commands.close_month(common_of(context).state_folder))
 
 
+@app.command(epilog=COMMON_HELP)
+def reconcile(
+    context: typer.Context,
+    *,
+    repair: Annotated[bool, typer.Option("--repair", help="set the stock's counters to what the rows say")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Compare the running system's counters with the rows that they count: 0 they agree, 1 they differ."""
+    from distributor.reconciliation import commands
+
+    raise typer.Exit(commands.reconcile(common_of(context).state_folder, repairing=repair, as_json=as_json))
+
+
 def run_options(common: Common, seed: int | None, strategy: str | None, out: Path | None) -> "RunOptions":
     """The common options as a run on a system of its own takes them: what was not asked for is chosen freely."""
     from scenarios.commands import any_seed
