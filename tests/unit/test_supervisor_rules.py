@@ -276,7 +276,7 @@ def test_the_highest_port_base_leaves_room_for_every_port() -> None:
 
 
 def test_a_set_up_that_was_cut_off_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """E2: what lies there, a working interpreter even, is not trusted."""
+    """E2: what lies there, a working interpreter even, is not trusted. E5: what is installed is compiled."""
     lock_file = tmp_path / "requirements.txt"
     lock_file.touch()
     folder = tmp_path / ".venv"
@@ -285,16 +285,17 @@ def test_a_set_up_that_was_cut_off_is_begun_anew(tmp_path: Path, monkeypatch: py
     half_installed = folder / "half-installed"
     half_installed.touch()
     environment.marker(folder).touch()
-    asked: list[str] = []
+    asked: list[list[str]] = []
 
     def run(argv: list[str]) -> None:
         assert not half_installed.exists()
-        asked.append(" ".join(argv[:3]))
+        asked.append(argv)
 
     monkeypatch.setattr(environment, "_run", run)
     monkeypatch.setattr(environment, "_working_uv", lambda: "uv")
     environment._fill(folder, lock_file)
-    assert asked == ["uv venv --quiet", "uv pip install"]
+    assert [argv[:3] for argv in asked] == [["uv", "venv", "--quiet"], ["uv", "pip", "install"]]
+    assert "--compile-bytecode" in asked[1]
     assert not environment.marker(folder).exists()
 
 
