@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Annotated  # noqa: E402
 
 import typer  # noqa: E402
 
+from load_balancer import command_line  # noqa: E402
 from supervisor.options import Options  # noqa: E402
 from supervisor.restart import EXIT_USAGE  # noqa: E402
 
@@ -311,6 +312,9 @@ def balancer_config(
 
     given = common_of(context)
     raise typer.Exit(commands.print_config(engine, given.for_up().load, given.for_up().port_base, given.state_folder))
+
+
+command_line.register(balancer_app, lambda context: common_of(context).state_folder, COMMON_HELP)
 
 
 @balancer_app.command("restart", epilog=COMMON_HELP)

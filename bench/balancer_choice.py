@@ -9,7 +9,8 @@ from random import Random
 from typing import Any
 
 from load_balancer.balancing.members import Server, ServerOptions
-from load_balancer.balancing.server_set import ServerSet, SetRules
+from load_balancer.balancing.placements import SetRules
+from load_balancer.balancing.server_set import ServerSet
 
 COUNTS = (3, 1_000)
 REQUESTS = 20_000

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from load_balancer.admin.system_settings import SystemSettings
 from load_balancer.engines.launch import EngineError, become_haproxy
 from load_balancer.listeners import Listeners
 from load_balancer.options import from_runtime
@@ -25,14 +26,14 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
     log_lines.start(given.name, runtime.settings.logging.level)
-    options = from_runtime(runtime)
     if runtime.settings.load_balancer.engine == "haproxy":
         try:
-            become_haproxy(options, given.state)
+            become_haproxy(from_runtime(runtime), given.state)
         except EngineError as error:
             sys.stderr.write(f"{error}\n")
             return EXIT_CANNOT_START
-    return run(options, Listeners(given.listen_fds, given.notify_fd))
+    settings = SystemSettings(runtime)
+    return run(settings.options, Listeners(given.listen_fds, given.notify_fd), settings)
 
 
 def _descriptors(text: str) -> tuple[int, ...]:

@@ -8,12 +8,13 @@ from typing import Final
 
 from load_balancer.balancing.members import Observe, OnError, ServerOptions
 from load_balancer.balancing.retries import RetryRules
-from load_balancer.balancing.servers import Intervals, Rules
+from load_balancer.balancing.servers import Admin, Intervals, Rules
 from load_balancer.http1.grammar import PORT_MAX, HeadLimits
 from load_balancer.proxy.admission import Network
 from settings import Runtime, Settings
 from settings.addresses import Addresses
 from settings.model import LoadBalancer
+from settings.servers import DefaultServer
 
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
@@ -41,11 +42,15 @@ class Address:
 
 @dataclass(frozen=True)
 class ServerAddress:
-    """A server's name, address and what follows them, as in HAProxy's ``server NAME HOST:PORT …``."""
+    """A server's name, address and what follows them, as in HAProxy's ``server NAME HOST:PORT …``.
+
+    ``state``: the one that it begins in; HAProxy's ``disabled`` is maint.
+    """
 
     name: str
     address: Address
     options: ServerOptions = field(default_factory=ServerOptions)
+    state: Admin = Admin.READY
 
 
 @dataclass(frozen=True)
@@ -198,8 +203,13 @@ def from_settings(system: Settings, addresses: Addresses, state: Path, control_t
 def _server_options(settings: LoadBalancer, name: str) -> ServerOptions:
     """What ``servers`` says of it, over what ``default_server`` says of all."""
     own = settings.servers.get(name)
-    words = settings.default_server if own is None else own.over(settings.default_server)
+    return server_options(settings.default_server if own is None else own.over(settings.default_server))
+
+
+def server_options(words: DefaultServer, cookie: str = "") -> ServerOptions:
+    """What holds for a server of which that is said."""
     return ServerOptions(
+        cookie=cookie,
         weight=words.weight,
         maxconn=words.maxconn,
         maxqueue=words.maxqueue,

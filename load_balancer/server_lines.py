@@ -11,13 +11,13 @@ from typing import Any, Final
 from load_balancer.balancing.members import WEIGHT_MAX, Observe, OnError, ServerOptions
 from load_balancer.options import OptionsError, ServerAddress, read_address
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LIMIT_MAX: Final = 100_000
 _SECONDS_MAX: Final = 3_600.0
 _NUMBER: Final = re.compile(r"[0-9]{1,6}")
 _TIME: Final = re.compile(r"([0-9]{1,7})(ms|s|m)?")
 _SECONDS: Final = {None: 0.001, "ms": 0.001, "s": 1.0, "m": 60.0}
-_COOKIE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+COOKIE: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def read_servers(texts: Sequence[str]) -> tuple[ServerAddress, ...]:
@@ -25,7 +25,7 @@ def read_servers(texts: Sequence[str]) -> tuple[ServerAddress, ...]:
     servers: list[ServerAddress] = []
     for text in texts:
         name, equals, rest = text.partition("=")
-        if not equals or not _NAME.fullmatch(name):
+        if not equals or not NAME.fullmatch(name):
             raise OptionsError(f"--server: {text!r} is not NAME=HOST:PORT, such as web-1=127.0.0.1:8201")
         if any(server.name == name for server in servers):
             raise OptionsError(f"--server: the name {name!r} is given twice")
@@ -94,7 +94,7 @@ def _one_of(kind: type[Observe] | type[OnError]) -> Callable[[str], Observe | On
 
 
 def _cookie(text: str) -> str:
-    if not _COOKIE.fullmatch(text):
+    if not COOKIE.fullmatch(text):
         raise ValueError("up to 64 letters, digits, dots, dashes or underscores")
     return text
 

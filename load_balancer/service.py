@@ -7,6 +7,7 @@ V4  SIGUSR1 says that a successor accepts from our sockets: whoever is connected
     with its next answer, and none that is idle is ended under a client's hand (HAProxy's idle-close-on-response), for at
     most handover_seconds; then V2.
 V5  A successor accepts nobody before its servers were checked once: it would only have errors to tell.
+V6  SIGHUP has the settings read again (admin/operator.py); it never ends the process.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from typing import Any, Final
 from load_balancer.access_log.lines import formatter
 from load_balancer.access_log.writer import AccessLog
 from load_balancer.admin.connection import AdminConnection
+from load_balancer.admin.operator import Operator, Settings
 from load_balancer.listeners import BACKLOG, CannotListenError, Listeners, passed_by_systemd
 from load_balancer.options import AccessLogOptions, Options
 from load_balancer.proxy.balancer import Balancer
@@ -58,22 +60,25 @@ class Service:
     """What runs: the shared state, the listeners of clients and operators, the tasks that never end by themselves."""
 
     balancer: Balancer
+    operator: Operator
     listener: Listener
     admin: Listener | None
     background: tuple[asyncio.Task[None], ...]
 
-    async def drain(self, seconds: float) -> None:
+    async def drain(self) -> None:
         """V2."""
         self.listener.close()
         balancer = self.balancer
+        seconds = balancer.options.timeouts.drain_seconds
         balancer.drain()
         log.info("draining: %d connections, at most %g s", len(balancer.clients), seconds)
         await self._until_alone(seconds)
         if balancer.clients:
             log.warning("%d connections were not done in time", len(balancer.clients))
 
-    async def retire(self, seconds: float) -> None:
+    async def retire(self) -> None:
         """V4."""
+        seconds = self.balancer.options.timeouts.handover_seconds
         self.listener.close()
         if self.admin is not None:
             self.admin.close()
@@ -95,22 +100,30 @@ class CannotStartError(OSError):
     """A file cannot be written; the message says which and why."""
 
 
-def run(options: Options, listeners: Listeners | None = None) -> int:
-    """Serve until told to stop; the process' exit code. ``listeners``: those that were inherited, if any."""
+def run(options: Options, listeners: Listeners | None = None, settings: Settings | None = None) -> int:
+    """Serve until told to stop; the process' exit code. ``listeners``: those that were inherited, if any.
+
+    ``settings``: where the options come from, if they can be read again.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # V6, until it is listened to
     _raise_descriptor_limit(options)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            return runner.run(_serve(options, listeners or Listeners(passed_by_systemd(os.environ))))
+            inherited = listeners or Listeners(passed_by_systemd(os.environ))
+            return runner.run(_serve(options, inherited, settings))
         except (CannotStartError, CannotListenError) as error:
             log.error("%s", error)
             return EXIT_CANNOT_START
 
 
 @contextlib.asynccontextmanager
-async def serving(options: Options, listeners: Listeners | None = None) -> AsyncIterator[Service]:
+async def serving(
+    options: Options, listeners: Listeners | None = None, settings: Settings | None = None
+) -> AsyncIterator[Service]:
     """A balancer that listens, checks and sweeps; everything it started ends with the block."""
     loop = asyncio.get_running_loop()
     balancer = Balancer(options, loop)
+    operator = Operator(balancer, settings)
     listeners = listeners or Listeners()
     async with contextlib.AsyncExitStack() as stack:
         if options.access_log is not None:
@@ -124,9 +137,9 @@ async def serving(options: Options, listeners: Listeners | None = None) -> Async
         if listeners.inherits:
             await _until_checked(balancer)
         listener = await _accept(stack, sockets, lambda: Client(balancer))
-        admin = await _accept(stack, admin_sockets, lambda: AdminConnection(balancer)) if admin_sockets else None
+        admin = await _accept(stack, admin_sockets, lambda: AdminConnection(operator)) if admin_sockets else None
         listeners.serving()
-        yield Service(balancer, listener, admin, tuple(tasks))
+        yield Service(balancer, operator, listener, admin, tuple(tasks))
         for backend in balancer.backends.values():
             backend.pool.drop_all()
 
@@ -138,14 +151,15 @@ def _access_log(options: AccessLogOptions, balancer: Balancer) -> AccessLog:
         raise CannotStartError(f"cannot write the access log {options.path}: {error.strerror}") from error
 
 
-async def _serve(options: Options, listeners: Listeners) -> int:
+async def _serve(options: Options, listeners: Listeners, settings: Settings | None) -> int:
     stop, retire = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     loop.add_signal_handler(signal.SIGUSR1, retire.set)
     async with contextlib.AsyncExitStack() as stack:
-        service = await stack.enter_async_context(serving(options, listeners))
+        service = await stack.enter_async_context(serving(options, listeners, settings))
+        loop.add_signal_handler(signal.SIGHUP, service.operator.hang_up)
         names = ", ".join(f"{server.name}={server.address}" for server in options.servers)
         log.info("listening on http://%s, servers: %s", options.listen, names)
         if options.admin is not None:
@@ -153,8 +167,8 @@ async def _serve(options: Options, listeners: Listeners) -> int:
         gc.freeze()  # what lives now lives on: the collector need not look at it again
         await _until_one_of((stop.wait(), retire.wait()), service)
         if not stop.is_set():
-            await _until_one_of((stop.wait(), service.retire(options.timeouts.handover_seconds)), service)
-        await service.drain(options.timeouts.drain_seconds)
+            await _until_one_of((stop.wait(), service.retire()), service)
+        await service.drain()
     log.info("stopped")
     return EXIT_FINE
 
@@ -198,10 +212,8 @@ async def _until_checked(balancer: Balancer) -> None:
 
 
 async def _sweep(balancer: Balancer) -> None:
-    timeouts = balancer.options.timeouts
-    interval = min(_SWEEP_SECONDS_MAX, timeouts.shortest_of_clients / 4)
     while True:
-        await asyncio.sleep(interval)
+        await asyncio.sleep(min(_SWEEP_SECONDS_MAX, balancer.options.timeouts.shortest_of_clients / 4))
         balancer.sweep(time.monotonic())
 
 

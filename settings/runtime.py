@@ -14,6 +14,7 @@ from settings.model import Settings
 from settings.secrets import Secrets, write_owner_only
 
 FILE = "runtime.json"
+BALANCER_FILE = "load_balancer.json"  # what was changed of the load balancer while the system runs; it writes it itself
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Runtime:
 
     ``database_url``: ``postgresql+psycopg://…`` with credentials. ``broker_url``: ``amqp://…`` (host and port, no
     credentials where the node is ours) or ``postgres``. ``broker_is_ours``: users and permissions are made by us.
+    ``config`` and ``overrides``: where the settings came from, for who reads them again. ``balancer_revision``: how often
+    the load balancer's part of the settings was taken from there since.
     """
 
     state: Path
@@ -31,6 +34,9 @@ class Runtime:
     broker_url: str
     broker_is_ours: bool
     secrets: Secrets
+    config: Path | None = None
+    overrides: tuple[str, ...] = ()
+    balancer_revision: int = 0
 
     @classmethod
     def read(cls, state: Path) -> "Runtime":
@@ -60,6 +66,9 @@ class Runtime:
             broker_url=raw["broker_url"],
             broker_is_ours=raw["broker_is_ours"],
             secrets=secrets,
+            config=None if raw["config"] is None else Path(raw["config"]),
+            overrides=tuple(raw["overrides"]),
+            balancer_revision=raw["balancer_revision"],
         )
 
     def write(self) -> None:
@@ -72,6 +81,9 @@ class Runtime:
                 "database_url": self.database_url,
                 "broker_url": self.broker_url,
                 "broker_is_ours": self.broker_is_ours,
+                "config": None if self.config is None else str(self.config),
+                "overrides": list(self.overrides),
+                "balancer_revision": self.balancer_revision,
             },
         )
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from settings import Runtime, Secrets, Settings, SettingsError, log_lines
 from settings.addresses import HOST, Addresses
-from settings.runtime import manufacturer_codes
+from settings.runtime import BALANCER_FILE, manufacturer_codes
 from supervisor import control, leftovers, lock, postgres, rabbitmq, system
 from supervisor.child import Child, Limits
 from supervisor.console import Console
@@ -152,12 +152,17 @@ class System:
         except (SettingsError, ValueError) as error:
             msg = f"the load balancer was not restarted, for its settings are wrong:\n{error}"
             raise ValueError(msg) from error
-        self._runtime = dataclasses.replace(before, settings=settings)
+        revision = before.balancer_revision + 1
+        self._runtime = dataclasses.replace(before, settings=settings, balancer_revision=revision)
         self._runtime.write()
         try:
             await self.supervisor.restart(system.LOAD_BALANCER)
         except LookupError:
-            self._runtime = dataclasses.replace(self._runtime, settings=before.settings)
+            settings = self._runtime.settings.with_load_balancer_of(
+                before.settings
+            )  # the rest may have changed meanwhile
+            revision = before.balancer_revision
+            self._runtime = dataclasses.replace(self._runtime, settings=settings, balancer_revision=revision)
             self._runtime.write()
             raise
         child = self.supervisor.children[system.LOAD_BALANCER]
@@ -217,6 +222,8 @@ async def run(options: Options, console: Console) -> None:
         addresses = Addresses(options.port_base)
         broker = await choose_broker(settings, addresses)
         runtime, specs = _plan(settings, state, addresses, broker)
+        runtime = dataclasses.replace(runtime, config=options.config.absolute(), overrides=options.overrides)
+        (state / BALANCER_FILE).unlink(missing_ok=True)
         refuse_taken(
             (spec.name, settings.load_balancer.listen_host if port == addresses.shop else HOST, port)
             for spec in specs

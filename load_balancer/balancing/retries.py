@@ -66,13 +66,17 @@ class RetryBudget:
     """
 
     def __init__(self, rules: RetryRules) -> None:
-        self._share = rules.budget_share
-        self._always = rules.budget_per_second_min * WINDOW_SECONDS
+        self.follow(rules)
         self._requests = 0  # in this second
         self._repeats = 0
         self._seconds: deque[tuple[int, int]] = deque([(0, 0)] * (WINDOW_SECONDS - 1), WINDOW_SECONDS - 1)
         self._past = (0, 0)  # the sums of ``_seconds``
         self._second = 0
+
+    def follow(self, rules: RetryRules) -> None:
+        """These hold from now on, for what the window has seen, too."""
+        self._share = rules.budget_share
+        self._always = rules.budget_per_second_min * WINDOW_SECONDS
 
     def deposit(self) -> None:
         """A request came."""

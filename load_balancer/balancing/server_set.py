@@ -17,18 +17,17 @@ goes now, or that there is nowhere to go. Called by proxy/balancer.py, by what a
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from enum import Enum
 from random import Random
-from typing import Final, Generic, NamedTuple, TypeVar, cast
+from typing import Final, Generic, cast
 
 from load_balancer.balancing.algorithms import ALGORITHMS, Algorithm
-from load_balancer.balancing.members import WEIGHT_MAX, Observe, OnError, Server, ServerOptions, ServerRow, row
+from load_balancer.balancing.members import Observe, OnError, Server, ServerOptions, ServerRow, row
+from load_balancer.balancing.placements import Placement, Refusal, S, SetRules
 from load_balancer.balancing.servers import (
     Admin,
     CheckResult,
     Health,
     Operation,
-    Rules,
     Sign,
     administer,
     initial,
@@ -37,32 +36,7 @@ from load_balancer.balancing.servers import (
     suspect,
 )
 
-S = TypeVar("S", bound=Server)
 _FINE_ABOVE_499: Final = frozenset({501, 505})  # they tell about the request, not about the server; HAProxy's choice
-
-
-class Refusal(Enum):
-    """Why a request is neither with a server nor in line."""
-
-    NO_SERVER = "no server is ready"
-    QUEUE_FULL = "too many requests wait already"
-    TOO_LATE = "no server was free in time"
-
-
-class Placement(NamedTuple, Generic[S]):
-    """Where a request that waited goes: to ``server``, or nowhere."""
-
-    ticket: object
-    server: S | None
-
-
-class SetRules(NamedTuple):
-    """What holds for all servers together."""
-
-    algorithm: str = "roundrobin"
-    health: Rules = Rules(fall=2, rise=1)
-    allbackups: bool = False
-    ejected_share_max: float = 0.5
 
 
 class ServerSet(Generic[S]):
@@ -78,7 +52,8 @@ class ServerSet(Generic[S]):
         self.servers: dict[str, S] = {}
         self.line: OrderedDict[object, int] = OrderedDict()
         self.line_max = 0  # the longest that ``line`` ever was
-        self._algorithm: Algorithm = ALGORITHMS[rules.algorithm](dice or Random())  # noqa: S311 - no secret depends on it
+        self._dice = dice or Random()  # noqa: S311 - no secret depends on it
+        self._algorithm: Algorithm = ALGORITHMS[rules.algorithm](self._dice)
         self._choose: Callable[[Collection[str]], S | None] = lambda _: None
         self.attentive = False
         self._follows_load = self._algorithm.follows_load
@@ -114,13 +89,6 @@ class ServerSet(Generic[S]):
         self._algorithm.forget(server)
         return placements
 
-    def set_weight(self, name: str, weight: int, now: float) -> list[Placement[S]]:
-        """0 to 256; 0: no new requests. Raises KeyError, and ValueError for another weight."""
-        if not 0 <= weight <= WEIGHT_MAX:
-            raise ValueError(f"weight: {weight} is not 0 to {WEIGHT_MAX}")
-        self.servers[name].weight = weight
-        return self._settle(now)
-
     def set_options(self, name: str, options: ServerOptions, now: float) -> list[Placement[S]]:
         """What its configuration says now; raises KeyError. Its state stays, unless it is checked now and was not."""
         server = self.servers[name]
@@ -135,6 +103,18 @@ class ServerSet(Generic[S]):
         server = self.servers[name]
         server.cold = server.cold or admin is Admin.MAINT
         return self._turn(server, administer(server.health, admin, now), now)
+
+    def set_rules(self, rules: SetRules, now: float) -> list[Placement[S]]:
+        """What holds for all from now on; another algorithm begins its turns anew."""
+        if rules.algorithm != self.rules.algorithm:
+            self._algorithm = ALGORITHMS[rules.algorithm](self._dice)
+            self._follows_load = self._algorithm.follows_load
+        self.rules = rules
+        return self._settle(now)
+
+    def adopt(self, server: S, health: Health, now: float) -> list[Placement[S]]:
+        """The state that somebody else found a server in."""
+        return self._turn(server, health, now)
 
     def snapshot(self, now: float) -> tuple[ServerRow, ...]:
         """All servers as they are now, for pages and metrics."""

@@ -7,6 +7,7 @@ L3  When a server goes down, what waits there without a byte of an answer is tol
 """
 
 import asyncio
+import dataclasses
 import logging
 import os
 import time
@@ -16,12 +17,13 @@ from typing import Protocol, cast
 
 from load_balancer.access_log.writer import AccessLog
 from load_balancer.balancing.members import Server, ServerOptions, ServerRow
+from load_balancer.balancing.placements import Placement, SetRules
 from load_balancer.balancing.retries import RetryBudget
-from load_balancer.balancing.server_set import Placement, ServerSet, SetRules
+from load_balancer.balancing.server_set import ServerSet
 from load_balancer.balancing.servers import Admin, CheckResult, Health, Operation, Sign
 from load_balancer.http1.request_heads import RequestHeads
 from load_balancer.http1.traces import numbers, trace_parts
-from load_balancer.options import Options, ServerAddress
+from load_balancer.options import Address, Options, ServerAddress
 from load_balancer.proxy.admission import Admission, Source, Verdict
 from load_balancer.proxy.bodies import BodyMemory
 from load_balancer.proxy.tunnels import Tunnel
@@ -94,20 +96,14 @@ class Balancer:
         self.access_log: AccessLog | None = None
         self.body_memory = BodyMemory()
         now = time.monotonic()
-        self.servers: ServerSet[Backend] = ServerSet(
-            SetRules(
-                algorithm=options.algorithm,
-                health=options.check.rules,
-                allbackups=options.allbackups,
-                ejected_share_max=options.ejected_share_max,
-            )
-        )
+        self.servers: ServerSet[Backend] = ServerSet(_rules(options))
         self.events = Events()
         self._started = now
         self._connection_rate, self._request_rate = Rate(now), Rate(now)
         self.changed = asyncio.Event()  # set: a server came or went
         for server in options.servers:
             self.servers.add(Backend(server, now), now, cold=False)
+            self.servers.set_state(server.name, server.state, now)
         self._id_prefix = os.urandom(6).hex().encode("ascii")
         self._next_number = numbers().__next__
         self.trace_parts = trace_parts(os.urandom(18))
@@ -153,9 +149,9 @@ class Balancer:
         """Take in a server; ValueError if one of its name is here. It gets requests once it has passed a check."""
         now = time.monotonic()
         backend = Backend(server, now)
-        placements = self.servers.add(backend, now)
+        placements = [*self.servers.add(backend, now), *self.servers.set_state(server.name, server.state, now)]
         log.info("server %s at %s was added", server.name, server.address)
-        self._note(server.name, "", backend.health.word, f"added at {server.address}")
+        self.note(server.name, "", backend.health.word, f"added at {server.address}")
         self.changed.set()
         self.carry_out(placements)
         return backend
@@ -165,22 +161,48 @@ class Balancer:
         backend = self.backends[name]
         placements = self.servers.remove(name, time.monotonic())
         log.info("server %s was removed", name)
-        self._note(name, backend.health.word, "", "removed by an operator")
-        backend.pool.drop_all()
+        self.note(name, backend.health.word, "", "removed by an operator")
+        backend.pool.close()
         self.changed.set()
         self.carry_out(placements)
 
-    def set_weight(self, name: str, weight: int) -> None:
-        """0 to 256, 0 for no new requests; raises KeyError, ValueError."""
-        placements = self.servers.set_weight(name, weight, time.monotonic())
-        log.info("server %s has the weight %d", name, weight)
-        self.carry_out(placements)
-
     def set_options(self, name: str, options: ServerOptions) -> None:
-        """What its configuration says now; raises KeyError."""
+        """What is to hold for it now; raises KeyError."""
         placements = self.servers.set_options(name, options, time.monotonic())
         self.backends[name].cookie_bytes = self.backends[name].cookie.encode("ascii")
         self.carry_out(placements)
+
+    def move(self, backend: Backend, address: Address) -> None:
+        """It is reached elsewhere now; what is with it ends where it is. Its state stays until a check, soon, tells more."""
+        before, backend.address = backend.address, address
+        backend.pool.close()
+        backend.pool = Pool()
+        backend.hurried = True
+        backend.hurry.set()
+        log.info("server %s is at %s now, was at %s", backend.name, address, before)
+        word = backend.health.word
+        self.note(backend.name, word, word, f"moved from {before} to {address}")
+
+    def configure(self, options: Options) -> None:
+        """Checks, times, repeats and the way of choosing as these have them; all else stays."""
+        self.options = dataclasses.replace(
+            self.options,
+            algorithm=options.algorithm,
+            allbackups=options.allbackups,
+            ejected_share_max=options.ejected_share_max,
+            retry=options.retry,
+            check=options.check,
+            timeouts=options.timeouts,
+        )
+        self.budget.follow(options.retry)
+        self.carry_out(self.servers.set_rules(_rules(self.options), time.monotonic()))
+
+    def configured(self) -> tuple[ServerAddress, ...]:
+        """All servers with what holds for them, as another balancer could begin with them."""
+        return tuple(
+            ServerAddress(backend.name, backend.address, backend.options, backend.health.admin)
+            for backend in self.backends.values()
+        )
 
     def administer(self, backend: Backend, admin: Admin) -> None:
         """Set it to ready, drain or maint."""
@@ -229,7 +251,7 @@ class Balancer:
         """L1, L3."""
         health = backend.health
         if health.word != before.word:
-            self._note(backend.name, before.word, health.word, health.reason)
+            self.note(backend.name, before.word, health.word, health.reason)
         if backend.hurried:
             backend.hurry.set()
         if health.operation is not before.operation:
@@ -242,7 +264,7 @@ class Balancer:
             for ticket in tuple(backend.serving):
                 cast("Ticket", ticket).server_down()
 
-    def _note(self, server: str, before: str, after: str, reason: str) -> None:
+    def note(self, server: str, before: str, after: str, reason: str) -> None:
         """One event."""
         ready, count = self.ready_servers, len(self.backends)
         self.events.add(Event(time.time(), server, before, after, reason, ready, count))
@@ -329,3 +351,12 @@ class Balancer:
             events=tuple(self.events.kept),
             transitions=dict(self.events.counted),
         )
+
+
+def _rules(options: Options) -> SetRules:
+    return SetRules(
+        algorithm=options.algorithm,
+        health=options.check.rules,
+        allbackups=options.allbackups,
+        ejected_share_max=options.ejected_share_max,
+    )

@@ -14,8 +14,8 @@ from abc import ABC, abstractmethod
 from time import monotonic
 from typing import Final
 
+from load_balancer.balancing.placements import Refusal
 from load_balancer.balancing.retries import REPEATABLE, Progress, Step, next_step
-from load_balancer.balancing.server_set import Refusal
 from load_balancer.balancing.servers import Sign
 from load_balancer.http1.events import Framing, Received, Request
 from load_balancer.http1.headers import LAST_CHUNK, chunk, request_ending

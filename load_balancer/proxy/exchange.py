@@ -12,8 +12,8 @@ from time import monotonic
 from typing import Final
 
 from load_balancer.access_log.lines import CLIENT_CLOSED, Outcome
+from load_balancer.balancing.placements import Refusal
 from load_balancer.balancing.retries import Progress, Step
-from load_balancer.balancing.server_set import Refusal
 from load_balancer.http1.events import Framing, Received, Request, Response
 from load_balancer.http1.headers import (
     LAST_CHUNK,

@@ -183,6 +183,7 @@ class Pool:
 
     def __init__(self) -> None:
         self._idle: list[Upstream] = []
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._idle)
@@ -201,7 +202,7 @@ class Pool:
         return None
 
     def give(self, upstream: Upstream, now: float) -> None:
-        if len(self._idle) >= IDLE_PER_SERVER_MAX:
+        if self._closed or len(self._idle) >= IDLE_PER_SERVER_MAX:
             upstream.drop()
             return
         upstream.idle_since = now
@@ -220,6 +221,11 @@ class Pool:
     def drop_all(self) -> None:
         while self._idle:
             self._idle[-1].drop()
+
+    def close(self) -> None:
+        """Nobody goes to this address any more: what is still carried over its connections ends them."""
+        self._closed = True
+        self.drop_all()
 
 
 class CannotConnectError(OSError):

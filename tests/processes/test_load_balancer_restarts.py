@@ -1,17 +1,23 @@
 """A balancer that is restarted, or killed, while clients ask on: who is refused, and who is cut off (K1, V4, C4, H1)."""
 
 import asyncio
+import contextlib
 import dataclasses
+import io
+import json
 import os
 import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from settings import Runtime, Secrets, Settings
+import main
+from settings import Runtime, Secrets
+from settings import load as read_settings
 from settings.addresses import Addresses
 from supervisor import system
 from supervisor.child import Child, Limits
@@ -30,9 +36,19 @@ class Supervised:
 
     def __init__(self, folder: Path) -> None:
         addresses = Addresses(PORT_BASE)
-        settings = Settings.model_validate({"customers": {"instances": 2}})
-        secrets = Secrets.read_or_make(folder, ["m1"])
-        runtime = Runtime(folder, settings, addresses, "postgresql+psycopg://", "postgres", False, secrets)
+        self.state = folder
+        self.config = folder / "config.yml"
+        self.say("retries: 2")
+        runtime = Runtime(
+            folder,
+            read_settings(self.config, {}),
+            addresses,
+            "postgresql+psycopg://",
+            "postgres",
+            broker_is_ours=False,
+            secrets=Secrets.read_or_make(folder, ["m1"]),
+            config=self.config,
+        )
         runtime.write()
         self.port = addresses.shop
         self.servers = Servers(folder, ports={f"web-{number}": addresses.web(number) for number in (1, 2)})
@@ -56,6 +72,20 @@ class Supervised:
     def pid(self) -> int:
         assert self.child.pid is not None
         return self.child.pid
+
+    def say(self, words: str) -> None:
+        """In the file of settings, of the load balancer."""
+        self.config.write_text(f"customers:\n  instances: 2\nload_balancer:\n  {words}\n")
+
+    def ask(self, *words: str) -> tuple[int, str]:
+        """``main.py balancer …``: its exit code, and what it wrote."""
+        wrote = io.StringIO()
+        with contextlib.redirect_stdout(wrote), contextlib.redirect_stderr(wrote):
+            code = main.run(["balancer", *words, "--state", str(self.state)])
+        return code, wrote.getvalue()
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        return {row["name"]: row for row in json.loads(self.ask("servers", "--json")[1])}
 
     def restart(self) -> None:
         asyncio.run_coroutine_threadsafe(self.supervisor.restart(system.LOAD_BALANCER), self.loop).result(30)
@@ -128,6 +158,36 @@ def test_while_a_killed_balancer_is_started_again_who_comes_waits(supervised: Su
     told = clients.finish()
     assert "ConnectionRefusedError" not in told
     assert told.total() - told[200] <= 3 * CLIENTS
+
+
+def test_what_is_changed_while_clients_ask_drops_nobody_and_outlives_the_process(supervised: Supervised) -> None:
+    """V6, S1, S2, O1: by command and by SIGHUP; kept over a kill -9."""
+    clients = Clients(supervised.port)
+    code, said = supervised.ask("add", "extra", f"127.0.0.1:{supervised.servers.ports['web-1']}", "weight", "3")
+    assert (code, said.split()[0]) == (0, "extra")
+    assert supervised.ask("weight", "web-2", "9")[0] == 0
+    assert supervised.ask("state", "web-1", "maint")[0] == 0
+    clients.go_on()
+
+    supervised.say("servers: {web-2: {maxconn: many}}")
+    code, said = supervised.ask("reload")
+    assert code == 1
+    assert f"{supervised.config}:4: load_balancer.servers.web-2.maxconn" in said
+    supervised.say("servers: {web-2: {maxconn: 40}}\n  access_log: json")
+    os.kill(supervised.pid, signal.SIGHUP)
+    wait_until(lambda: supervised.rows()["web-2"]["maxconn"] == 40, 10, "the file was read again")
+    clients.go_on()
+    assert supervised.ask("remove", "extra") == (0, "extra is removed\n")
+    clients.go_on()
+    assert set(clients.finish()) == {200}
+
+    supervised.kill()
+    wait_until(lambda: supervised.ask("servers")[0] == 0, 10, "it answers")
+    rows = supervised.rows()
+    assert (rows["web-1"]["admin"], rows["web-2"]["weight"], rows["web-2"]["maxconn"]) == ("maint", 9, 40)
+    assert "extra" not in rows
+    assert supervised.ask("reload")[1].splitlines()[0].split()[0] == "load_balancer.access_log"
+    assert supervised.ask("state", "web-1", "ready")[0] == 0
 
 
 def test_without_held_sockets_clients_would_be_refused(supervised: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Laws of the server set, for any order of events: who is chosen, who waits, who comes in (server_set.G1 to G6)."""
 
+import dataclasses
 import os
 from collections.abc import Callable
 from random import Random
@@ -11,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from load_balancer.balancing.algorithms import ALGORITHMS
 from load_balancer.balancing.members import Observe, OnError, Server, ServerOptions
-from load_balancer.balancing.server_set import Placement, Refusal, ServerSet, SetRules
+from load_balancer.balancing.placements import Placement, Refusal, SetRules
+from load_balancer.balancing.server_set import ServerSet
 from load_balancer.balancing.servers import Admin, Operation, Rules, Sign
 
 EXAMPLES = int(os.environ.get("LOAD_BALANCER_EXAMPLES", "60"))
@@ -85,7 +87,8 @@ class Events(RuleBasedStateMachine):
     def weigh(self, place: int, weight: int) -> None:
         server = self.some_server(place)
         if server is not None:
-            self.carry_out(self.set.set_weight(server.name, weight, self.now))
+            options = dataclasses.replace(server.options, weight=weight)
+            self.carry_out(self.set.set_options(server.name, options, self.now))
 
     @rule(place=PLACES, admin=st.sampled_from([Admin.READY, Admin.READY, Admin.DRAIN, Admin.MAINT]))
     def administer(self, place: int, admin: Admin) -> None:

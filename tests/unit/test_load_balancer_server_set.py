@@ -6,7 +6,8 @@ from random import Random
 import pytest
 
 from load_balancer.balancing.members import Observe, OnError, Server, ServerOptions
-from load_balancer.balancing.server_set import ServerSet, SetRules
+from load_balancer.balancing.placements import SetRules
+from load_balancer.balancing.server_set import ServerSet
 from load_balancer.balancing.servers import Admin, CheckResult, Health, Intervals, Operation, Rules, Sign, interval
 
 PASSED = CheckResult(Sign.PASSED, "fine", "L7OK", 200, 0.001)
@@ -48,11 +49,8 @@ def test_weights_are_shares_and_smooth() -> None:
     """H1: a heavy server among light ones does not get all its requests in a row."""
     servers = set_of(a=ServerOptions(weight=4), b=ServerOptions(), c=ServerOptions())
     assert asked(servers, 12) == "aabaac" * 2
-    servers.set_weight("a", 0, 1.0)
+    servers.set_options("a", ServerOptions(weight=0), 1.0)
     assert set(asked(servers, 6)) == {"b", "c"}
-    with pytest.raises(ValueError, match="weight: 257 is not 0 to 256"):
-        servers.set_weight("a", 257, 1.0)
-    assert servers.servers["a"].weight == 0
 
 
 def test_least_connections_follows_the_load_and_the_weight() -> None:
@@ -188,8 +186,6 @@ def test_names_are_unique_and_unknown_ones_are_refused() -> None:
         servers.add(Server("a", ServerOptions(), 1.0), 1.0)
     with pytest.raises(KeyError):
         servers.remove("b", 1.0)
-    with pytest.raises(KeyError):
-        servers.set_weight("b", 1, 1.0)
     with pytest.raises(KeyError):
         servers.set_state("b", Admin.DRAIN, 1.0)
     with pytest.raises(KeyError):
