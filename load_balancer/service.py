@@ -65,20 +65,18 @@ class Service:
     admin: Listener | None
     background: tuple[asyncio.Task[None], ...]
 
-    async def drain(self) -> None:
+    async def drain(self, seconds: float) -> None:
         """V2."""
         self.listener.close()
         balancer = self.balancer
-        seconds = balancer.options.timeouts.drain_seconds
         balancer.drain()
         log.info("draining: %d connections, at most %g s", len(balancer.clients), seconds)
         await self._until_alone(seconds)
         if balancer.clients:
             log.warning("%d connections were not done in time", len(balancer.clients))
 
-    async def retire(self) -> None:
+    async def retire(self, seconds: float) -> None:
         """V4."""
-        seconds = self.balancer.options.timeouts.handover_seconds
         self.listener.close()
         if self.admin is not None:
             self.admin.close()
@@ -167,8 +165,9 @@ async def _serve(options: Options, listeners: Listeners, settings: Settings | No
         gc.freeze()  # what lives now lives on: the collector need not look at it again
         await _until_one_of((stop.wait(), retire.wait()), service)
         if not stop.is_set():
-            await _until_one_of((stop.wait(), service.retire()), service)
-        await service.drain()
+            patience = service.balancer.options.timeouts.handover_seconds
+            await _until_one_of((stop.wait(), service.retire(patience)), service)
+        await service.drain(service.balancer.options.timeouts.drain_seconds)
     log.info("stopped")
     return EXIT_FINE
 

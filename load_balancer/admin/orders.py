@@ -21,7 +21,7 @@ SECTION: Final = "load_balancer"
 LIVE: Final = frozenset({
     "algorithm", "allbackups", "default_server", "servers", "ejected_percent_max",
     "connect_timeout_ms", "server_timeout_ms", "client_timeout_ms", "http_request_timeout_ms", "keep_alive_timeout_ms",
-    "queue_timeout_ms", "drain_seconds", "handover_seconds",
+    "queue_timeout_ms", "tunnel_timeout_ms", "client_fin_timeout_ms", "drain_seconds", "handover_seconds",
     "retries", "retry_budget_percent", "retry_budget_per_second_min",
     "check_inter_ms", "check_fastinter_ms", "check_downinter_ms", "check_timeout_ms", "check_fall", "check_rise",
 })  # fmt: skip

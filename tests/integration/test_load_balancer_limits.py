@@ -245,7 +245,7 @@ def test_drain_answers_what_is_under_way_and_ends_what_is_idle() -> None:
         server.script = lambda _: [Silence()]
         busy.send(POST)
         running.until(lambda: len(server.requests) == 2, "a request is under way")
-        draining = threading.Thread(target=lambda: running.loop.run(running.service.drain()))
+        draining = threading.Thread(target=lambda: running.loop.run(running.service.drain(5.0)))
         draining.start()
         assert idle.closed()
         with pytest.raises(ConnectionRefusedError):
