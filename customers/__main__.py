@@ -40,6 +40,7 @@ def _serve(runtime: Runtime, name: str, number: int) -> int:
     port = runtime.addresses.web(number)
     app = create_app(runtime, name)
     shop: Instance = app.extensions[EXTENSION]
+    at_once = StockAtOnce(shop)
     try:
         server = Server(
             app,
@@ -48,7 +49,8 @@ def _serve(runtime: Runtime, name: str, number: int) -> int:
             threads=runtime.settings.customers.threads,
             body_bytes_max=runtime.settings.load_balancer.body_bytes_max,
             wait_seconds_max=runtime.settings.load_balancer.queue_timeout_ms / 1000,
-            at_once=StockAtOnce(shop),
+            at_once=at_once,
+            by_head=at_once.again,
             desk=OrderDesk(shop),
         )
     except OSError as error:

@@ -6,11 +6,14 @@ C2  A connection on which no request is being worked on ends after ``IDLE_SECOND
 C3  More than ``CONNECTIONS_MAX`` connections are closed as they come, before the system runs out of descriptors: the load
     balancer then asks another instance.
 C4  What cannot be understood is answered only if no answer to an earlier request of that connection is still to come.
+C5  What `ByHead` answers never reaches the parser. It is asked only between two requests, when all bytes of the last one
+    were read and its answer was given, and answers only what is one whole head and nothing else.
 """
 
 import asyncio
 import logging
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -42,6 +45,16 @@ def raise_descriptor_limit() -> None:
             logger.warning("only %d open files are allowed; %d may be needed", allowed, wanted)
 
 
+HEAD = "head"
+"""In the scope of a request that came by itself in one piece: all its bytes; else None."""
+ByHead = Callable[[bytes], bytes | None]
+"""From what came to the whole answer, which has no body, without its Date and the empty line; None: not known."""
+
+
+def nothing_by_head(_head: bytes) -> None:
+    """The parser reads every request."""
+
+
 class _HeadTooLarge(Exception):
     """Ends the parser's work on what was received."""
 
@@ -52,6 +65,14 @@ class Connection(HttpToolsProtocol):
     _is_in_head = False
     _received = 0
     _packet = 0
+    _head: bytes | None = None
+    """What is being parsed, if it is one whole head and nothing else."""
+    _heard_at = float("-inf")
+    """When the last request came that did not reach the parser, by the loop's clock."""
+
+    def __init__(self, *, by_head: ByHead = nothing_by_head, **of_uvicorn: Any) -> None:
+        super().__init__(**of_uvicorn)
+        self._by_head = by_head
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
@@ -61,9 +82,17 @@ class Connection(HttpToolsProtocol):
             self._wait_for_more()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_between_requests():
+            answer = self._by_head(data)
+            if answer is not None:
+                self._heard_at = self.loop.time()
+                self.transport.write(b"%b%b\r\n" % (answer, self._fields_of_all()))
+                return
+            self._head = data if _is_one_head(data) else None
         self._packet = len(data)
         self._received += self._packet
         super().data_received(data)
+        self._head = None
         if self._is_in_head and self._received > HEADER_BYTES_MAX and not self.transport.is_closing():
             self._refuse(_TOO_LARGE)
         if self.timeout_keep_alive_task is None and not self._is_answering():
@@ -79,6 +108,7 @@ class Connection(HttpToolsProtocol):
         if self._received > HEADER_BYTES_MAX and self._head_bytes() > HEADER_BYTES_MAX:
             raise _HeadTooLarge
         super().on_headers_complete()
+        cast("dict[str, Any]", self.scope)[HEAD] = self._head
 
     def send_400_response(self, msg: str) -> None:
         if self._received > HEADER_BYTES_MAX and self._head_bytes() > HEADER_BYTES_MAX:
@@ -92,6 +122,25 @@ class Connection(HttpToolsProtocol):
         """Whether a request is worked on, or an answer has not left our buffers."""
         cycle = self.cycle
         return (cycle is not None and not cycle.response_complete) or self.transport.get_write_buffer_size() > 0
+
+    def timeout_keep_alive_handler(self) -> None:
+        """C2, also for requests that the parser never saw: for them no timer is set anew."""
+        rest = self._heard_at + IDLE_SECONDS_MAX - self.loop.time()
+        if rest > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(rest, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _is_between_requests(self) -> bool:
+        """C5"""
+        if self._is_in_head or self.transport.is_closing() or self.flow.write_paused:
+            return False
+        cycle = self.cycle
+        return cycle is None or (cycle.response_complete and not cycle.more_body)
+
+    def _fields_of_all(self) -> bytes:
+        """Uvicorn's, such as Date."""
+        return b"".join(b"%b: %b\r\n" % field for field in self.server_state.default_headers)
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -108,3 +157,8 @@ class Connection(HttpToolsProtocol):
 
     def _wait_for_more(self) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(IDLE_SECONDS_MAX, self.timeout_keep_alive_handler)
+
+
+def _is_one_head(data: bytes) -> bool:
+    """Lines with CRLF, of which only the last one is empty, and nothing after it."""
+    return data.find(b"\r\n\r\n") == len(data) - 4 and data.count(b"\n") == data.count(b"\r") == data.count(b"\r\n")

@@ -24,13 +24,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from flask import Flask
 
 from customers import metrics
-from customers.connections import IDLE_SECONDS_MAX, Connection
+from customers.connections import IDLE_SECONDS_MAX, ByHead, Connection, nothing_by_head
 from customers.draining import Draining
 from customers.lanes import Lane
 from customers.order_desk import OrderDesk
@@ -189,6 +189,7 @@ class Server:
         body_bytes_max: int,
         wait_seconds_max: float = 5.0,
         at_once: AtOnce = nothing_at_once,
+        by_head: ByHead = nothing_by_head,
         desk: OrderDesk | None = None,
     ) -> None:
         """Binds; raises OSError when the port is taken (V1)."""
@@ -204,7 +205,7 @@ class Server:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what clients send is no line of our log
         self._config = uvicorn.Config(
             self._gateway,
-            http=Connection,
+            http=cast("type[Connection]", partial(Connection, by_head=by_head)),
             ws="none",
             lifespan="off",
             interface="asgi3",

@@ -6,56 +6,66 @@ Q2  While pages are open there is one statement in ``seconds``, whatever their n
 Q3  What nobody asked for in ``REMEMBERED_SECONDS`` is neither read nor kept: memory and work follow the open pages, not the
     stock. They are bounded: of more than ``IDS_MAX`` ids those asked for longest ago are forgotten.
 Q4  An error is nobody's answer but the asker's: who waited for a statement that failed asks again itself.
+Q5  As long as the same pages are open, the statement brings only what has changed since the last one; everything is read
+    again after ``WHOLE_SECONDS`` (queries/quantities.C2) and after an error.
 """
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from distributor.errors import Busy
-from distributor.queries import Quantity
+from distributor.queries import IdList, Quantity, Reading
 
 REMEMBERED_SECONDS = (
     60.0  # an open page comes to each of three instances every 12 s on average, rarely after more than 40
 )
-IDS_MAX = 20_000  # of all lists together; reading that many takes PostgreSQL and us 4 ms each
+IDS_MAX = (
+    20_000  # of all lists together; reading that many takes PostgreSQL and us 5 ms each, changes of them 3 and 0.3
+)
 WAIT_SECONDS_MAX = 2.0  # for the statement of another: as long as for a connection (database.pool_wait_ms)
+WHOLE_SECONDS = 30.0  # chosen: rare beside one statement a second
 
 Ids = tuple[int, ...]
-Found = dict[int, Quantity]
-Read = Callable[[Sequence[int]], Found]
+Quantities = tuple[Quantity | None, ...]
+"""In the order of the ids asked for; None for one that does not exist."""
+Read = Callable[[IdList, str | None], Reading]
 
 
 class StockWatch:
-    """One object an instance. ``read``: the present quantities of some ids, without those that do not exist."""
+    """One object an instance. ``read``: the present quantities of some ids, or those that changed since a reading's moment."""
 
     def __init__(self, read: Read, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
         self._read = read
         self._seconds = seconds
         self._now = now
         self._reading = threading.Lock()
-        """Held while a statement runs; guards the three below it, of which others only read single values."""
+        """Held while a statement runs; guards everything below it, of which others only read single values."""
         self._known: dict[int, Quantity | None] = {}
-        """None for an id that does not exist."""
         self._read_at = float("-inf")
-        """When the oldest of ``_known`` was read."""
+        """When the oldest of ``_known`` was read, or was known not to have changed."""
+        self._moment: str | None = None
+        """Of the reading at ``_read_at``; None: read everything next."""
+        self._read_whole_at = float("-inf")
+        self._wanted = IdList(())
+        """What ``_known`` was read for, as far as the lists are still those (``_lists_changed``)."""
         self._lists: dict[Ids, float] = {}
         """What was asked for, and when it was asked for last."""
+        self._lists_changed = False
 
-    def at_once(self, ids: Ids) -> Found | None:
+    def at_once(self, ids: Ids) -> Quantities | None:
         """From memory, without waiting for anything; None if it is not there or too old (Q1)."""
-        now = self._now()
-        if now - self._read_at > self._seconds or ids not in self._lists:
+        now, lists = self._now(), self._lists
+        if now - self._read_at > self._seconds or ids not in lists:
             return None
-        self._lists[ids] = now
-        known = self._known
+        lists[ids] = now
         try:
-            return {stock_id: quantity for stock_id in ids if (quantity := known[stock_id]) is not None}
+            return tuple(map(self._known.__getitem__, ids))
         except KeyError:  # another thread has just forgotten the list, or not yet read it
             return None
 
-    def quantities(self, ids: Ids) -> Found:
-        """Those of these ids that exist. Raises what ``read`` raises, and Busy when another's reading takes too long."""
+    def quantities(self, ids: Ids) -> Quantities:
+        """Raises what ``read`` raises, and Busy when another's reading takes too long."""
         found = self.at_once(ids)
         if found is not None:
             return found
@@ -67,29 +77,52 @@ class StockWatch:
         finally:
             self._reading.release()
 
-    def _read_for(self, ids: Ids) -> Found:
+    def _read_for(self, ids: Ids) -> Quantities:
         """Everything again if it is too old, else only what is missing (Q2)."""
         began = self._now()
+        if ids not in self._lists:
+            self._lists_changed = True
         self._lists[ids] = began
         if began - self._read_at > self._seconds:
-            wanted = self._wanted(began)
-            self._known = dict.fromkeys(wanted) | self._read(sorted(wanted))
-            self._read_at = began
+            self._read_again(began)
         else:
-            missing = [stock_id for stock_id in ids if stock_id not in self._known]
-            if missing:
-                self._known.update(dict.fromkeys(missing) | self._read(missing))
-        known = self._known
-        return {stock_id: quantity for stock_id in ids if (quantity := known[stock_id]) is not None}
+            self._add({stock_id for stock_id in ids if stock_id not in self._known})
+        return tuple(map(self._known.__getitem__, ids))
 
-    def _wanted(self, now: float) -> set[int]:
+    def _read_again(self, began: float) -> None:
+        """Q5. Whatever fails on the way, the next one reads everything."""
+        since, self._moment = self._moment, None
+        self._forget(began)
+        changed, self._lists_changed = self._lists_changed, False
+        if changed:
+            self._wanted = IdList(stock_id for ids in self._lists for stock_id in ids)
+        if since is None or began - self._read_whole_at > WHOLE_SECONDS:
+            reading = self._read(self._wanted, None)
+            self._known = dict.fromkeys(self._wanted.ids) | reading.found
+            self._read_whole_at = began
+        else:
+            if changed:
+                self._follow_lists()
+            reading = self._read(self._wanted, since)
+            self._known.update(reading.found)
+        self._read_at, self._moment = began, reading.moment
+
+    def _follow_lists(self) -> None:
+        known = self._known
+        self._add({stock_id for stock_id in self._wanted.ids if stock_id not in known})
+        self._known = {stock_id: known[stock_id] for stock_id in self._wanted.ids}
+
+    def _add(self, missing: set[int]) -> None:
+        if missing:
+            self._known.update(dict.fromkeys(missing) | self._read(IdList(missing), None).found)
+
+    def _forget(self, now: float) -> None:
         """Q3"""
-        wanted: set[int] = set()
-        remembered: dict[Ids, float] = {}
+        units, remembered = 0, {}
         for ids, asked_at in sorted(self._lists.items(), key=lambda entry: -entry[1]):
-            if now - asked_at > REMEMBERED_SECONDS or (remembered and len(wanted) + len(ids) > IDS_MAX):
+            units += len(ids)
+            if now - asked_at > REMEMBERED_SECONDS or (asked_at < now and units > IDS_MAX):
                 break
             remembered[ids] = asked_at
-            wanted.update(ids)
-        self._lists = remembered
-        return wanted
+        if len(remembered) != len(self._lists):
+            self._lists, self._lists_changed = remembered, True

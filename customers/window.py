@@ -9,7 +9,6 @@ W4  Nothing that is kept here belongs to one visitor. Where carts hold goods (``
     somebody sees who holds nothing; a customer's own holds are told from others' only when asked for a reader.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
@@ -19,7 +18,7 @@ from customers.recent import Recent
 from customers.stock_watch import StockWatch
 from distributor import holds, queries
 from distributor.database import reading
-from distributor.queries import Item, Maker, MonthStatus, Page, Product, Quantity
+from distributor.queries import IdList, Item, Maker, MonthStatus, Page, Product, Quantity, Reading
 from settings.model import Cart
 
 SHOWN_SECONDS = 1.0  # chosen: below what a person notices, above what a busy instance asks for
@@ -96,9 +95,9 @@ class Window:
         with reading(self._engine) as connection:
             return queries.catalogue_total(connection, q=q, manufacturer=manufacturer)
 
-    def _read_quantities(self, stock_ids: Sequence[int]) -> dict[int, Quantity]:
+    def _read_quantities(self, wanted: IdList, since: str | None) -> Reading:
         with reading(self._engine) as connection:
             if not self._carts_hold:
-                return queries.quantities(connection, stock_ids)
-            standings = holds.standings(connection, stock_ids)
-            return {row: Quantity(there.left_for(None), there.others(None)) for row, there in standings.items()}
+                return queries.quantities_since(connection, wanted, since)
+            standings = holds.standings(connection, wanted.ids)
+        return Reading({row: Quantity(there.left_for(None), there.others(None)) for row, there in standings.items()})

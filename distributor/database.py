@@ -174,6 +174,8 @@ def trip(connection: Connection, statements: Sequence[Statement]) -> list[list[A
 
     SQLAlchemy executes one at a time, so this goes around it; who listens to its events is told of each all the same.
     """
+    if len(statements) == 1:  # nothing to send with it: a pipeline of one costs as much again as its statement
+        return [_alone(connection, *statements[0])]
     cursors = []
     with _driver(connection).pipeline():
         for sql, values in statements:
@@ -183,6 +185,14 @@ def trip(connection: Connection, statements: Sequence[Statement]) -> list[list[A
     for sql, values in statements:
         _tell(connection.dispatch.after_cursor_execute, connection, sql, values)
     return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+
+def _alone(connection: Connection, sql: str, values: Mapping[str, Any]) -> list[Any]:
+    _tell(connection.dispatch.before_cursor_execute, connection, sql, values)
+    cursor = _driver(connection).cursor(row_factory=namedtuple_row)
+    cursor.execute(sql, values)
+    _tell(connection.dispatch.after_cursor_execute, connection, sql, values)
+    return cursor.fetchall() if cursor.description else []
 
 
 def _tell(listeners: Any, connection: Connection, sql: str, values: Mapping[str, Any]) -> None:

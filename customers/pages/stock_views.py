@@ -13,14 +13,15 @@ from customers.errors import InvalidInput
 from customers.instance import customer, instance
 from customers.languages import gettext as _
 from customers.numbers import ROW_ID
-from customers.stock_watch import Found, Ids
+from customers.stock_watch import Ids, Quantities
+from distributor.queries import Quantity
 
 STOCK_IDS_MAX = 100  # products on one page, and a few
 CONTENT_TYPE = "application/json"
 TAG_DIGITS = 20  # 80 bits
 CACHE_CONTROL = "no-cache"  # kept by the browser, and asked about each time
 
-LISTS_KEPT = 2_000  # open pages, whose lists come again and again; about 2 KB each
+LISTS_KEPT = 2_000  # open pages, whose lists come again and again; about 5 KB each with what was told of them last
 
 _STOCK_IDS = re.compile(f"{ROW_ID}(?:,{ROW_ID}){{0,{STOCK_IDS_MAX - 1}}}")
 
@@ -34,11 +35,13 @@ def show_stock() -> Response:
     shop = instance().shop
     # who asks is looked up only where it matters: open pages ask often
     if shop.carts_hold and current_user.is_authenticated:
-        found = shop.quantities(ids, customer().id)
+        own = shop.quantities(ids, customer().id)
+        found: Quantities = tuple(own.get(stock_id) for stock_id in ids)
     else:
         found = shop.window.stock.quantities(ids)
-    response = Response(body_of(found), content_type=CONTENT_TYPE, headers={"Cache-Control": CACHE_CONTROL})
-    response.set_etag(tag_of(found), weak=True)
+    tag, body = told(ids, found)
+    response = Response(body, content_type=CONTENT_TYPE, headers={"Cache-Control": CACHE_CONTROL})
+    response.set_etag(tag, weak=True)
     return response.make_conditional(request)
 
 
@@ -48,16 +51,22 @@ def read_ids(text: str) -> Ids | None:
     return tuple(map(int, text.split(","))) if _STOCK_IDS.fullmatch(text) else None
 
 
-def body_of(found: Found) -> bytes:
-    available = {stock_id: quantity.available for stock_id, quantity in found.items()}
-    in_other_carts = {stock_id: quantity.in_other_carts for stock_id, quantity in found.items()}
+@lru_cache(maxsize=LISTS_KEPT)
+def told(ids: Ids, found: Quantities) -> tuple[str, bytes]:
+    """Validator and body of the answer; the same for the same quantities, on every instance and after a restart too."""
+    known = {stock_id: quantity for stock_id, quantity in zip(ids, found, strict=True) if quantity is not None}
+    return _tag_of(known), _body_of(known)
+
+
+def _body_of(known: dict[int, Quantity]) -> bytes:
+    available = {stock_id: quantity.available for stock_id, quantity in known.items()}
+    in_other_carts = {stock_id: quantity.in_other_carts for stock_id, quantity in known.items()}
     both = {"available": available, "in_other_carts": in_other_carts}
     return json.dumps(both, separators=(",", ":")).encode()
 
 
-def tag_of(found: Found) -> str:
-    """The same for the same quantities, on every instance and after a restart too."""
-    numbers = [*found]
-    for quantity in found.values():
+def _tag_of(known: dict[int, Quantity]) -> str:
+    numbers = [*known]
+    for quantity in known.values():
         numbers += quantity
     return hashlib.sha256(repr(numbers).encode()).hexdigest()[:TAG_DIGITS]

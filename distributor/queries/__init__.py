@@ -18,17 +18,16 @@ from distributor.queries.catalogue import (
     Item,
     Maker,
     Product,
-    Quantity,
     catalogue,
     catalogue_total,
     manufacturers,
     product,
-    quantities,
 )
 from distributor.queries.months import CustomerStatus, MonthStatus, current_month, customer_status, finish, unfinish
 from distributor.queries.orders import Order, OrderLine, has_answered, newest_order, order, orders
 from distributor.queries.pages import Page
 from distributor.queries.progress import Facts, Step, StepName, facts_of, reached, steps
+from distributor.queries.quantities import IdList, Quantity, Reading, quantities, quantities_since
 from distributor.queries.seen import as_seen_by
 
 __all__ = [
@@ -36,6 +35,7 @@ __all__ = [
     "CartLine",
     "CustomerStatus",
     "Facts",
+    "IdList",
     "Item",
     "Maker",
     "MonthStatus",
@@ -44,6 +44,7 @@ __all__ = [
     "Page",
     "Product",
     "Quantity",
+    "Reading",
     "Step",
     "StepName",
     "add_to_cart",
@@ -66,6 +67,7 @@ __all__ = [
     "product",
     "put_in_cart",
     "quantities",
+    "quantities_since",
     "reached",
     "steps",
     "take_out_of_cart",

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Select, bindparam, func, select, text
+from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Select, bindparam, func, select
 from sqlalchemy.orm import aliased
 
 from distributor import tables
@@ -50,13 +50,6 @@ class Item:
     """What its first manufacturer calls the good: the same for all who make it, so its picture is drawn from this."""
     makers: int = 1
     """How many manufacturers have this good in stock; counted for the lists of the catalogue only."""
-
-
-class Quantity(NamedTuple):
-    """What anybody who holds nothing can buy of a stock row, and what all carts together hold of it."""
-
-    available: int
-    in_other_carts: int = 0
 
 
 @dataclass(frozen=True)
@@ -229,21 +222,6 @@ _OTHERS = (
     .where(Stock.product_id == bindparam("product_id", type_=BigInteger), Stock.id != _STOCK_ID, IN_STOCK)
     .order_by(Stock.price_minor, Stock.id)
 )
-
-
-def quantities(connection: Connection, stock_ids: Sequence[int]) -> dict[int, Quantity]:
-    """What is left of these stock rows, by id; unknown ids are left out."""
-    row = connection.execute(_QUANTITIES, {"ids": "{" + ",".join(map(str, stock_ids)) + "}"}).one()
-    units = row.available or ()
-    of_units = {number: Quantity(number) for number in set(units)}  # far fewer than rows
-    return dict(zip(row.ids or (), map(of_units.__getitem__, units), strict=True))
-
-
-# One row of two arrays, and the ids as one text: for 10,000 ids a third of the time that rows and a list of numbers take.
-_QUANTITIES = text("""
-    SELECT array_agg(id) AS ids, array_agg(supplied - withdrawn - sold) AS available
-    FROM stock WHERE id = ANY(CAST(:ids AS bigint[]))
-""")
 
 
 def manufacturers(connection: Connection) -> list[Maker]:

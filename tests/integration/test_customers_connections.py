@@ -20,6 +20,8 @@ BODY_BYTES_MAX = 10_000
 LARGE = 20_000_000  # more than two sockets' buffers
 HOST = b"Host: shop\r\n"
 GET_BODY = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+KNOWN = b"GET /known HTTP/1.1\r\n" + HOST + b"\r\n"  # answered by its head
+UNCHANGED = b"HTTP/1.1 304 Not Modified\r\n"
 
 
 class Served:
@@ -37,7 +39,13 @@ class Served:
         app.add_url_rule("/wait", "wait", self._wait)
         app.add_url_rule("/healthz", "health", lambda: "alive")
         self.server = Server(
-            app, host="127.0.0.1", port=self.port, threads=1, body_bytes_max=BODY_BYTES_MAX, wait_seconds_max=0.2
+            app,
+            host="127.0.0.1",
+            port=self.port,
+            threads=1,
+            body_bytes_max=BODY_BYTES_MAX,
+            wait_seconds_max=0.2,
+            by_head=lambda head: UNCHANGED if head == KNOWN else None,
         )
         self.in_flight = 0
 
@@ -243,6 +251,18 @@ def test_an_idle_connection_ends_also_one_that_never_asked(served: Served, monke
         with served.connection() as connected:
             connected.sendall(sent)
             assert is_closed(connected)
+
+
+def test_a_connection_that_is_answered_by_its_heads_ends_when_it_asks_no_more(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C2, C5: no timer is set anew for such a request; the one before it looks when that was."""
+    monkeypatch.setattr(connections, "IDLE_SECONDS_MAX", 0.2)
+    with served.connection() as connected:
+        for asked in (KNOWN, GET_BODY, KNOWN):
+            connected.sendall(asked)
+            assert connected.recv(1_000).startswith(UNCHANGED if asked == KNOWN else b"HTTP/1.1 200")
+        assert is_closed(connected)
 
 
 def test_connections_beyond_the_limit_end_as_they_come(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The server itself, on a real socket: connections that live on, and answers at once that are those of the usual way."""
 
 import http.client
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,10 +39,24 @@ def world(engine: Engine) -> World:
 
 @dataclass
 class Served:
-    """A server in a thread; ``at_once``: how many requests were answered there, and whether any may be."""
+    """A server in a thread; ``answered``: the status of each answer at once, ``by_head``: the heads known from before."""
 
     port: int
     answered: list[str]
+    by_head: list[bytes]
+
+    def send(self, *requests: bytes) -> list[tuple[bytes, list[bytes]]]:
+        """One after the other on one connection, each in one packet; of each answer (304) the first line and the fields."""
+        answers = []
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            for request in requests:
+                connection.sendall(request)
+                got = b""
+                while not got.endswith(b"\r\n\r\n"):
+                    got += connection.recv(65_536)
+                line, *fields = got.removesuffix(b"\r\n\r\n").split(b"\r\n")
+                answers.append((line, sorted(field for field in fields if not field.startswith(b"date"))))
+        return answers
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -57,7 +72,9 @@ def serving(app: Flask, *, at_once: bool = True) -> Iterator[Served]:
     """What was read is fresh for as long as the test takes, however slow the machine is."""
     instance: Instance = app.extensions[EXTENSION]
     instance.shop.window.stock._seconds = 60.0
-    answers, answered = StockAtOnce(instance), []
+    answers = StockAtOnce(instance)
+    answered: list[str] = []
+    by_head: list[bytes] = []
     port = free_port()
 
     def noted(scope: object) -> Answer | None:
@@ -66,12 +83,18 @@ def serving(app: Flask, *, at_once: bool = True) -> Iterator[Served]:
             answered.append(str(answer.status))
         return answer
 
-    server = Server(app, host="127.0.0.1", port=port, threads=4, body_bytes_max=10_000, at_once=noted)
+    def again(head: bytes) -> bytes | None:
+        answer = answers.again(head) if at_once else None
+        if answer is not None:
+            by_head.append(head)
+        return answer
+
+    server = Server(app, host="127.0.0.1", port=port, threads=4, body_bytes_max=10_000, at_once=noted, by_head=again)
     stop = threading.Event()
     thread = threading.Thread(target=server.serve, args=(stop.is_set,))
     thread.start()
     try:
-        yield Served(port, answered)
+        yield Served(port, answered, by_head)
     finally:
         stop.set()
         thread.join(10)
@@ -114,6 +137,66 @@ def test_an_answer_at_once_is_that_of_the_usual_way(app: Flask, served: Served, 
         if theirs.status_code == 304:  # the server takes them from an answer that has no body
             wanted = {name: value for name, value in wanted.items() if name not in OF_A_BODY}
         assert {name: value for name, value in mine[1].items() if name != "date"} == wanted
+
+
+def open_page(path: str, tag: str, number: str, *more: str) -> bytes:
+    """What the load balancer sends for one."""
+    lines = [f"GET {path} HTTP/1.1", "Host: shop", "Accept-Encoding: gzip", f"If-None-Match: {tag}", *more]
+    lines += ["X-Forwarded-For: 10.0.0.1", f"X-Request-Id: {number}", f"traceparent: 00-{number}-01", "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def test_a_head_that_is_known_gets_the_same_answer(served: Served, world: World) -> None:
+    """O4: whatever number it has."""
+    path = path_of(world, 3)
+    served.ask(path)
+    tag = served.ask(path)[1]["etag"]
+    first, second, third = served.send(*(open_page(path, tag, f"request-number-{n}") for n in range(3)))
+    assert len(served.by_head) == 2, "the first one taught it"
+    assert first[0] == second[0] == third[0] == b"HTTP/1.1 304 Not Modified"
+    for n, (_line, fields) in enumerate((first, second, third)):
+        assert b"x-request-id: request-number-%d" % n in fields
+        assert [field.replace(b"number-%d" % n, b"number-0") for field in fields] == first[1]
+
+
+def test_a_head_that_differs_is_read(served: Served, world: World) -> None:
+    """O4, C5: another validator, a field of the connection, two of one name, another spelling, two requests in one packet."""
+    path, other = path_of(world, 3), path_of(world, 2)
+    served.ask(path)
+    tag, _other = served.ask(path)[1]["etag"], served.ask(other)
+    known = open_page(path, tag, NUMBER)
+    served.send(known, known)
+    assert len(served.by_head) == 1
+    for fields in (
+        "Connection: close",
+        "X-Request-Id: another-number",
+        "If-None-Match: *",
+        "x-request-id: another-number",
+    ):
+        served.by_head.clear()
+        unknown = open_page(path, tag, NUMBER, fields)
+        for _time in range(2):
+            assert served.send(unknown)[0][0] == b"HTTP/1.1 304 Not Modified"
+        assert served.by_head == [], fields
+    assert served.ask(path, **{"If-None-Match": 'W/"other"', "X-Request-Id": NUMBER})[0] == 200
+    served.by_head.clear()
+    assert served.send(known + known)[0][0] == b"HTTP/1.1 304 Not Modified"
+    assert served.by_head == []
+
+
+def test_a_head_in_a_body_is_no_request(served: Served, world: World) -> None:
+    """C5: what comes between the parts of a request is its body, whatever it looks like."""
+    path = path_of(world, 3)
+    served.ask(path)
+    known = open_page(path, served.ask(path)[1]["etag"], NUMBER)
+    served.send(known, known)
+    served.by_head.clear()
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n" % (2 * len(known)))
+        for _time in range(2):
+            connection.sendall(known)
+        assert connection.recv(100).startswith(b"HTTP/1.1 404")
+    assert served.by_head == []
 
 
 @pytest.mark.parametrize(
@@ -161,12 +244,12 @@ def test_a_connection_outlives_answers_without_a_body(app: Flask, world: World) 
             tag = served.ask(path_of(world, 2))[1]["etag"]
             connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
             connection.connect()
-            socket = connection.sock
+            opened = connection.sock
             for _time in range(3):
                 connection.request("GET", path_of(world, 2), headers={"If-None-Match": tag})
                 answer = connection.getresponse()
                 assert (answer.status, answer.read(), answer.getheader("Connection")) == (304, b"", None)
-                assert connection.sock is socket
+                assert connection.sock is opened
             connection.close()
 
 

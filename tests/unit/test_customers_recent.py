@@ -1,13 +1,12 @@
 """What is kept for a moment, and who asks for it. Numbers R… are recent.py's, Q… are stock_watch.py's."""
 
 import threading
-from collections.abc import Iterable
 
 import pytest
 
 from customers.recent import KEPT_SECONDS_MAX, Recent
-from customers.stock_watch import IDS_MAX, REMEMBERED_SECONDS, StockWatch
-from distributor.queries import Quantity
+from customers.stock_watch import IDS_MAX, REMEMBERED_SECONDS, WHOLE_SECONDS, StockWatch
+from distributor.queries import IdList, Quantity, Reading
 from tests.conftest import wait_until
 
 
@@ -30,10 +29,20 @@ class Shelf:
     def __init__(self, **quantities: int) -> None:
         self.units = {int(name[1:]): units for name, units in quantities.items()}
         self.asked: list[tuple[int, ...]] = []
+        self.since: list[str | None] = []
+        self.sold: list[int] = []
+        """By sale; a moment is how many there were."""
 
-    def read(self, ids: Iterable[int]) -> dict[int, Quantity]:
-        self.asked.append(tuple(ids))
-        return {stock_id: Quantity(self.units[stock_id]) for stock_id in self.asked[-1] if stock_id in self.units}
+    def sell(self, stock_id: int) -> None:
+        self.units[stock_id] -= 1
+        self.sold.append(stock_id)
+
+    def read(self, wanted: IdList, since: str | None) -> Reading:
+        self.asked.append(tuple(wanted.ids))
+        self.since.append(since)
+        told = set(self.units) if since is None else set(self.sold[int(since) :])
+        found = {stock_id: Quantity(self.units[stock_id]) for stock_id in told.intersection(wanted.ids)}
+        return Reading(found, str(len(self.sold)))
 
 
 def test_a_value_is_asked_for_once_a_while() -> None:
@@ -127,13 +136,13 @@ def test_quantities_come_from_memory_until_they_are_too_old() -> None:
     clock, shelf = Clock(), Shelf(_1=5, _2=0)
     watch = StockWatch(shelf.read, 1.0, clock)
     assert watch.at_once((1, 2, 9)) is None
-    assert watch.quantities((1, 2, 9)) == {1: Quantity(5), 2: Quantity(0)}
-    shelf.units[1] = 4
+    assert watch.quantities((1, 2, 9)) == (Quantity(5), Quantity(0), None)
+    shelf.sell(1)
     clock.work(1.0)
-    assert watch.at_once((1, 2, 9)) == {1: Quantity(5), 2: Quantity(0)}
+    assert watch.at_once((1, 2, 9)) == (Quantity(5), Quantity(0), None)
     clock.work(0.1)
     assert watch.at_once((1, 2, 9)) is None
-    assert watch.quantities((1, 2, 9))[1] == Quantity(4)
+    assert watch.quantities((1, 2, 9))[0] == Quantity(4)
     assert shelf.asked == [(1, 2, 9)] * 2
 
 
@@ -147,7 +156,7 @@ def test_one_statement_reads_what_all_open_pages_show() -> None:
     clock.work(2)
     watch.quantities((1, 2))
     assert shelf.asked[2:] == [(1, 2, 3)]
-    assert watch.at_once((1, 3)) == {1: Quantity(1), 3: Quantity(3)}
+    assert watch.at_once((1, 3)) == (Quantity(1), Quantity(3))
 
 
 def test_what_nobody_looks_at_any_more_is_forgotten() -> None:
@@ -177,20 +186,56 @@ def test_of_too_many_quantities_those_asked_for_last_are_kept() -> None:
     assert 8 not in shelf.asked[-1]
 
 
+def test_only_what_has_changed_is_read_again() -> None:
+    """Q5: for the same lists, for other lists, and everything now and then."""
+    clock, shelf = Clock(), Shelf(_1=5, _2=5, _3=5)
+    watch = StockWatch(shelf.read, 1.0, clock)
+    watch.quantities((1, 2))
+    for wanted, expected in (((1, 2), (4, 5)), ((1, 2), (3, 5)), ((3, 1), (5, 2)), ((2,), (5,)), ((1, 2), (0, 5))):
+        shelf.sell(1)
+        clock.work(1.1)
+        assert watch.quantities(wanted) == tuple(map(Quantity, expected))
+    assert shelf.since == [None, "0", "1", None, "2", "3", "4"], "a new list is read whole, once"
+    clock.work(WHOLE_SECONDS)
+    watch.quantities((1, 2))
+    assert shelf.since[-1] is None
+
+
+def test_after_an_error_everything_is_read_again() -> None:
+    """Q4, Q5: nothing is taken for unchanged since a reading that failed."""
+    clock, shelf = Clock(), Shelf(_1=5)
+    fails = False
+
+    def read(wanted: IdList, since: str | None) -> Reading:
+        if fails:
+            raise ConnectionError
+        return shelf.read(wanted, since)
+
+    watch = StockWatch(read, 1.0, clock)
+    watch.quantities((1,))
+    clock.work(2)
+    shelf.sell(1)
+    fails = True
+    with pytest.raises(ConnectionError):
+        watch.quantities((1,))
+    fails = False
+    assert (watch.quantities((1,)), shelf.since) == ((Quantity(4),), [None, None])
+
+
 def test_a_failed_reading_fails_its_asker_only() -> None:
     """Q4"""
     shelf = Shelf(_1=1)
 
-    def read(ids: Iterable[int]) -> dict[int, Quantity]:
+    def read(wanted: IdList, since: str | None) -> Reading:
         if len(shelf.asked) == 0:
             shelf.asked.append(())
             raise ConnectionError
-        return shelf.read(ids)
+        return shelf.read(wanted, since)
 
     watch = StockWatch(read, 1.0)
     with pytest.raises(ConnectionError):
         watch.quantities((1,))
-    assert watch.quantities((1,)) == {1: Quantity(1)}
+    assert watch.quantities((1,)) == (Quantity(1),)
 
 
 def test_many_threads_get_right_quantities() -> None:
@@ -202,7 +247,7 @@ def test_many_threads_get_right_quantities() -> None:
     def look(first: int) -> None:
         for step in range(300):
             ids = tuple(range(first + step % 7, first + step % 7 + 20))
-            if watch.quantities(ids) != {n: Quantity(n) for n in ids}:
+            if watch.quantities(ids) != tuple(map(Quantity, ids)):
                 wrong.append(ids)
 
     threads = [threading.Thread(target=look, args=(first,)) for first in range(1, 160, 20)]
