@@ -56,13 +56,16 @@ class StockWatch:
     def at_once(self, ids: Ids) -> Quantities | None:
         """From memory, without waiting for anything; None if it is not there or too old (Q1)."""
         now, lists = self._now(), self._lists
-        if now - self._read_at > self._seconds or ids not in lists:
+        if now - self._read_at > self._seconds:
             return None
-        lists[ids] = now
         try:
-            return tuple(map(self._known.__getitem__, ids))
-        except KeyError:  # another thread has just forgotten the list, or not yet read it
+            found = tuple(map(self._known.__getitem__, ids))
+        except KeyError:
             return None
+        if ids not in lists:  # a new list of what others show, too
+            self._lists_changed = True
+        lists[ids] = now
+        return found
 
     def quantities(self, ids: Ids) -> Quantities:
         """Raises what ``read`` raises, and Busy when another's reading takes too long."""
@@ -93,21 +96,28 @@ class StockWatch:
         """Q5. Whatever fails on the way, the next one reads everything."""
         since, self._moment = self._moment, None
         self._forget(began)
-        changed, self._lists_changed = self._lists_changed, False
-        if changed:
-            self._wanted = IdList(stock_id for ids in self._lists for stock_id in ids)
+        changed = self._lists_changed and self._follow_lists()
         if since is None or began - self._read_whole_at > WHOLE_SECONDS:
             reading = self._read(self._wanted, None)
             self._known = dict.fromkeys(self._wanted.ids) | reading.found
             self._read_whole_at = began
         else:
             if changed:
-                self._follow_lists()
+                self._follow_wanted()
             reading = self._read(self._wanted, since)
             self._known.update(reading.found)
         self._read_at, self._moment = began, reading.moment
 
-    def _follow_lists(self) -> None:
+    def _follow_lists(self) -> bool:
+        """Whether other ids are wanted than before. `at_once` adds lists meanwhile; those it adds from now on count next time."""
+        self._lists_changed = False
+        wanted = IdList(stock_id for ids in list(self._lists) for stock_id in ids)
+        changed = wanted.ids != self._wanted.ids
+        if changed:
+            self._wanted = wanted
+        return changed
+
+    def _follow_wanted(self) -> None:
         known = self._known
         self._add({stock_id for stock_id in self._wanted.ids if stock_id not in known})
         self._known = {stock_id: known[stock_id] for stock_id in self._wanted.ids}

@@ -259,9 +259,9 @@ def test_a_connection_that_is_answered_by_its_heads_ends_when_it_asks_no_more(
     """C2, C5: no timer is set anew for such a request; the one before it looks when that was."""
     monkeypatch.setattr(connections, "IDLE_SECONDS_MAX", 0.2)
     with served.connection() as connected:
-        for asked in (KNOWN, GET_BODY, KNOWN):
-            connected.sendall(asked)
-            assert connected.recv(1_000).startswith(UNCHANGED if asked == KNOWN else b"HTTP/1.1 200")
+        for _time in range(2):
+            connected.sendall(KNOWN)
+            assert connected.recv(1_000).startswith(UNCHANGED)
         assert is_closed(connected)
 
 

@@ -150,9 +150,10 @@ def test_one_statement_reads_what_all_open_pages_show() -> None:
     """Q2"""
     clock, shelf = Clock(), Shelf(_1=1, _2=2, _3=3)
     watch = StockWatch(shelf.read, 1.0, clock)
-    for ids in ((1, 2), (2, 3), (1, 3), (1, 2)):
+    for ids in ((1, 2), (2, 3), (1, 2)):
         watch.quantities(ids)
     assert shelf.asked == [(1, 2), (3,)], "only what is not known yet"
+    assert watch.at_once((1, 3)) == (Quantity(1), Quantity(3)), "a new list of what is known needs none"
     clock.work(2)
     watch.quantities((1, 2))
     assert shelf.asked[2:] == [(1, 2, 3)]
