@@ -1,6 +1,8 @@
 """500 open pages, each with another list, that ask for fresh quantities through the load balancer.
 
-Each has a connection of its own, as browsers have, and sends the validator of its last answer. What the same processes
+Each has a connection of its own, as browsers have, and sends the validator of its last answer. They have been open for
+``OPEN_PAUSES`` refreshes when it is measured: by then nearly every instance has been asked by every page, as of pages that
+somebody looks at. What the same processes
 compute while nobody looks is measured before, in the same system, and told beside.
 """
 
@@ -21,6 +23,7 @@ PRODUCTS_A_PAGE = 24
 ROUNDS = 3
 ROUND_SECONDS = 12.0  # three refreshes of every page
 SEED = 1
+OPEN_PAUSES = 5
 
 
 @dataclass
@@ -61,7 +64,7 @@ async def _watch(shop: LargeShop, pause: float) -> tuple[_Seen, list[Computed]]:
     rng = random.Random(SEED)
     seen = _Seen()
     pages = [asyncio.create_task(_page(shop, number, pause, rng.random() * pause, seen)) for number in range(PAGES)]
-    await asyncio.sleep(2 * pause)  # all are connected and have asked once
+    await asyncio.sleep(OPEN_PAUSES * pause)
     seen.statuses.clear()
     seen.seconds.clear()
     rounds = []
