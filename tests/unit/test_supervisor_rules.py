@@ -237,7 +237,7 @@ def test_the_last_words_are_those_of_the_present_life(tmp_path: Path) -> None:
     ],
 )
 def test_common_options_may_follow_the_command(given_words: list[str], expected: list[str]) -> None:
-    from main import hoist_common_options
+    from command_line.options import hoist_common_options
 
     assert hoist_common_options(given_words) == expected
 
@@ -270,7 +270,7 @@ def test_the_set_up_is_known_by_the_hash_of_its_lock_file(tmp_path: Path) -> Non
 
 
 def test_the_highest_port_base_leaves_room_for_every_port() -> None:
-    from main import PORT_BASE_MAX
+    from command_line.options import PORT_BASE_MAX
 
     assert PORT_BASE_MAX + HIGHEST_OFFSET <= 65_535
 
