@@ -32,7 +32,7 @@ from typing import Annotated  # noqa: E402
 
 import typer  # noqa: E402
 
-from command_line import balancer, experiments, system  # noqa: E402
+from command_line import balancer, experiments, strategies, system  # noqa: E402
 from command_line.options import PORT_BASE_MAX, Common, UsageError, hoist_common_options  # noqa: E402
 from supervisor.restart import EXIT_USAGE  # noqa: E402
 
@@ -65,7 +65,7 @@ def common(
         system.up(context)
 
 
-for part in (system, balancer, experiments):
+for part in (system, balancer, experiments, strategies):
     app.add_typer(part.app)
 
 

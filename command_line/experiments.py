@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from command_line.options import COMMON_HELP, common_of, run_options
+from command_line.options import COMMON_HELP, STRATEGY, common_of, run_options
 
 app = typer.Typer()
 scenario_app = typer.Typer(help="Named experiments with their expected verdicts.", epilog=COMMON_HELP)
 app.add_typer(scenario_app, name="scenario")
 
 SEED = typer.Option(metavar="S", min=0, max=2**31 - 1, help="the same seed makes the same customers and lists")
-STRATEGY = typer.Option(metavar="S", help="locking strategy, by name, dotted path or file")
 OUT = typer.Option(metavar="DIR", help="empty folder for the report; default runs/<time>-…")
 
 

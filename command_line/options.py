@@ -19,6 +19,8 @@ PORT_BASE_MAX = 64_800  # the highest offset, settings.addresses.HIGHEST_OFFSET,
 COMMON_OPTIONS = ("--config", "--state", "--port-base", "--set")
 COMMON_HELP = "Common options, before or after the command: --config FILE, --state DIR, --port-base N, --set a.b=value."
 
+STRATEGY = typer.Option(metavar="S", help="locking strategy, by name, dotted path or file")
+
 
 @dataclass(frozen=True)
 class Common:

@@ -1,10 +1,12 @@
 """Start, look at, hurt and stop a system."""
 
+import json
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from command_line.options import COMMON_HELP, common_of
+from command_line.options import COMMON_HELP, STRATEGY, common_of
 
 app = typer.Typer()
 month_app = typer.Typer(help="The simulated calendar.", epilog=COMMON_HELP)
@@ -12,11 +14,14 @@ app.add_typer(month_app, name="month")
 
 
 @app.command(epilog=COMMON_HELP)
-def up(context: typer.Context) -> None:
+def up(context: typer.Context, strategy: Annotated[str | None, STRATEGY] = None) -> None:
     """Start everything, print a line per process with its URL; Ctrl-C stops everything."""
     from supervisor import commands
 
-    raise typer.Exit(commands.up(common_of(context).for_up()))
+    options = common_of(context).for_up()
+    if strategy is not None:
+        options = replace(options, overrides=(*options.overrides, f"distributor.strategy={json.dumps(strategy)}"))
+    raise typer.Exit(commands.up(options))
 
 
 @app.command(epilog=COMMON_HELP)

@@ -13,6 +13,7 @@ from customers.instance import EXTENSION, Instance
 from customers.order_desk import OrderDesk
 from customers.server import Server, run
 from customers.stock_at_once import StockAtOnce
+from distributor.strategies import UnusableStrategy
 from settings import Runtime, SettingsError, log_lines
 from settings.addresses import HOST
 
@@ -38,7 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _serve(runtime: Runtime, name: str, number: int) -> int:
     port = runtime.addresses.web(number)
-    app = create_app(runtime, name)
+    try:
+        app = create_app(runtime, name)
+    except UnusableStrategy as error:
+        return _refuse(str(error), EXIT_CONFIGURATION)
     shop: Instance = app.extensions[EXTENSION]
     at_once = StockAtOnce(shop)
     try:

@@ -133,7 +133,7 @@ def _instance(runtime: Runtime, settings: Settings, name: str) -> Instance:
         accounts=Accounts(engine, settings.customers, quotas),
         rate_limits=quotas,
         shop=Shop(engine, settings.cart),
-        sales=Sales(engine, strategies.load(settings.distributor.strategy), settings),
+        sales=Sales(engine, strategies.load_guarded(settings.distributor.strategy, settings.database), settings),
         draining=Draining(limits),
         readiness=Readiness(),
     )

@@ -144,6 +144,7 @@ RULES: dict[type[Exception], Rule] = {
     distributor_errors.TransactionConflict: Rule(503, "busy", _("Busy"), retry_after_seconds=1),
     distributor_errors.ShopClosed: Rule(503, "shop-closed", _("Between two months"), retry_after_seconds=1),
     distributor_errors.DatabaseUnavailable: Rule(503, "unavailable", _("Not available"), retry_after_seconds=2),
+    distributor_errors.StrategyFailed: Rule(503, "unavailable", _("Not available"), retry_after_seconds=2),
     distributor_errors.OutcomeUnknown: Rule(
         503, "outcome-unknown", _("The outcome is not known"), retry_after_seconds=1
     ),
@@ -164,6 +165,7 @@ _DETAILS: dict[type[Exception], Lazy] = {
     distributor_errors.UnknownStock: _("There is no such product."),
     distributor_errors.DatabaseUnavailable: _("The shop cannot reach its books at the moment; nothing was done."),
     distributor_errors.TransactionConflict: _("Another purchase came in between; nothing was done, try again."),
+    distributor_errors.StrategyFailed: _("The shop's way to sell failed; nothing was bought."),
     distributor_errors.OutcomeUnknown: _("The connection was lost while the purchase was being written down."),
 }
 

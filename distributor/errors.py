@@ -113,6 +113,10 @@ class ConnectionLost(DatabaseUnavailable):
     """The connection to the database was lost before the commit; nothing was done."""
 
 
+class StrategyFailed(DistributorError):
+    """The shop's locking strategy failed; nothing was bought."""
+
+
 class TransactionConflict(DistributorError):
     """The database rolled the transaction back because of a concurrent one; repeat it as a whole."""
 

@@ -202,7 +202,7 @@ def several_baskets(engine: Engine, strategy: Strategy) -> None:
     expect("stock.sold of the two rows", sold(engine, world)[:2], [5 if len(results) == 3 else 3, 0])
 
 
-@_case("C5", "After take the rows are written, as counting ``sold`` does, and so locked until the caller's commit.")
+@_case("C5", "After take the rows are written, as counting sold does, and so locked until the caller's commit.")
 def rows_are_locked(engine: Engine, strategy: Strategy) -> None:
     world = world_of(engine)
     with transaction(engine, strategy.isolation) as connection:
@@ -223,7 +223,7 @@ def _is_locked(engine: Engine, stock_id: int) -> bool:
     return False
 
 
-@_case("C5", "Only ``sold`` of what was bought has changed.")
+@_case("C5", "Only the counter sold of what was bought has changed.")
 def nothing_else_is_written(engine: Engine, strategy: Strategy) -> None:
     world = world_of(engine)
     before = _everything(engine, world)

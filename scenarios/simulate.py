@@ -47,7 +47,9 @@ def settled(options: Options, *ours: str) -> tuple[Settings, Start]:
         settings = load(options.config, overrides=overrides)
     except SettingsError as error:
         raise RunFailed(str(error), 64) from error
-    return settings, Start(options.config.resolve(), overrides, options.port_base, options.state)
+    # The system starts in a folder of its own, where a file named from here would not be found.
+    settled_strategy = f"distributor.strategy={json.dumps(settings.distributor.strategy)}"
+    return settings, Start(options.config.resolve(), (*overrides, settled_strategy), options.port_base, options.state)
 
 
 def months(options: Options, months: int, customers: int) -> tuple[Recipe, Path]:

@@ -1,6 +1,9 @@
 """config.yml + environment + ``--set`` -> Settings, or every mistake at once with its place.
 
 Order of precedence: default < file < environment (``CDS_A__B=value``) < ``--set a.b=value``.
+
+A strategy's own file (``distributor.strategy``: ``mine.py``) is made absolute here, for processes and runs work in folders of
+their own: what the file config.yml says counts from its folder, what is said on the command line from where one stands.
 """
 
 import difflib
@@ -49,6 +52,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None, overrides: Se
     """Read and check all sources; raises SettingsError with every mistake that was found."""
     gathered = _Gathered()
     _read_file(path, gathered)
+    _find_strategy(gathered, path.parent)
     for name, text in sorted((os.environ if environment is None else environment).items()):
         if name.startswith(ENVIRONMENT_PREFIX) and name not in NOT_SETTINGS:
             _override(name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."), text, name, gathered)
@@ -58,6 +62,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None, overrides: Se
             gathered.problems.append(Problem("--set", key, "expected a.b=value"))
             continue
         _override(key.strip(), text, "--set", gathered)
+    _find_strategy(gathered, Path.cwd())
     try:
         settings = Settings.model_validate(gathered.values)
     except ValidationError as error:
@@ -65,6 +70,14 @@ def load(path: Path, environment: Mapping[str, str] | None = None, overrides: Se
     if gathered.problems:
         raise SettingsError(gathered.problems)
     return settings
+
+
+def _find_strategy(gathered: _Gathered, folder: Path) -> None:
+    """A file of one's own, relative to ``folder``, as an absolute path; names and dotted paths stay as they are."""
+    section = gathered.values.get("distributor")
+    named = section.get("strategy") if isinstance(section, dict) else None
+    if isinstance(section, dict) and isinstance(named, str) and named.endswith(".py"):
+        section["strategy"] = str((folder / Path(named).expanduser()).resolve())
 
 
 def _override(key: str, text: str, place: str, gathered: _Gathered) -> None:

@@ -77,7 +77,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
 
 def test_killing_servers_under_load_costs_no_get_and_doubles_no_post(running: Running) -> None:
     """I12, A18: every GET is answered; every POST is booked at most once, and once if it was acknowledged."""
-    print(f"seed {SEED}")  # noqa: T201 - shown if it fails
+    print(f"seed {SEED}")
     dice = random.Random(SEED)
     gets, posts = Load(running.port, 6, "GET"), Load(running.port, 6, "POST")
     for _ in range(5):

@@ -78,7 +78,7 @@ def test_killed_at_random_moments_it_loses_nothing_that_anybody_was_told(
 ) -> None:
     """L1, L3, B2, each time after a kill -9 in the middle of production, offers and accepts."""
     seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")  # noqa: T201 - shown when the test fails
+    print(f"seed {seed}")
     dice = random.Random(seed)
     frozen: dict[int, bytes] = {}
     accepted: set[int] = set()

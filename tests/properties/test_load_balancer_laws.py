@@ -242,7 +242,7 @@ def mutate(data: bytes, dice: random.Random) -> bytes:
 
 def test_mutated_requests_crash_nothing_and_smuggle_nothing() -> None:
     """A seeded fuzzer; more with LOAD_BALANCER_MUTATIONS, another run with LOAD_BALANCER_SEED."""
-    print(f"seed {SEED}, {MUTATIONS} mutations")  # noqa: T201 - shown if it fails: the run can be repeated
+    print(f"seed {SEED}, {MUTATIONS} mutations")
     dice = random.Random(SEED)
     for number in range(MUTATIONS):
         data = mutate(dice.choice(GOOD_SAMPLES if number % 2 else SAMPLES), dice)

@@ -194,3 +194,17 @@ def test_children_read_what_the_supervisor_wrote(tmp_path: Path) -> None:
 def test_a_state_folder_without_a_system_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no system was started"):
         Runtime.read(tmp_path)
+
+
+def test_a_strategys_own_file_counts_from_where_it_was_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes and runs work in folders of their own; names and dotted paths are nobody's files."""
+    config, here = tmp_path / "course" / "config.yml", tmp_path / "home"
+    for folder in (config.parent, here):
+        folder.mkdir()
+    config.write_text("distributor:\n  strategy: mine.py\n")
+    monkeypatch.chdir(here)
+    assert load(config, {}).distributor.strategy == str(tmp_path / "course" / "mine.py")
+    assert load(config, {}, ["distributor.strategy=sub/mine.py"]).distributor.strategy == str(here / "sub" / "mine.py")
+    assert load(config, {"CDS_DISTRIBUTOR__STRATEGY": "/a.py"}).distributor.strategy == "/a.py"
+    for name in ("row_lock", "course.mine.Mine"):
+        assert load(config, {}, [f"distributor.strategy={name}"]).distributor.strategy == name

@@ -1,0 +1,106 @@
+"""Strategies that misbehave (tests/villains): each is ended in time, named, and its line told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from grading.checks import CONTRACT, FAULTS
+from grading.grader import Grader, Plan
+from grading.supervision import Nursery
+from settings import Settings
+from tests.conftest import Server, fresh_database
+
+VILLAINS = Path(__file__).parents[1] / "villains"
+ONLY_THE_CONTRACT = [("contract", CONTRACT)]
+FIRST_LOOK = Plan(seed=1, quick=True, rounds=0, seconds=0)
+
+
+@pytest.fixture(scope="module")
+def url(postgres_server: Server, template_database: str) -> Iterator[str]:
+    with fresh_database(postgres_server, template_database) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    with Nursery() as nursery:
+        yield nursery
+
+
+def graded(nursery: Nursery, url: str, name: str, exercises: list[tuple[str, str]]) -> dict[str, Any]:
+    return Grader(nursery, url, Settings(), FIRST_LOOK, lambda _what: None).grade(
+        str(VILLAINS / f"{name}.py"), exercises
+    )
+
+
+def line_of(name: str, code: str) -> str:
+    """``file:line`` of the first line with ``code`` in it."""
+    lines = (VILLAINS / f"{name}.py").read_text().splitlines()
+    return f"{name}.py:{next(number for number, line in enumerate(lines, 1) if code in line)}"
+
+
+class Misconduct(NamedTuple):
+    """A villain, and the finding that it must lead to: its kind, code of the line to look at, part of what was seen."""
+
+    name: str
+    kind: str
+    code: str
+    seen: str
+
+
+MISCONDUCT = [
+    Misconduct("sleeps", "sleeps", "time.sleep(", "time.sleep(0.01)"),
+    Misconduct("raises", "raises", "raise RuntimeError", "RuntimeError: no idea"),
+    Misconduct("leaks", "connects", "engine.connect", "second connection"),
+    Misconduct("leaks", "leaks", "engine.connect", "not given back"),
+    Misconduct("commits", "commits", "connection.commit", "connection.commit()"),
+    Misconduct("eats_memory", "memory", "EATEN.append", ""),
+    Misconduct("exits", "exits", "sys.exit(", "SystemExit: 1"),
+    Misconduct("exits_hard", "exits", "os._exit(", "os._exit(0)"),
+    Misconduct("prints", "prints", "print(", "printed"),
+    Misconduct("answers_wrongly", "answers", "def take", "bool True, neither Taken nor Short"),
+]
+ENDLESS = [
+    Misconduct("hangs", "hangs", "Event().wait", "idle in transaction with locks on stock"),
+    Misconduct("spins", "computes", "pass", "it spins"),
+]
+
+
+@pytest.mark.parametrize("wrong", MISCONDUCT, ids=lambda wrong: f"{wrong.name}-{wrong.kind}")
+def test_misconduct_is_named_with_its_line(nursery: Nursery, url: str, wrong: Misconduct) -> None:
+    report = graded(nursery, url, wrong.name, ONLY_THE_CONTRACT)
+    (found,) = [check for check in report["checks"] if check["name"] == wrong.kind]
+    assert found["where"] == line_of(wrong.name, wrong.code)
+    assert wrong.seen in found["seen"]
+    assert not report["passed"]
+
+
+@pytest.mark.parametrize("wrong", ENDLESS, ids=lambda wrong: wrong.name)
+def test_what_never_ends_is_ended_and_told_from_what_it_does(
+    nursery: Nursery, url: str, monkeypatch: pytest.MonkeyPatch, wrong: Misconduct
+) -> None:
+    """V1. The line may be the loop's head, which is one above."""
+    monkeypatch.setattr(nursery, "step_seconds_max", 1.2)
+    report = graded(nursery, url, wrong.name, ONLY_THE_CONTRACT)
+    (found,) = [check for check in report["checks"] if check["group"] == "conduct"]
+    line = int(line_of(wrong.name, wrong.code).partition(":")[2])
+    assert found["name"] == wrong.kind, found
+    assert found["where"] in {f"{wrong.name}.py:{line}", f"{wrong.name}.py:{line - 1}"}
+    assert wrong.seen in found["seen"]
+
+
+def test_who_swallows_a_deadlock_is_found_by_the_faults(nursery: Nursery, url: str) -> None:
+    report = graded(nursery, url, "swallows", [("faults", FAULTS)])
+    found = {check["name"]: check for check in report["checks"] if not check["passed"]}
+    assert "swallowed" in found["deadlock_victim"]["seen"]
+    assert found["swallows"]["where"] == line_of("swallows", "execute(WRITE")
+    assert "was caught" in found["swallows"]["seen"]
+
+
+def test_what_cannot_be_loaded_cannot_be_graded(nursery: Nursery, url: str) -> None:
+    report = graded(nursery, url, "raises_at_import", ONLY_THE_CONTRACT)
+    assert not report["loaded"]
+    (found,) = report["checks"]
+    assert (found["name"], "line 4: KeyError" in found["seen"]) == ("loads", True)

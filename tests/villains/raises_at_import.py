@@ -1,0 +1,4 @@
+"""Cannot even be loaded."""
+
+PRICES: dict[str, int] = {}
+DEFAULT = PRICES["default"]

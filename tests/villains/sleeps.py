@@ -1,0 +1,17 @@
+"""Sleeps with the rows locked."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from distributor.strategies.contract import Line
+from grading.template.mine import Mine
+
+
+class Sleeps(Mine):
+    def take(self, connection: Connection, baskets: Sequence[Sequence[Line]]) -> Any:
+        results = super().take(connection, baskets)
+        time.sleep(0.01)
+        return results
