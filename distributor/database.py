@@ -174,7 +174,7 @@ def trip(connection: Connection, statements: Sequence[Statement]) -> list[list[A
 
     SQLAlchemy executes one at a time, so this goes around it; who listens to its events is told of each all the same.
     """
-    if len(statements) == 1:  # nothing to send with it: a pipeline of one costs as much again as its statement
+    if len(statements) == 1 and _is_begun(connection):
         return [_alone(connection, *statements[0])]
     cursors = []
     with _driver(connection).pipeline():
@@ -185,6 +185,12 @@ def trip(connection: Connection, statements: Sequence[Statement]) -> list[list[A
     for sql, values in statements:
         _tell(connection.dispatch.after_cursor_execute, connection, sql, values)
     return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+
+def _is_begun(connection: Connection) -> bool:
+    """Whether a statement has nothing to travel with: then a pipeline costs as much again as the statement."""
+    driver = _driver(connection)
+    return driver.autocommit or driver.info.transaction_status is not TransactionStatus.IDLE
 
 
 def _alone(connection: Connection, sql: str, values: Mapping[str, Any]) -> list[Any]:

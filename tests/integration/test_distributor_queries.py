@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from distributor import queries
-from distributor.database import transaction
+from distributor.database import reading, transaction
 from distributor.errors import InvalidBasket, NotEnoughStock, ShopClosed, ShortLine, UnknownCustomer, UnknownStock
 from distributor.queries import Maker, Page
 from distributor.sales import Line, Sales
 from distributor.strategies import load
 from settings import Settings
 from settings.model import Cart as Limits
+from tests.conftest import wait_until
 from tests.distributor_races import at_once
 from tests.distributor_world import World, engine_for, make_world, set_month
 
@@ -125,6 +126,31 @@ def test_quantities_can_be_refreshed(engine: Engine, world: World) -> None:
     found = ask(engine, lambda c: queries.quantities(c, wanted))
     assert found == {world.stock[2]: queries.Quantity(0), world.stock[3]: queries.Quantity(40)}
     assert ask(engine, lambda c: queries.quantities(c, [])) == {}
+
+
+def test_quantities_that_have_changed_are_told_since_a_moment(engine: Engine, world: World) -> None:
+    """quantities.C1: also what a transaction wrote that was under way at that moment, and was committed after it."""
+    first, second, *_ = world.stock
+    wanted = queries.IdList(world.stock)
+    sell = text("UPDATE stock SET sold = sold + 1 WHERE id = :id")
+
+    def read(since: str | None) -> queries.Reading:
+        with reading(engine) as connection:
+            return queries.quantities_since(connection, wanted, since)
+
+    before = read(None)
+    units = {stock_id: found.available for stock_id, found in before.found.items()}
+    assert sorted(units) == sorted(world.stock)
+    with engine.begin() as slow:
+        slow.execute(sell, {"id": first})
+        with engine.begin() as quick:
+            quick.execute(sell, {"id": second})
+        between = read(before.moment)
+        assert between.found[second].available == units[second] - 1
+        assert between.found.get(first, before.found[first]) == before.found[first]
+    after = read(between.moment)
+    assert after.found[first].available == units[first] - 1
+    wait_until(lambda: read(read(None).moment).found == {})  # transactions of other tests count, too, while they last
 
 
 def test_only_manufacturers_with_goods_are_offered_as_a_choice(engine: Engine, world: World) -> None:
