@@ -19,7 +19,7 @@ Called by sales, queries, months, gather and outbox. Sources: SQLSTATEs from Pos
 import random
 import select
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -98,6 +98,10 @@ def _connect_args(database: Database, application_name: str) -> dict[str, Any]:
         "idle_in_transaction_session_timeout": database.idle_in_transaction_timeout_ms,
         "default_transaction_isolation": READ_COMMITTED.lower().replace(" ", "\\ "),
         "synchronous_commit": "on",  # P2 rests on it, whatever the server's own default is
+        # What is asked for lies in memory, by and large: a few thousand looks into an index beat reading a million rows, and
+        # a statement that takes the other cores takes them from somebody's purchase.
+        "random_page_cost": 1.1,
+        "max_parallel_workers_per_gather": 0,
         "timezone": "UTC",
     }
     return {
@@ -204,6 +208,13 @@ def _alone(connection: Connection, sql: str, values: Mapping[str, Any]) -> list[
 def _tell(listeners: Any, connection: Connection, sql: str, values: Mapping[str, Any]) -> None:
     for listener in listeners:
         listener(connection, None, sql, values, None, False)
+
+
+def copy_in(connection: Connection, statement: str, rows: Iterable[Sequence[object]]) -> None:
+    """Send rows by COPY … FROM STDIN: many of them, in one go and without a parameter each."""
+    with _driver(connection).cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def with_commit(connection: Connection, *statements: Statement) -> None:

@@ -11,14 +11,12 @@ Money: integer minor units and ISO 4217 currency. Times: timestamptz, the databa
 """
 
 import datetime as dt
-import string
 import uuid
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    ColumnClause,
     DateTime,
     Double,
     ForeignKey,
@@ -30,22 +28,14 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     func,
-    literal_column,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from distributor.words import keep_words
+
 Now = func.clock_timestamp()
-
-SEPARATORS = string.punctuation
-
-
-def words_in(column: str) -> "ColumnClause[str]":
-    """The words of a name as full text, the expression that the indexes and `queries.search` share letter by letter."""
-    quoted = SEPARATORS.replace("'", "''")
-    cleaned = f"translate({column}, '{quoted}', repeat(' ', {len(SEPARATORS)}))"
-    return literal_column(f"to_tsvector('simple'::regconfig, {cleaned})")
 
 
 def _summary_of_ages(table: str) -> Index:
@@ -78,7 +68,6 @@ class Product(Base):
     """A good, whoever makes it: the same sku from two manufacturers is one product with two stock rows."""
 
     __tablename__ = "product"
-    __table_args__ = (Index("product_words", words_in("sku"), postgresql_using="gin"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     sku: Mapped[str] = mapped_column(String(64), unique=True)
 
@@ -99,7 +88,9 @@ class Stock(Base):
         Index("stock_name", "name", "id"),
         Index("stock_price", "price_minor", "name", "id"),
         Index("stock_manufacturer_name", "manufacturer_id", "name", "id"),
-        Index("stock_words", words_in("name"), postgresql_using="gin"),
+        Index("stock_words", "words", postgresql_using="gin"),
+        # half of each page is left free: a month's supply changes all rows of a maker at once, and those are HOT updates then
+        {"postgresql_with": {"fillfactor": 50}},
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
@@ -113,6 +104,11 @@ class Stock(Base):
     holds_made: Mapped[int] = mapped_column(server_default=text("0"))
     """How often units were held, or held for longer. Counting makes each of them a write of this row, which purchases
     under any isolation level notice (distributor/holds)."""
+    words: Mapped[str | None] = mapped_column(TSVECTOR, deferred=True)
+    """By which it is found: those of its name and sku. Set by triggers (below) wherever a row is made or renamed."""
+
+
+keep_words(Stock.__table__)
 
 
 class Calendar(Base):

@@ -9,8 +9,9 @@ S5  Booking holds the month's row (shared), so none slips in once the month is c
 S6  At most what is available is taken back, however much the manufacturer claims.
 S7  What customers hold in their carts is taken back last, and then the holds are cut to what is left: the goods are not
     ours, so nobody can be kept waiting for them (decision 15).
+S8  Rows that customers buy from are locked for the last statement and COMMIT only, however long the offer is (decision 47).
 
-Called by rounds.py, in threads. Lock order: month, manufacturer's name, supply, product, cart lines (S7), stock.
+Called by rounds.py, in threads. Lock order: month, supply, product, cart lines (S7), stock; a name in a transaction of its own.
 """
 
 from collections.abc import Sequence
@@ -19,10 +20,14 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, text
 
 from distributor import holds
+from distributor.database import copy_in
 from distributor.errors import DistributorError
 from distributor.gather.feed import Offer, canonical_name
 
-NAMES_LOCK = 0x4344_5304  # beside distributor.months.gate.SALES_GATE
+NAMES_LOCK = 0x4344_5305  # beside distributor.months.gate.SALES_GATE
+BOOKING_TIMEOUT_MS = 60_000
+"""Of one statement: 10,000 offers are many rows. The wait for a lock is bounded as everywhere. Chosen: a hundred times what they
+take on two cores."""
 
 
 class MonthOver(DistributorError):
@@ -91,7 +96,7 @@ def tasks(connection: Connection, codes: Sequence[str], month: int | None) -> li
 
 _MONTH = text("SELECT state FROM month WHERE number = :month FOR SHARE")
 
-_MANUFACTURER = text("SELECT id, name FROM manufacturer WHERE code = :code")
+_MANUFACTURER = text("SELECT id FROM manufacturer WHERE code = :code")
 
 _SUPPLY = text(
     """
@@ -102,71 +107,75 @@ _SUPPLY = text(
 
 _BOOKED = text("SELECT id, content_sha256 FROM supply WHERE manufacturer_id = :manufacturer_id AND month = :month")
 
+_OFFERED = text(
+    "CREATE TEMPORARY TABLE offered (sku text, name text, price_minor bigint, quantity bigint) ON COMMIT DROP"
+)
+_FILL_OFFERED = "COPY offered FROM STDIN"
+
+# What this manufacturer has had before: nobody else makes rows of its while its supply is being booked (S2).
+_KNOWN = text(
+    """
+    CREATE TEMPORARY TABLE known ON COMMIT DROP AS
+    SELECT stock.id AS stock_id, offered.*
+    FROM offered JOIN product ON product.sku = offered.sku
+    JOIN stock ON stock.product_id = product.id AND stock.manufacturer_id = :manufacturer_id
+    """
+)
+
 # In sku order, so that two gatherers that bring the same new skus wait for one another instead of deadlocking.
 _PRODUCTS = text(
     """
     INSERT INTO product (sku)
-    SELECT offered.sku FROM unnest(CAST(:skus AS text[])) AS offered (sku)
-    WHERE NOT EXISTS (SELECT FROM product WHERE product.sku = offered.sku)
+    SELECT offered.sku FROM offered WHERE NOT EXISTS (SELECT FROM product WHERE product.sku = offered.sku)
     ORDER BY offered.sku
     ON CONFLICT (sku) DO NOTHING
     """
 )
 
-_STOCK_ROWS = text(
+# With their units and words at once: a row that is made and then changed would be written twice, with all its indexes.
+_NEW_ROWS = text(
     """
-    INSERT INTO stock (product_id, manufacturer_id, name, price_minor, currency)
-    SELECT product.id, :manufacturer_id, offered.name, offered.price_minor, :currency
-    FROM unnest(CAST(:skus AS text[]), CAST(:names AS text[]), CAST(:prices AS bigint[]))
-         AS offered (sku, name, price_minor)
-    JOIN product ON product.sku = offered.sku
-    WHERE NOT EXISTS (
-        SELECT FROM stock WHERE stock.product_id = product.id AND stock.manufacturer_id = :manufacturer_id
+    WITH made AS (
+        INSERT INTO stock (product_id, manufacturer_id, name, price_minor, currency, supplied, words)
+        SELECT product.id, :manufacturer_id, offered.name, offered.price_minor, :currency, offered.quantity,
+               good_words(offered.name, offered.sku)
+        FROM offered JOIN product ON product.sku = offered.sku
+        WHERE NOT EXISTS (SELECT FROM known WHERE known.sku = offered.sku)
+        ORDER BY product.id
+        RETURNING id, supplied
     )
-    ORDER BY product.id
-    ON CONFLICT ON CONSTRAINT stock_product_manufacturer DO NOTHING
+    INSERT INTO supply_line (supply_id, stock_id, quantity) SELECT :supply_id, id, supplied FROM made ORDER BY id
     """
 )
 
-_LOCK_STOCK = text(
-    """
-    SELECT stock.id, product.sku FROM stock JOIN product ON product.id = stock.product_id
-    WHERE stock.manufacturer_id = :manufacturer_id AND product.sku = ANY(:skus)
-    ORDER BY stock.id FOR NO KEY UPDATE OF stock
-    """
-)
-
-# An UPDATE … FROM that names the rows by id: they are locked already.
-_ADD = text(
-    """
-    UPDATE stock SET supplied = stock.supplied + offered.quantity, name = offered.name,
-                     price_minor = offered.price_minor, currency = :currency
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:names AS text[]), CAST(:prices AS bigint[]), CAST(:quantities AS bigint[]))
-         AS offered (id, name, price_minor, quantity)
-    WHERE stock.id = offered.id
-    """
-)
-
-_LINES = text(
+_KNOWN_LINES = text(
     """
     INSERT INTO supply_line (supply_id, stock_id, quantity)
-    SELECT :supply_id, offered.id, offered.quantity
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:quantities AS bigint[])) AS offered (id, quantity)
+    SELECT :supply_id, stock_id, quantity FROM known ORDER BY stock_id
+    """
+)
+
+# The rows are locked in order first (S4): an UPDATE of many takes them in whatever order its plan visits them.
+_ADD = text(
+    """
+    WITH locked AS (
+        SELECT stock.id, known.name, known.price_minor, known.quantity
+        FROM known JOIN stock ON stock.id = known.stock_id
+        ORDER BY stock.id FOR NO KEY UPDATE OF stock
+    )
+    UPDATE stock SET supplied = stock.supplied + locked.quantity, name = locked.name,
+                     price_minor = locked.price_minor, currency = :currency
+    FROM locked WHERE stock.id = locked.id
     """
 )
 
 
-def book(connection: Connection, offer: Offer, *, rename: bool = True) -> Unsettled:
-    """Add the offer to stock, once (S2), within the caller's transaction; raises MonthOver, OfferChanged, NameTaken.
-
-    ``rename`` False: the manufacturer keeps the name by which it is known.
-    """
+def book(connection: Connection, offer: Offer) -> Unsettled:
+    """Add the offer to stock, once (S2), within the caller's transaction; raises MonthOver or OfferChanged."""
     if connection.scalar(_MONTH, {"month": offer.month}) not in ("gathering", "open"):
         raise MonthOver
-    manufacturer = connection.execute(_MANUFACTURER, {"code": offer.manufacturer_code}).one()
-    if rename and manufacturer.name != offer.manufacturer_name:
-        _rename(connection, offer.manufacturer_code, offer.manufacturer_name)
-    key = {"manufacturer_id": manufacturer.id, "month": offer.month}
+    manufacturer_id: int = connection.execute(_MANUFACTURER, {"code": offer.manufacturer_code}).scalar_one()
+    key = {"manufacturer_id": manufacturer_id, "month": offer.month}
     supply_id = connection.scalar(_SUPPLY, {**key, "content_sha256": offer.content_sha256})
     if supply_id is None:
         booked = connection.execute(_BOOKED, key).one()
@@ -174,37 +183,33 @@ def book(connection: Connection, offer: Offer, *, rename: bool = True) -> Unsett
             raise OfferChanged
         return Unsettled(booked.id, offer.month, offer.content_sha256, not offer.items)
     if offer.items:
-        _add_to_stock(connection, offer, manufacturer.id, supply_id)
+        _add_to_stock(connection, offer, manufacturer_id, supply_id)
     return Unsettled(supply_id, offer.month, offer.content_sha256, not offer.items)
 
 
 def _add_to_stock(connection: Connection, offer: Offer, manufacturer_id: int, supply_id: int) -> None:
-    by_sku = {item.sku: item for item in offer.items}
-    values = {
-        "manufacturer_id": manufacturer_id,
-        "currency": offer.items[0].currency,
-        "skus": list(by_sku),
-        "names": [item.name for item in offer.items],
-        "prices": [item.price_minor for item in offer.items],
-    }
-    connection.execute(_PRODUCTS, values)
-    connection.execute(_STOCK_ROWS, values)
-    locked = connection.execute(_LOCK_STOCK, values).all()
-    items = [by_sku[row.sku] for row in locked]
-    values = {
-        "supply_id": supply_id,
-        "currency": offer.items[0].currency,
-        "ids": [row.id for row in locked],
-        "names": [item.name for item in items],
-        "prices": [item.price_minor for item in items],
-        "quantities": [item.quantity for item in items],
-    }
-    connection.execute(_ADD, values)
-    connection.execute(_LINES, values)
+    """In an order by which the rows that customers buy from are locked last, and for one statement and COMMIT only (S8)."""
+    connection.execute(text("SELECT set_config('statement_timeout', :ms, true)"), {"ms": str(BOOKING_TIMEOUT_MS)})
+    connection.execute(_OFFERED)
+    copy_in(connection, _FILL_OFFERED, ((item.sku, item.name, item.price_minor, item.quantity) for item in offer.items))
+    values = {"manufacturer_id": manufacturer_id, "supply_id": supply_id, "currency": offer.items[0].currency}
+    known = connection.execute(_KNOWN, values).rowcount
+    if known < len(offer.items):
+        connection.execute(_PRODUCTS)
+        connection.execute(_NEW_ROWS, values)
+    if known:
+        connection.execute(_KNOWN_LINES, values)
+        connection.execute(_ADD, values)
 
 
-def _rename(connection: Connection, code: str, name: str) -> None:
-    """One renames at a time, so that two cannot take the same name at once."""
+def rename(connection: Connection, code: str, name: str) -> None:
+    """Know a manufacturer by the name that it gives itself; raises NameTaken and changes nothing then.
+
+    One renames at a time, so that two cannot take the same name at once: in a transaction of its own, which is short.
+    """
+    known = "SELECT name FROM manufacturer WHERE code = :code"
+    if connection.scalar(text(known), {"code": code}) == name:
+        return
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": NAMES_LOCK})
     others = connection.execute(text("SELECT code, name FROM manufacturer WHERE code <> :code"), {"code": code})
     wanted = canonical_name(name)

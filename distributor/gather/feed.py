@@ -196,6 +196,8 @@ def _whole(value: Any, where: str, maximum: int) -> int:
 def _text(value: Any, where: str, code_points_max: int) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > code_points_max:
         _refuse(where, f"must be a text of 1 to {code_points_max} characters", value)
+    if value.isascii() and value.isprintable():  # nearly all are, and none of the rules below can touch them
+        return value
     for character in value:
         if unicodedata.category(character) in _REFUSED_CATEGORIES or character in _DIRECTION:
             _refuse(where, "must not contain the character", f"U+{ord(character):04X}")

@@ -33,11 +33,12 @@ from distributor.gather.booking import (
     book,
     mark_accepted,
     record_attempt,
+    rename,
     tasks,
     withdraw,
 )
-from distributor.gather.client import Client, ManufacturerError, Partner, Refused, TimedOut
-from distributor.gather.feed import FeedRefused, Offer, read_offer
+from distributor.gather.client import Answer, Client, ManufacturerError, Partner, Refused, TimedOut
+from distributor.gather.feed import FeedRefused, read_offer
 
 logger = logging.getLogger(__name__)
 
@@ -137,8 +138,7 @@ class Round:
     async def _ask(self, client: Client, code: str, month: int) -> Progress:
         try:
             answer = await client.offer(code, month)
-            offer = read_offer(answer.body, answer.content_type, code=code, month=month, currency=self._plan.currency)
-            supply, note = await self._book(offer)
+            supply, note = await self._in_thread(partial(self._read_and_book, answer, code, month))
         except TimedOut as error:
             return await self._record(code, month, Outcome.TIMEOUT, str(error))
         except (Refused, FeedRefused) as error:
@@ -149,16 +149,18 @@ class Round:
             return await self._record(code, month, Outcome.UNAVAILABLE, str(error))
         return await self._settle(client, code, supply, note)
 
-    async def _book(self, offer: Offer) -> tuple[Unsettled, str | None]:
-        """The supply, and what people should know of it.
+    def _read_and_book(self, answer: Answer, code: str, month: int) -> tuple[Unsettled, str | None]:
+        """The supply, and what people should know of it. In a thread, so at most WRITERS offers are taken apart at a time.
 
         Another one's name is not taken over, but the goods are: who came second may well be the honest one (R1).
         """
+        offer = read_offer(answer.body, answer.content_type, code=code, month=month, currency=self._plan.currency)
+        supply = self._transact(partial(book, offer=offer))
         try:
-            return await self._write(partial(book, offer=offer)), None
+            self._transact(partial(rename, code=code, name=offer.manufacturer_name))
         except NameTaken as error:
-            supply = await self._write(partial(book, offer=offer, rename=False))
             return supply, f"its name was not taken over: {error}"
+        return supply, None
 
     async def _settle(self, client: Client, code: str, supply: Unsettled, note: str | None = None) -> Progress:
         """Tell the manufacturer that we took the supply; DONE when that is decided either way (R4)."""
@@ -204,7 +206,10 @@ class Round:
 
     def _write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
         """``work`` in a transaction of its own, in a thread: the other manufacturers' answers do not wait for it."""
-        return asyncio.get_running_loop().run_in_executor(self._executor, self._transact, work)
+        return self._in_thread(partial(self._transact, work))
+
+    def _in_thread(self, work: Callable[[], T]) -> Awaitable[T]:
+        return asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         def attempt() -> T:

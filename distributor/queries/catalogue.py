@@ -123,7 +123,7 @@ def catalogue(
     words = search.words_of(q)
     if q and not words:
         return Page((), page, per_page, 0)
-    statement = _page_statement(sort, len(words), bool(manufacturer))
+    statement = _page_statement(sort, bool(words), bool(manufacturer))
     found = connection.execute(
         statement, _parameters(words, manufacturer) | {"limit": per_page, "offset": offset}
     ).all()
@@ -141,16 +141,17 @@ def catalogue_total(connection: Connection, *, q: str = "", manufacturer: str = 
     words = search.words_of(q)
     if q and not words:
         return 0
-    statement = _total_statement(len(words), bool(manufacturer))
+    statement = _total_statement(bool(words), bool(manufacturer))
     return int(connection.execute(statement, _parameters(words, manufacturer)).scalar_one())
 
 
 def _parameters(words: Sequence[str], manufacturer: str) -> dict[str, Any]:
-    return search.parameters(words) | ({"manufacturer": manufacturer} if manufacturer else {})
+    searched = {"words": search.query_of(words)} if words else {}
+    return searched | ({"manufacturer": manufacturer} if manufacturer else {})
 
 
 @cache
-def _page_statement(sort: Sort, words: int, one_manufacturer: bool) -> Select[Any]:
+def _page_statement(sort: Sort, searched: bool, one_manufacturer: bool) -> Select[Any]:
     """Built once a kind of list. The rows are chosen first, then the names that belong to them are looked up.
 
     The limit is written into the statement: with one that it does not know, PostgreSQL plans for a tenth of the table.
@@ -165,7 +166,7 @@ def _page_statement(sort: Sort, words: int, one_manufacturer: bool) -> Select[An
             Stock.currency,
             AVAILABLE.label("available"),
         )
-        .where(*_wanted(words, one_manufacturer))
+        .where(*_wanted(searched, one_manufacturer))
         .order_by(*_ORDERS[sort](Stock))
         .limit(bindparam("limit", type_=Integer, literal_execute=True))
         .offset(bindparam("offset"))
@@ -194,12 +195,12 @@ def _page_statement(sort: Sort, words: int, one_manufacturer: bool) -> Select[An
 
 
 @cache
-def _total_statement(words: int, one_manufacturer: bool) -> Select[Any]:
-    return select(func.count()).select_from(Stock).where(*_wanted(words, one_manufacturer))
+def _total_statement(searched: bool, one_manufacturer: bool) -> Select[Any]:
+    return select(func.count()).select_from(Stock).where(*_wanted(searched, one_manufacturer))
 
 
-def _wanted(words: int, one_manufacturer: bool) -> list[ColumnElement[bool]]:
-    conditions = [IN_STOCK, *(search.matches(number) for number in range(words))]
+def _wanted(searched: bool, one_manufacturer: bool) -> list[ColumnElement[bool]]:
+    conditions = [IN_STOCK, *([search.matches()] if searched else [])]
     if one_manufacturer:
         by_code = select(Manufacturer.id).where(Manufacturer.code == bindparam("manufacturer"))
         conditions.append(Stock.manufacturer_id == by_code.scalar_subquery())

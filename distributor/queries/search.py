@@ -4,20 +4,20 @@ A search is the words that its letters and digits make; ASCII punctuation parts 
 word must begin a word of the good's name or of its sku, in any case and order. Words without any letter or digit are
 ignored; a search that has no other words finds nothing.
 
-Both sides of the comparison go through the same expression, so that PostgreSQL's parser never sees what it would take for
-an address, a path or a number with a sign. The indexes are on the names alone, which no sale changes.
+The words of each good lie in `stock.words`, those of name and sku together, made by the database's own `good_words`, so that
+a row has them whoever made it. Punctuation is taken out there as it is here: PostgreSQL's parser never sees what it would take
+for an address, a path or a number with a sign. No sale changes them.
 """
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, any_, bindparam, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, String, bindparam, func, literal_column
 
-from distributor import tables
-from distributor.tables import SEPARATORS, Stock, words_in
+from distributor.tables import Stock
+from distributor.words import SEPARATORS
 
 WORDS_MAX = 8  # of a search; more do not make it narrower in practice
 WORD_LENGTH_MAX = 100  # PostgreSQL refuses words of 2 KB; no name has one of 100 characters
-SKU_MATCHES_MAX = 10_000  # goods that one word may find by their sku: bounds what a search for "A" costs
 
 _PARTED = str.maketrans(dict.fromkeys(SEPARATORS, " "))
 
@@ -28,19 +28,16 @@ def words_of(q: str) -> tuple[str, ...]:
     return tuple(word[:WORD_LENGTH_MAX] for word, _ in zip(words, range(WORDS_MAX), strict=False))
 
 
-def prefix(word: str) -> str:
-    """In the notation of tsquery; a word has neither quotes nor backslashes left."""
-    return f"'{word}':*"
+def query_of(words: Sequence[str]) -> str:
+    """All of the words, each the beginning of one, in the notation of tsquery; a word has neither quotes nor backslashes."""
+    return " & ".join(f"'{word}':*" for word in words)
 
 
-def matches(number: int) -> ColumnElement[bool]:
-    """Whether a stock row has the word of the parameter ``word_<number>``; one index serves each side of the OR."""
-    query = func.to_tsquery(literal_column("'simple'::regconfig"), bindparam(f"word_{number}"))
-    by_sku = (
-        select(tables.Product.id).where(words_in("product.sku").op("@@")(query)).limit(SKU_MATCHES_MAX)
-    ).scalar_subquery()
-    return or_(words_in("stock.name").op("@@")(query), Stock.product_id == any_(func.array(by_sku)))
+def matches() -> ColumnElement[bool]:
+    """Whether a stock row has the words of the parameter ``words`` (`query_of`).
 
-
-def parameters(words: Sequence[str]) -> dict[str, str]:
-    return {f"word_{number}": prefix(word) for number, word in enumerate(words)}
+    They are written into the statement, so that PostgreSQL plans for these very words: whether to walk through the list until
+    the page is full, or to look up the few that match, differs from one search to the next.
+    """
+    words = bindparam("words", type_=String, literal_execute=True)
+    return Stock.words.op("@@")(func.to_tsquery(literal_column("'simple'::regconfig"), words))

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
+from distributor import queries
 from distributor.database import transaction
 from distributor.gather.booking import MonthOver, OfferChanged, book, tasks, withdraw
 from distributor.gather.feed import Offer, OfferItem
@@ -89,6 +90,52 @@ def test_the_next_month_adds_to_what_is_there_and_renews_price_and_name(engine: 
     assert gather(engine, fakes, 2)
     assert stock(engine) == {("m1", "BIKE"): (5, 0, 275)}
     assert rows(engine, "SELECT name FROM stock") == [("Better bicycle",)]
+    with transaction(engine) as connection:
+        found = [queries.catalogue(connection, q=q).total for q in ("better", "bike bicycle", "ware")]
+    assert found == [1, 1, 0], "it is found by the name that it has now, and by its sku"
+
+
+def offer_of(month: int, *skus: str) -> Offer:
+    return Offer("m1", "Works m1", month, tuple(OfferItem(sku, f"Good {sku}", 1, 250, "GBP") for sku in skus), "0" * 64)
+
+
+def test_until_its_last_statement_a_booking_locks_no_row_that_customers_buy_from(
+    engine: Engine, fakes: FakePartners
+) -> None:
+    """S8, of an offer with goods that are known and goods that are new."""
+    fakes.add("m1")
+    begin_month(engine, fakes)
+    with transaction(engine) as connection:
+        book(connection, offer_of(1, "A", "B"))
+    set_month(engine, "closed")
+    begin_month(engine, fakes, 2)
+    lockable: list[int] = []
+
+    def look(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if "stock" in statement:
+            lockable.append(len(rows(engine, "SELECT id FROM stock FOR NO KEY UPDATE SKIP LOCKED")))
+
+    with transaction(engine) as connection:
+        event.listen(connection, "before_cursor_execute", look)
+        book(connection, offer_of(2, "C", "B", "A"))
+        assert len(rows(engine, "SELECT id FROM stock FOR NO KEY UPDATE SKIP LOCKED")) == 0
+    assert len(lockable) >= 3
+    assert set(lockable) == {2}
+    assert stock(engine) == {("m1", "A"): (2, 0, 250), ("m1", "B"): (2, 0, 250), ("m1", "C"): (1, 0, 250)}
+
+
+def test_a_supply_of_goods_that_are_known_writes_no_index(engine: Engine, fakes: FakePartners) -> None:
+    """Each row finds room for its new version beside it, or a month of a million offers writes six indexes a row."""
+    fakes.add("m1")
+    skus = [f"GOOD-{number}" for number in range(500)]
+    for month in (1, 2):
+        begin_month(engine, fakes, month)
+        with transaction(engine) as connection:
+            book(connection, offer_of(month, *skus))
+        set_month(engine, "closed")
+    rows(engine, "SELECT pg_stat_force_next_flush()")
+    written = rows(engine, "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'stock'")
+    assert [tuple(row) for row in written] == [(500, 500)]
 
 
 def test_an_empty_offer_is_a_supply_without_lines(engine: Engine, fakes: FakePartners) -> None:

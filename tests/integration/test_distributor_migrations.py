@@ -36,12 +36,19 @@ CONSTRAINTS = text(
     UNION ALL
     SELECT tablename, 'index', indexdef, indexname FROM pg_indexes
     WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    UNION ALL
+    SELECT tgrelid::regclass::text, 'trigger', pg_get_triggerdef(oid), tgname FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL
+    SELECT '', 'function', pg_get_functiondef(oid), proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    UNION ALL
+    SELECT relname, 'option', reloptions::text, '' FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND reloptions IS NOT NULL
     """
 )
 
 
 def everything(url: str) -> set[tuple[str, ...]]:
-    """Every constraint and index as the database itself writes them, CHECKs and partial indexes included."""
+    """All that Alembic does not compare, as the database itself writes it: CHECKs, partial indexes, triggers, functions …"""
     with connected(url) as connection:
         return {tuple(map(str, row)) for row in connection.execute(CONSTRAINTS)}
 

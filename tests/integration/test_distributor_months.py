@@ -315,8 +315,8 @@ def test_a_tick_is_cheap(engine: Engine) -> None:
         connection.execute(text("INSERT INTO product (sku) SELECT 'X' || n FROM generate_series(1, 100000) AS n"))
         connection.execute(
             text(
-                "INSERT INTO stock (product_id, manufacturer_id, name, price_minor, currency, supplied, sold)"
-                " SELECT id, 2, sku, 1, 'GBP', 5, CASE WHEN sku = 'X100000' THEN 4 ELSE 5 END FROM product"
+                "INSERT INTO stock (product_id, manufacturer_id, name, price_minor, currency, supplied, sold, words)"
+                " SELECT id, 2, sku, 1, 'GBP', 5, CASE WHEN sku = 'X100000' THEN 4 ELSE 5 END, '' FROM product"
                 " WHERE sku LIKE 'X%'"
             )
         )
