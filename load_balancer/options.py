@@ -11,10 +11,11 @@ from load_balancer.balancing.retries import RetryRules
 from load_balancer.balancing.servers import Admin, Intervals, Rules
 from load_balancer.http1.grammar import PORT_MAX, HeadLimits
 from load_balancer.proxy.admission import Network
-from settings import Runtime, Settings
+from settings import Runtime, Settings, self_signed
 from settings.addresses import Addresses
 from settings.model import LoadBalancer
 from settings.servers import DefaultServer
+from settings.tls import CIPHERS, Tls
 
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
@@ -117,6 +118,17 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class TlsOptions:
+    """``key``: None where it is in the certificate's file; ``ciphers``: of TLS 1.2, in OpenSSL's words."""
+
+    certificate: Path
+    key: Path | None = None
+    version_min: str = "1.2"
+    ciphers: str = CIPHERS
+    handshake_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
 class AccessLogOptions:
     """Where a line for every answer goes. ``kind``: combined or json; at ``bytes_max`` the file is moved aside."""
 
@@ -145,8 +157,10 @@ class Options:
     timeouts: Timeouts = field(default_factory=Timeouts)
     limits: Limits = field(default_factory=Limits)
     upgrade: frozenset[bytes] = frozenset({b"websocket"})  # protocols that clients may ask for
+    tls: TlsOptions | None = None
+    redirect: Address | None = None  # plain HTTP, whose only answer is where TLS is
     access_log: AccessLogOptions | None = None
-    behind_tls: bool = False  # whether clients reach us over TLS only, which something before us ends
+    behind_tls: bool = False  # whether clients reach us over TLS only, which we or something before us ends
 
 
 def from_runtime(runtime: Runtime) -> Options:
@@ -195,8 +209,10 @@ def from_settings(system: Settings, addresses: Addresses, state: Path, control_t
         ),
         limits=_limits(settings),
         upgrade=frozenset(protocol.encode("ascii") for protocol in settings.upgrade),
+        tls=_tls(settings.tls, state),
+        redirect=Address(settings.listen_host, settings.tls.redirect_port) if settings.tls.redirect_port else None,
         access_log=_access_log(settings, state / "logs"),
-        behind_tls=system.customers.secure_cookies,
+        behind_tls=system.customers.secure_cookies or settings.tls.on,
     )
 
 
@@ -220,6 +236,16 @@ def server_options(words: DefaultServer, cookie: str = "") -> ServerOptions:
         error_limit=words.error_limit,
         on_error=OnError(words.on_error),
     )
+
+
+def _tls(settings: Tls, state: Path) -> TlsOptions | None:
+    if not settings.on:
+        return None
+    certificate, key = self_signed.paths(state)
+    if settings.certificate:
+        certificate, key = Path(settings.certificate), Path(settings.key or settings.certificate)
+    handshake_seconds = settings.handshake_timeout_ms / 1000
+    return TlsOptions(certificate, key, settings.version_min, settings.ciphers, handshake_seconds)
 
 
 def _limits(settings: LoadBalancer) -> Limits:

@@ -30,7 +30,9 @@ from load_balancer.listeners import BACKLOG, CannotListenError, Listeners, passe
 from load_balancer.options import AccessLogOptions, Options
 from load_balancer.proxy.balancer import Balancer
 from load_balancer.proxy.checks import watch
-from load_balancer.proxy.frontend import Client
+from load_balancer.proxy.redirecting import RedirectingClient
+from load_balancer.proxy.tls import entrance
+from settings.tls import FileFault
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +48,17 @@ class Listener:
     """Everything that accepts connections for one address."""
 
     def __init__(self, servers: Sequence[asyncio.Server]) -> None:
-        self._servers = servers
+        self.servers = servers
         self.sockets = [one for server in servers for one in server.sockets]
+
+    def join(self, other: "Listener") -> None:
+        """From now on both are one."""
+        self.servers = [*self.servers, *other.servers]
+        self.sockets = [*self.sockets, *other.sockets]
 
     def close(self) -> None:
         """Accept no more; where others hold the sockets too, who waits there is theirs."""
-        for server in self._servers:
+        for server in self.servers:
             server.close()
 
 
@@ -109,7 +116,7 @@ def run(options: Options, listeners: Listeners | None = None, settings: Settings
         try:
             inherited = listeners or Listeners(passed_by_systemd(os.environ))
             return runner.run(_serve(options, inherited, settings))
-        except (CannotStartError, CannotListenError) as error:
+        except (CannotStartError, CannotListenError, FileFault) as error:
             log.error("%s", error)
             return EXIT_CANNOT_START
 
@@ -128,13 +135,16 @@ async def serving(
             balancer.access_log = _access_log(options.access_log, balancer)
             stack.callback(balancer.access_log.close)
         sockets = listeners.at(options.listen)
+        redirect_sockets = [] if options.redirect is None else listeners.at(options.redirect)
         admin_sockets = [] if options.admin is None else listeners.at(options.admin)
         tasks = [loop.create_task(watch(balancer))]
         tasks.append(loop.create_task(_sweep(balancer)))
         stack.push_async_callback(_cancel, tasks)
         if listeners.inherits:
             await _until_checked(balancer)
-        listener = await _accept(stack, sockets, lambda: Client(balancer))
+        listener = await _accept(stack, sockets, entrance(balancer))
+        if redirect_sockets:
+            listener.join(await _accept(stack, redirect_sockets, lambda: RedirectingClient(balancer)))
         admin = await _accept(stack, admin_sockets, lambda: AdminConnection(operator)) if admin_sockets else None
         listeners.serving()
         yield Service(balancer, operator, listener, admin, tuple(tasks))
@@ -159,7 +169,8 @@ async def _serve(options: Options, listeners: Listeners, settings: Settings | No
         service = await stack.enter_async_context(serving(options, listeners, settings))
         loop.add_signal_handler(signal.SIGHUP, service.operator.hang_up)
         names = ", ".join(f"{server.name}={server.address}" for server in options.servers)
-        log.info("listening on http://%s, servers: %s", options.listen, names)
+        scheme = "http" if options.tls is None else "https"
+        log.info("listening on %s://%s, servers: %s", scheme, options.listen, names)
         if options.admin is not None:
             log.info("admin pages on http://%s", options.admin)
         gc.freeze()  # what lives now lives on: the collector need not look at it again

@@ -183,7 +183,7 @@ class System:
 
     @property
     def shop_url(self) -> str:
-        return Addresses.url(self.addresses.shop)
+        return self.runtime.shop_url
 
     @property
     def ledgers(self) -> Path:

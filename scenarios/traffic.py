@@ -32,7 +32,7 @@ from scenarios.history import History
 from scenarios.outcomes import Patience
 from scenarios.shop import REQUEST_SECONDS_MAX, Account, Shop, ShopError
 from settings import Runtime, SettingsError, log_lines
-from settings.addresses import HOST, Addresses
+from settings.addresses import HOST
 from settings.runtime import FILE as RUNTIME_FILE
 
 FOLLOW_SECONDS = 1.0  # how often the setting is looked at
@@ -80,7 +80,7 @@ class Traffic:
         self._taken: set[int] = set()
         self._history = History(Path(os.devnull))  # nobody judges the traffic of a living shop
         self._stopping = gevent.event.Event()
-        self._environment = Street(user_classes=[Passer], host=Addresses.url(runtime.addresses.shop))
+        self._environment = Street(user_classes=[Passer], host=runtime.shop_url)
         self._environment.traffic = self
         self._runner: Any = self._environment.create_local_runner()
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from settings.errors import Problem, SettingsError
 from settings.model import Settings
+from settings.tls import file_fault
 
 ENVIRONMENT_PREFIX = "CDS_"
 # Variables of this prefix that are not settings: used by the tests and by the set-up.
@@ -65,11 +66,22 @@ def load(path: Path, environment: Mapping[str, str] | None = None, overrides: Se
     _find_strategy(gathered, Path.cwd())
     try:
         settings = Settings.model_validate(gathered.values)
+        gathered.problems += _file_problems(settings, gathered.places, str(path))
     except ValidationError as error:
         gathered.problems += [_explain(mistake, gathered.places, str(path)) for mistake in error.errors()]
     if gathered.problems:
         raise SettingsError(gathered.problems)
-    return settings
+    return settings.behind_tls()
+
+
+def _file_problems(settings: Settings, places: Mapping[str, str], path: str) -> list[Problem]:
+    """What is wrong with files that are named; looked at here only, for a system that runs has read them."""
+    tls = settings.load_balancer.tls
+    fault = file_fault(tls.certificate, tls.key) if tls.certificate else None
+    if fault is None:
+        return []
+    key = f"load_balancer.tls.{fault.key}"
+    return [Problem(_nearest_place(key, places, path), key, fault.what)]
 
 
 def _find_strategy(gathered: _Gathered, folder: Path) -> None:
@@ -134,7 +146,7 @@ def _walk(node: yaml.Node, prefix: str, path: Path, gathered: _Gathered) -> None
         if not prefix and name in Settings.model_fields:
             _walk_section(value_node, key, path, gathered)
         else:
-            _put_leaf(value_node, key, _place(path, key_node), gathered)
+            _put_leaf(value_node, key, path, _place(path, key_node), gathered)
 
 
 def _walk_section(node: yaml.Node, key: str, path: Path, gathered: _Gathered) -> None:
@@ -143,14 +155,24 @@ def _walk_section(node: yaml.Node, key: str, path: Path, gathered: _Gathered) ->
         _walk(node, key, path, gathered)
 
 
-def _put_leaf(node: yaml.Node, key: str, place: str, gathered: _Gathered) -> None:
+def _put_leaf(node: yaml.Node, key: str, path: Path, place: str, gathered: _Gathered) -> None:
     loader = yaml.SafeLoader("")
     try:
         value = loader.construct_object(node, deep=True)
     except _UNREADABLE:
         gathered.problems.append(Problem(place, key, "cannot be read as a value"))
         return
+    _note_places(node, key, path, gathered)
     gathered.put(key, value, place)
+
+
+def _note_places(node: yaml.Node, key: str, path: Path, gathered: _Gathered) -> None:
+    """Where each key below stands."""
+    if isinstance(node, yaml.MappingNode):
+        for inner, value in node.value:
+            below = f"{key}.{inner.value}"
+            gathered.places[below] = _place(path, inner)
+            _note_places(value, below, path, gathered)
 
 
 def _place(path: Path, node: yaml.Node) -> str:
@@ -159,7 +181,7 @@ def _place(path: Path, node: yaml.Node) -> str:
 
 def _explain(mistake: Any, places: Mapping[str, str], path: str) -> Problem:
     key = ".".join(str(part) for part in mistake["loc"])
-    place = next((places[above] for above in _upwards(key) if above in places), path)
+    place = _nearest_place(key, places, path)
     if mistake["type"] == "extra_forbidden":
         return Problem(place, key, "unknown key" + _nearest(key))
     what = str(mistake["msg"]).removeprefix("Value error, ")
@@ -168,6 +190,11 @@ def _explain(mistake: Any, places: Mapping[str, str], path: str) -> Problem:
     if isinstance(given, (str, int, float, bool)) or given is None:
         what += f" (given: {given!r})"
     return Problem(place, key, what)
+
+
+def _nearest_place(key: str, places: Mapping[str, str], path: str) -> str:
+    """Where the key stands, or what it stands in."""
+    return next((places[above] for above in _upwards(key) if above in places), path)
 
 
 def _upwards(key: str) -> Iterator[str]:

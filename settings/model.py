@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from settings.section import Section
 from settings.servers import DefaultServer, OneServer, refuse_servers
+from settings.tls import Tls
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
@@ -190,6 +191,7 @@ class LoadBalancer(Section):
     allbackups: bool = False
     default_server: DefaultServer = DefaultServer()
     servers: dict[str, OneServer] = Field(default_factory=dict)
+    tls: Tls = Tls()
     listen_host: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_host)] = "127.0.0.1"
     connections_max: Annotated[int, Field(ge=10, le=100_000)] = 8_000
     connections_per_address_max: Annotated[int, Field(ge=0, le=100_000)] = 1_000
@@ -281,6 +283,12 @@ class Settings(Section):
         web = self.customers.instances * (self.customers.threads + 2)
         manufacturers = 2 * self.manufacturer_processes()
         return web + 7 * self.distributor.instances + manufacturers + 5
+
+    def behind_tls(self) -> "Settings":
+        """These settings, with cookies that keep to TLS where the load balancer speaks it."""
+        if not self.load_balancer.tls.on:
+            return self
+        return self.model_copy(update={"customers": self.customers.model_copy(update={"secure_cookies": True})})
 
     def manufacturer_processes(self) -> int:
         return -(-self.manufacturers.count // self.manufacturers.manufacturers_per_process)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from settings.addresses import Addresses
+from settings.addresses import HOST, Addresses
 from settings.errors import Problem, SettingsError
 from settings.model import Settings
 from settings.secrets import Secrets, write_owner_only
@@ -86,6 +86,15 @@ class Runtime:
                 "balancer_revision": self.balancer_revision,
             },
         )
+
+    @property
+    def shop_url(self) -> str:
+        """Where customers are served, from this machine."""
+        settings = self.settings.load_balancer
+        own = {"0.0.0.0": HOST, "::": "::1", "localhost": HOST}  # noqa: S104 - whoever listens everywhere listens here
+        host = own.get(settings.listen_host, settings.listen_host)
+        scheme = "https" if settings.tls.on else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.addresses.shop}"
 
     def manufacturers_of_process(self, number: int) -> list[str]:
         """Codes of the manufacturers that live in manufacturer process ``number`` (from 1)."""

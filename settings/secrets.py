@@ -54,7 +54,7 @@ class Secrets(BaseModel):
             }
         )
         if complete != known or not (state / FILE).exists():
-            _write_text_owner_only(state / FILE, complete.model_dump_json(indent=2))
+            write_text_owner_only(state / FILE, complete.model_dump_json(indent=2))
         return complete
 
 
@@ -74,8 +74,8 @@ def _with_missing(known: dict[str, str], wanted: list[str]) -> dict[str, str]:
     return known | {name: secrets.token_urlsafe(KEY_BYTES) for name in wanted if name not in known}
 
 
-def _write_text_owner_only(path: Path, text: str) -> None:
-    """Write beside, then rename: a process that dies here leaves the old file whole."""
+def write_text_owner_only(path: Path, text: str) -> None:
+    """Readable by the owner only. Written beside, then renamed: a process that dies here leaves the old file whole."""
     beside = path.with_suffix(".new")
     beside.unlink(missing_ok=True)
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -88,4 +88,4 @@ def _write_text_owner_only(path: Path, text: str) -> None:
 
 def write_owner_only(path: Path, content: object) -> None:
     """Write JSON that only the owner may read, atomically."""
-    _write_text_owner_only(path, json.dumps(content, indent=2))
+    write_text_owner_only(path, json.dumps(content, indent=2))

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
-from settings import Runtime, Secrets, Settings, SettingsError, log_lines
+from settings import Runtime, Secrets, Settings, SettingsError, log_lines, self_signed
 from settings.addresses import HOST, Addresses
 from settings.runtime import BALANCER_FILE, manufacturer_codes
 from supervisor import control, leftovers, lock, postgres, rabbitmq, system
@@ -73,7 +73,7 @@ class System:
         try:
             if await supervisor.start():
                 self._console.finish()
-                shop = self._runtime.addresses.url(self._runtime.addresses.shop)
+                shop = self._runtime.shop_url
                 self._console.note(f"ready: {shop}  (Ctrl-C stops everything)", "bold green")
                 await supervisor.stop_requested.wait()
             self._console.finish()
@@ -121,7 +121,7 @@ class System:
             broker = broker.replace("amqp://", f"amqp://admin:{password}@", 1)
         return {
             "processes": supervisor.rows(),
-            "shop": runtime.addresses.url(runtime.addresses.shop),
+            "shop": runtime.shop_url,
             "stats": runtime.addresses.url(runtime.addresses.load_balancer_admin) + "/stats",
             "database": runtime.database_url.replace("postgresql+psycopg://", "postgresql://", 1),
             "broker": broker,
@@ -238,6 +238,8 @@ async def run(options: Options, console: Console) -> None:
 
 def _plan(settings: Settings, state: Path, addresses: Addresses, broker: Broker) -> tuple[Runtime, list[Spec]]:
     secrets = Secrets.read_or_make(state, manufacturer_codes(settings))
+    if settings.load_balancer.tls.self_signed:
+        self_signed.ensure(state, settings.load_balancer.listen_host)
     database_url = external_database(settings)
     cluster = None
     if database_url is None:

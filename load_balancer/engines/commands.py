@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from load_balancer.engines.haproxy import haproxy_cfg
+from load_balancer.engines.haproxy import Extras, haproxy_cfg
 from load_balancer.engines.nginx import nginx_conf
 from load_balancer.options import from_settings
 from settings import Settings, SettingsError
 from settings.addresses import Addresses
+from settings.tls import names
 
 EXIT_FINE: Final = 0
 EXIT_USAGE: Final = 64
@@ -25,5 +26,11 @@ def print_config(engine: str, load: Callable[[], Settings], port_base: int, stat
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
-    sys.stdout.write(haproxy_cfg(options) if engine == "haproxy" else nginx_conf(options, state.absolute()))
+    hosts: tuple[str, ...] = ()
+    if options.tls is not None and options.tls.certificate.exists():
+        hosts = tuple(sorted(names(options.tls.certificate)))
+    if engine == "haproxy":
+        sys.stdout.write(haproxy_cfg(options, Extras(names=hosts)))
+    else:
+        sys.stdout.write(nginx_conf(options, state.absolute(), hosts))
     return EXIT_FINE

@@ -19,7 +19,8 @@ from load_balancer.balancing.members import Observe, ServerOptions
 from load_balancer.engines.error_pages import ERRORS, RETRIED_LATER, error_page, own_headers
 from load_balancer.http1.headers import PSEUDONYM
 from load_balancer.http1.request_heads import METHODS
-from load_balancer.options import Limits, Options, ServerAddress
+from load_balancer.options import Address, Limits, Options, ServerAddress, TlsOptions
+from load_balancer.proxy.redirecting import HTTPS_PORT
 from load_balancer.proxy.replies import RETRY_AFTER_SECONDS, SERVED_BY
 
 _READING: Final = "GET HEAD"
@@ -35,10 +36,16 @@ _HIDDEN_ODD: Final = "(metrics|readyz|internal)"
 
 @dataclass(frozen=True)
 class Extras:
-    """What is not the balancer's own: ``socket`` of the runtime API (None: none); whether the exporter is built in."""
+    """What is not the balancer's own: ``socket`` of the runtime API (None: none); whether the exporter is built in.
+
+    ``certificate``: a file that holds the key, too (None: the certificate's own, with the key in it or in a ``.key`` beside it);
+    ``names``: the hosts that it is for.
+    """
 
     socket: Path | None = None
     prometheus: bool = True
+    certificate: Path | None = None
+    names: tuple[str, ...] = ()
 
 
 def haproxy_cfg(options: Options, extras: Extras | None = None) -> str:
@@ -47,9 +54,11 @@ def haproxy_cfg(options: Options, extras: Extras | None = None) -> str:
     sections = [
         ("global", _global(options, extras)),
         ("defaults", _defaults(options)),
-        ("frontend shop", _frontend(options)),
+        ("frontend shop", _frontend(options, extras)),
         ("backend servers", _backend(options)),
     ]
+    if options.redirect is not None:
+        sections.append(("frontend redirect", _redirect(options, options.redirect, extras)))
     if options.admin is not None:
         sections.append(("frontend admin", _admin(options, extras)))
     body = "\n\n".join("\n".join([name, *(f"  {line}" for line in lines)]) for name, lines in sections)
@@ -85,9 +94,9 @@ def _defaults(options: Options) -> list[str]:
     ]
 
 
-def _frontend(options: Options) -> list[str]:
+def _frontend(options: Options, extras: Extras) -> list[str]:
     return [
-        f"bind {options.listen} backlog 4096{' v6only' if ':' in options.listen.host else ''}",
+        f"{_bind(options.listen)}{_tls(options.tls, extras)}",
         f"maxconn {options.connections_max}",
         *_per_address(options.limits),
         "unique-id-format %[uuid()]",
@@ -98,9 +107,38 @@ def _frontend(options: Options) -> list[str]:
         "http-request set-var(txn.html) bool(true) if { req.hdr(accept) -m sub -i text/html }",
         *_refusals(options),
         *_upgrades(options.upgrade),
-        *_request_fields(),
+        *_request_fields("http" if options.tls is None else "https"),
         *_response_fields(behind_tls=options.behind_tls),
         "default_backend servers",
+    ]
+
+
+def _bind(address: Address) -> str:
+    return f"bind {address} backlog 4096{' v6only' if ':' in address.host else ''}"
+
+
+def _tls(tls: TlsOptions | None, extras: Extras) -> str:
+    if tls is None:
+        return ""
+    file = extras.certificate or tls.certificate
+    return (
+        f" ssl crt {_quoted(str(file))} alpn http/1.1 ssl-min-ver TLSv{tls.version_min} ciphers {_quoted(tls.ciphers)}"
+    )
+
+
+def _redirect(options: Options, address: Address, extras: Extras) -> list[str]:
+    """Only to hosts that the certificate is for."""
+    host = r"req.hdr(host),lower,regsub(:[0-9]+$,)"
+    whole = " ".join(f"[{name}]" if ":" in name else name for name in extras.names if not name.startswith("*."))
+    ends = " ".join(name[1:] for name in extras.names if name.startswith("*."))
+    acls = [f"acl ours {host} -m str {whole}"] if whole else []
+    acls += [f"acl ours {host} -m end {ends}"] if ends else []
+    port = "" if options.listen.port == HTTPS_PORT else f":{options.listen.port}"
+    return [
+        _bind(address),
+        *(acls or ["acl ours always_false"]),
+        "http-request deny deny_status 421 unless ours",
+        f"http-request redirect code 308 location https://%[{host}]{port}%[capture.req.uri]",
     ]
 
 
@@ -196,7 +234,7 @@ def _upgrades(protocols: frozenset[bytes]) -> list[str]:
     ]
 
 
-def _request_fields() -> list[str]:
+def _request_fields(scheme: str) -> list[str]:
     """H1, towards the server; headers.W1 to W5."""
     parent = f"^{_HEX}{{2}}-{_HEX}{{32}}-{_HEX}{{16}}-{_HEX}{{2}}(-.*)?$"
     return [
@@ -207,7 +245,7 @@ def _request_fields() -> list[str]:
         "http-request del-header Proxy- -m beg",
         "http-request del-header _ -m sub",
         "http-request set-header X-Forwarded-For %[src]",
-        "http-request set-header X-Forwarded-Proto http",
+        f"http-request set-header X-Forwarded-Proto {scheme}",
         "http-request set-header X-Forwarded-Host %[req.hdr(host)]",
         f'http-request add-header Via "1.1 {PSEUDONYM.decode()}"',
         "http-request set-header X-Request-Id %[unique-id]",

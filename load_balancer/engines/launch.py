@@ -5,6 +5,7 @@ E2  What hinders it is said in one line with what helps; nothing has started the
 HAProxy ends gracefully on SIGUSR1 (at once on SIGTERM), within the configured time for draining.
 """
 
+import dataclasses
 import logging
 import os
 import shutil
@@ -13,10 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from load_balancer.engines.haproxy import Extras, haproxy_cfg
-from load_balancer.options import Options
+from load_balancer.options import Options, TlsOptions
+from settings.secrets import write_text_owner_only
+from settings.tls import names
 
 CONFIG_FILE: Final = "haproxy.cfg"
 SOCKET: Final = "haproxy.sock"
+CERTIFICATE_FILE: Final = "haproxy-tls.pem"
 HOW_TO_INSTALL: Final = "apt install haproxy, or set load_balancer.engine to builtin"
 SECONDS_MAX: Final = 20.0  # for its judgement of a configuration
 _SOCKET_PATH_BYTES_MAX: Final = 90  # it binds a longer, temporary name first; the kernel allows 107
@@ -43,7 +47,10 @@ def prepare(options: Options, state: Path) -> list[str]:
     socket = state / SOCKET
     fits = len(os.fsencode(socket)) <= _SOCKET_PATH_BYTES_MAX
     file = state / CONFIG_FILE
-    text = haproxy_cfg(options, Extras(socket if fits else None, prometheus="PROMEX" in built))
+    extras = Extras(socket if fits else None, prometheus="PROMEX" in built)
+    if options.tls is not None:
+        extras = _with_certificate(extras, options.tls, state / CERTIFICATE_FILE)
+    text = haproxy_cfg(options, extras)
     file.touch(mode=0o600)
     file.write_text(text, encoding="utf-8")
     judged = subprocess.run(
@@ -52,6 +59,17 @@ def prepare(options: Options, state: Path) -> list[str]:
     if judged.returncode != 0:
         raise EngineError(f"haproxy refuses {file}: {' '.join((judged.stdout + judged.stderr).split())}")
     return [haproxy, "-db", "-f", str(file)]
+
+
+def _with_certificate(extras: Extras, tls: TlsOptions, file: Path) -> Extras:
+    """HAProxy wants key and certificate in one file; raises EngineError."""
+    try:
+        parts = [part.read_text(encoding="ascii") for part in (tls.certificate, tls.key) if part is not None]
+        hosts = tuple(sorted(names(tls.certificate)))
+    except (OSError, ValueError) as error:
+        raise EngineError(f"the certificate {tls.certificate} cannot be read: {error}") from error
+    write_text_owner_only(file, "\n".join(dict.fromkeys(parts)))
+    return dataclasses.replace(extras, certificate=file, names=hosts)
 
 
 def become_haproxy(options: Options, state: Path) -> None:

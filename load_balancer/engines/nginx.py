@@ -12,7 +12,8 @@ from typing import Final
 from load_balancer.engines.error_pages import ERRORS, RETRIED_LATER, error_page, own_headers
 from load_balancer.http1.headers import PSEUDONYM
 from load_balancer.http1.request_heads import METHODS
-from load_balancer.options import Options
+from load_balancer.options import Options, TlsOptions
+from load_balancer.proxy.redirecting import HTTPS_PORT
 from load_balancer.proxy.replies import RETRY_AFTER_SECONDS, SERVED_BY
 
 _BALANCE: Final = {
@@ -25,8 +26,8 @@ _IDLE_PER_SERVER: Final = 128
 _ERRORS: Final = tuple(status for status in ERRORS if status != 408)  # nginx closes the connection instead of answering
 
 
-def nginx_conf(options: Options, folder: Path) -> str:
-    """The whole file. ``folder``: where nginx may write (its pid, bodies that it collects)."""
+def nginx_conf(options: Options, folder: Path, names: tuple[str, ...] = ()) -> str:
+    """The whole file. ``folder``: where nginx may write (its pid, bodies that it collects); ``names``: of the certificate."""
     temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     lines = [
         "# Generated from the load balancer's settings; changes belong there.",
@@ -40,7 +41,9 @@ def nginx_conf(options: Options, folder: Path) -> str:
         *(f"  {name}_temp_path {_quoted(folder / f'nginx-{name}')};" for name in temporary),
         *_indented(_maps(options), 1),
         *_indented(_upstream(options), 1),
+        *_indented(_tls(options.tls), 1),
         *_indented(_server(options), 1),
+        *_indented(_redirect(options, names), 1),
         "}",
     ]
     return "\n".join(lines) + "\n"
@@ -101,16 +104,41 @@ def _upstream(options: Options) -> list[str]:
     return [*lines, f"  keepalive {_IDLE_PER_SERVER};", "}"]
 
 
+def _tls(tls: TlsOptions | None) -> list[str]:
+    if tls is None:
+        return []
+    versions = "TLSv1.2 TLSv1.3" if tls.version_min == "1.2" else "TLSv1.3"
+    return [
+        f"ssl_certificate {_quoted(tls.certificate)};",
+        f"ssl_certificate_key {_quoted(tls.key or tls.certificate)};",
+        f"ssl_protocols {versions};",
+        f"ssl_ciphers {_quoted(tls.ciphers)};",
+        "ssl_prefer_server_ciphers on;",
+        "ssl_session_cache shared:tls:10m;",
+    ]
+
+
+def _redirect(options: Options, names: tuple[str, ...]) -> list[str]:
+    """Only to hosts that the certificate is for."""
+    if options.redirect is None:
+        return []
+    hosts = " ".join(f"[{name}]" if ":" in name else name for name in names)
+    port = "" if options.listen.port == HTTPS_PORT else f":{options.listen.port}"
+    ours = f"server {{ listen {options.redirect}; server_name {hosts}; return 308 https://$host{port}$request_uri; }}"
+    return [f"server {{ listen {options.redirect} default_server; return 421; }}", *([ours] if hosts else [])]
+
+
 def _server(options: Options) -> list[str]:
     times, limits, head = options.timeouts, options.limits, options.limits.head
     names = " ".join(sorted(host.decode("ascii") for host in options.hosts)) if options.hosts else "_"
     methods = "|".join(method.decode("ascii") for method in METHODS)
     pages = " ".join(f"error_page {status} /.balancer/$error_kind/{status};" for status in _ERRORS)
-    elsewhere = [f"server {{ listen {options.listen} default_server; return 421; }}"] if options.hosts else []
+    secret = "" if options.tls is None else " ssl"
+    elsewhere = [f"server {{ listen {options.listen}{secret} default_server; return 421; }}"] if options.hosts else []
     return [
         *elsewhere,
         "server {",
-        f"  listen {options.listen}{'' if options.hosts else ' default_server'} backlog=4096;",
+        f"  listen {options.listen}{secret}{'' if options.hosts else ' default_server'} backlog=4096;",
         f"  server_name {names};",
         f"  client_header_timeout {_ms(times.http_request_seconds)};",
         f"  client_body_timeout {_ms(times.client_seconds)};",

@@ -81,9 +81,9 @@ def request_opening(method: bytes, target: bytes, host: bytes, fields: RequestFi
     )
 
 
-def client_lines(address: bytes) -> bytes:
+def client_lines(address: bytes, scheme: bytes) -> bytes:
     """The part of a request's head that is the same for all requests of one connection; the request id follows."""
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Request-Id: " % address
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Request-Id: " % (address, scheme)
 
 
 def request_ending(request: Request, length: int | None) -> bytes:

@@ -41,6 +41,10 @@ class Answering(Connection):
                 Entry(time(), self._address, request, self._request_id, status, size, seconds, server, outcome)
             )
 
+    def _keeps_to_tls(self) -> bool:
+        """Whether browsers are told to come over TLS only."""
+        return self._balancer.options.behind_tls
+
     def _problem(self, status: int, reason: str, *, not_dispatched: bool = True) -> Reply:
         html = self._request is not None and wants_html(self._request.fields)
         return problem(status, reason, request_id=self._request_id, html=html, not_dispatched=not_dispatched)
@@ -63,7 +67,7 @@ class Answering(Connection):
                 request_id=self._request_id,
                 date=self._balancer.date(),
                 without_body=request is not None and request.method == b"HEAD",
-                behind_tls=self._balancer.options.behind_tls,
+                behind_tls=self._keeps_to_tls(),
             )
         )
         if keep_alive:

@@ -26,6 +26,7 @@ from load_balancer.http1.traces import numbers, trace_parts
 from load_balancer.options import Address, Options, ServerAddress
 from load_balancer.proxy.admission import Admission, Source, Verdict
 from load_balancer.proxy.bodies import BodyMemory
+from load_balancer.proxy.certificates import Certificate
 from load_balancer.proxy.tunnels import Tunnel
 from load_balancer.proxy.upstream import Pool
 from load_balancer.stats.counters import Own, Traffic
@@ -91,6 +92,7 @@ class Balancer:
         limits = options.limits
         self.admission = Admission(options.connections_max, limits.connections_per_address_max, limits.exempt_networks)
         self.heads = RequestHeads(limits.head)
+        self.certificate = None if options.tls is None else Certificate(options.tls)  # raises FileFault
         self.requests_max = limits.requests_per_connection_max
         self.draining = False
         self.access_log: AccessLog | None = None
@@ -128,14 +130,18 @@ class Balancer:
             own.connections_refused += 1
         return verdict
 
+    def replaced(self, before: Frontend, after: Frontend) -> None:
+        """The same client, one layer further up."""
+        self.clients.discard(before)
+        self.clients.add(after)
+
     def left(self, client: Frontend, source: Source) -> None:
         self.clients.discard(client)
         self.admission.leave(source)
 
     def tunnel_begun(self, client: Frontend, tunnel: Tunnel) -> None:
         """In the client's place; ``tunnel_ended`` when it is over."""
-        self.clients.discard(client)
-        self.clients.add(tunnel)
+        self.replaced(client, tunnel)
         self.tunnels.add(tunnel)
         self.own.tunnels += 1
 

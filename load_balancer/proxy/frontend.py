@@ -19,9 +19,9 @@ from load_balancer.http1 import upgrades
 from load_balancer.http1.events import Body, End, Framing, Rejected, Request, RequestEvent, Reserved
 from load_balancer.http1.headers import client_lines, request_opening
 from load_balancer.http1.requests import RequestParser
-from load_balancer.proxy.admission import UNKNOWN, Verdict
+from load_balancer.proxy.admission import UNKNOWN, Source, Verdict
 from load_balancer.proxy.answering import Answering
-from load_balancer.proxy.balancer import Balancer
+from load_balancer.proxy.balancer import Balancer, Frontend
 from load_balancer.proxy.bodies import CollectedBody
 from load_balancer.proxy.bound import BoundExchange
 from load_balancer.proxy.endings import own_authority, reset
@@ -71,14 +71,9 @@ class Client(Answering):
     # The transport's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without inheriting from it
         balancer = self._balancer
         peer = transport.get_extra_info("peername")
-        if peer:
-            self._source = balancer.admission.source(peer[0])
-        self._address = self._source.address
-        self._client_lines = client_lines(self._address)
-        self._set_deadline(balancer.options.timeouts.http_request_seconds)
+        self._open(cast("asyncio.Transport", transport), balancer.admission.source(peer[0]) if peer else UNKNOWN)
         match balancer.entered(self, self._source):
             case Verdict.CLOSE:
                 self._transport.abort()
@@ -86,6 +81,19 @@ class Client(Answering):
                 self._refuse(503, "too many connections")
             case Verdict.TOO_MANY_FROM_PLACE:
                 self._refuse(429, "too many connections from one address")
+
+    def take_over(self, before: Frontend, transport: asyncio.Transport, source: Source) -> None:
+        """In place of ``connection_made``, for a client that has entered, and is secret now."""
+        self._open(transport, source)
+        self._balancer.replaced(before, self)
+        if self._balancer.draining:
+            self._transport.close()
+
+    def _open(self, transport: asyncio.Transport, source: Source) -> None:
+        self._transport = transport  # uvloop's is one without inheriting from it
+        self._source, self._address = source, source.address
+        self._client_lines = client_lines(source.address, b"https" if self.over_tls() else b"http")
+        self._set_deadline(self._balancer.options.timeouts.http_request_seconds)
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase

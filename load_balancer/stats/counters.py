@@ -35,7 +35,16 @@ class Traffic:
 class Own:
     """What we answered or refused ourselves."""
 
-    __slots__ = ("connections", "connections_most", "connections_refused", "replies", "resends", "truncated", "tunnels")
+    __slots__ = (
+        "connections",
+        "connections_most",
+        "connections_refused",
+        "handshakes_failed",
+        "replies",
+        "resends",
+        "truncated",
+        "tunnels",
+    )
 
     def __init__(self) -> None:
         self.connections = 0
@@ -44,4 +53,5 @@ class Own:
         self.resends = 0
         self.truncated = 0
         self.tunnels = 0
+        self.handshakes_failed = 0
         self.replies: Counter[int] = Counter()

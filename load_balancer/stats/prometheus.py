@@ -109,6 +109,9 @@ def _own(page: Page, figures: Figures) -> None:
     )
     page.one(f"{PREFIX}_connections_total", "counter", "Connections of clients since the start", own.connections)
     page.one(f"{PREFIX}_connections_refused_total", "counter", "Connections beyond the limit", own.connections_refused)
+    page.one(
+        f"{PREFIX}_handshakes_failed_total", "counter", "TLS handshakes that were not completed", own.handshakes_failed
+    )
     page.one(f"{PREFIX}_tunnels", "gauge", "Connections of clients that have switched protocols", figures.tunnels)
     page.one(f"{PREFIX}_tunnels_total", "counter", "Switches of protocols since the start", own.tunnels)
     page.one(f"{PREFIX}_waiting_requests", "gauge", "Requests that wait for any server", figures.waiting)

@@ -5,7 +5,8 @@ from dataclasses import replace
 from load_balancer.balancing.members import Observe, OnError, ServerOptions
 from load_balancer.balancing.servers import Admin, Operation
 from load_balancer.proxy.exchange import Exchange
-from tests.load_balancer_world import FAST, QUICK_CHECK, RawClient, ScriptedServer, Send, Silence, World, ok, world
+from tests.load_balancer_clients_world import RawClient
+from tests.load_balancer_world import FAST, QUICK_CHECK, ScriptedServer, Send, Silence, World, ok, world
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -11,7 +11,8 @@ from load_balancer.balancing.servers import Rules
 from load_balancer.http1.grammar import HeadLimits
 from load_balancer.options import Check, Limits, Timeouts
 from load_balancer.proxy.frontend import Client
-from tests.load_balancer_world import Answer, Incomplete, RawClient, Send, Silence, ok, world
+from tests.load_balancer_clients_world import Answer, Incomplete, RawClient
+from tests.load_balancer_world import Send, Silence, ok, world
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello"

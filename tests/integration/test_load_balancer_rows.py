@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.load_balancer_world import Close, Incomplete, Reset, Script, Send, Silence, World, ok, world
+from tests.load_balancer_clients_world import Incomplete
+from tests.load_balancer_world import Close, Reset, Script, Send, Silence, World, ok, world
 from tests.unit.test_load_balancer_requests import ROWS as REQUEST_ROWS
 from tests.unit.test_load_balancer_requests import Row
 from tests.unit.test_load_balancer_responses import ROWS as RESPONSE_ROWS

@@ -8,7 +8,8 @@ import pytest
 
 from load_balancer.balancing.members import ServerOptions
 from load_balancer.proxy.endings import reset
-from tests.load_balancer_world import FAST, RawClient, Script, ScriptedServer, Send, Tunnel, World, ok, world
+from tests.load_balancer_clients_world import RawClient
+from tests.load_balancer_world import FAST, Script, ScriptedServer, Send, Tunnel, World, ok, world
 from tests.unit.test_load_balancer_upgrades import GOOD, HANDSHAKE
 
 ASK = b"GET /ws HTTP/1.1\r\nHost: shop\r\n" + HANDSHAKE + b"\r\n"

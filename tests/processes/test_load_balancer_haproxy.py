@@ -18,7 +18,8 @@ from load_balancer.stats.haproxy_csv import HEADER
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
 from tests.conftest import ROOT, require, wait_until
-from tests.load_balancer_world import Answer, Loop, RawClient, Reset, ScriptedServer, Silence, echo, free_port
+from tests.load_balancer_clients_world import Answer, RawClient
+from tests.load_balancer_world import Loop, Reset, ScriptedServer, Silence, echo, free_port
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello"

@@ -18,8 +18,9 @@ import pytest
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
 from tests.conftest import wait_until
+from tests.load_balancer_clients_world import RawClient
 from tests.load_balancer_processes_world import STAND_IN, Load, Servers
-from tests.load_balancer_world import RawClient, free_port
+from tests.load_balancer_world import free_port
 
 ROOT = Path(__file__).parents[2]
 BALANCE = (

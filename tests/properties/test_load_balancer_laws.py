@@ -138,7 +138,7 @@ def written(request: Request, body: bytes, *, as_chunks: bool) -> bytes:
     opening = request.opening
     if not request.host:
         opening = request_opening(request.method, request.target, b"us", request.fields)
-    head = opening + client_lines(b"192.0.2.1") + b"id-1"
+    head = opening + client_lines(b"192.0.2.1", b"http") + b"id-1"
     if as_chunks:
         return head + request_ending(request, None) + (chunk(body) if body else b"") + LAST_CHUNK
     return head + request_ending(request, len(body)) + body

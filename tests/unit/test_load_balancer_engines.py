@@ -21,12 +21,16 @@ from load_balancer.options import (
     Options,
     ServerAddress,
     Timeouts,
+    TlsOptions,
     from_settings,
 )
 from settings import Settings
 from settings.addresses import Addresses
 from tests.conftest import require
+from tests.load_balancer_clients_world import tls_options
 
+self_signed_paths = (tls_options().certificate, tls_options().key)
+NAMES = ("*.shop.example", "::1", "localhost")
 BUSY = ServerOptions(
     weight=7, maxconn=20, maxqueue=5, slowstart_seconds=2.5, backup=True, cookie="a",
     observe=Observe.LAYER7, error_limit=3, on_error=OnError.MARK_DOWN,
@@ -46,6 +50,12 @@ KINDS = {
         behind_tls=True, limits=Limits(2, (IPv4Network("192.0.2.0/24"),), 7, HeadLimits(4_096, 20_000, 40), 1),
         timeouts=Timeouts(http_request_seconds=3.5),
     ),
+    "tls": Options(
+        LISTEN, SERVERS, ADMIN, tls=tls_options(), redirect=Address("127.0.0.1", 26_805), hosts=frozenset({b"localhost"})
+    ),
+    "tls 1.3": Options(
+        Address("::1", 443), SERVERS, redirect=Address("::1", 80), tls=TlsOptions(*self_signed_paths, "1.3")
+    ),
     "random, json": Options(LISTEN, SERVERS, algorithm="random(2)", access_log=AccessLogOptions(Path("/x"), "json")),
     "ipv6": Options(Address("::1", 26_800), SERVERS, Address("::1", 26_804), algorithm="random", upgrade=frozenset()),
 }  # fmt: skip
@@ -54,7 +64,9 @@ KINDS = {
 @pytest.mark.parametrize("name", KINDS)
 def test_haproxy_accepts_what_is_generated(name: str, tmp_path: Path) -> None:
     file = tmp_path / "haproxy.cfg"
-    file.write_text(haproxy_cfg(KINDS[name], Extras(tmp_path / "it's a socket", prometheus=name == "as shipped")))
+    file.write_text(
+        haproxy_cfg(KINDS[name], Extras(tmp_path / "it's a socket", prometheus=name == "as shipped", names=NAMES))
+    )
     judged = subprocess.run([require("haproxy"), "-c", "-f", str(file)], capture_output=True, text=True, check=False)
     assert judged.returncode == 0, judged.stdout + judged.stderr
     assert "WARNING" not in judged.stderr
@@ -66,7 +78,7 @@ def test_nginx_accepts_what_is_generated(name: str, tmp_path: Path) -> None:
     if nginx is None:
         pytest.skip("nginx is not installed; apt install nginx")
     file = tmp_path / "nginx.conf"
-    file.write_text(nginx_conf(KINDS[name], tmp_path))
+    file.write_text(nginx_conf(KINDS[name], tmp_path, NAMES))
     judged = subprocess.run([nginx, "-t", "-e", "stderr", "-c", str(file)], capture_output=True, text=True, check=False)
     assert judged.returncode == 0, judged.stderr
     assert "[warn]" not in judged.stderr
@@ -99,6 +111,25 @@ def test_every_limit_and_deadline_has_its_word_in_both_files() -> None:
     assert 'map "$request_method $http_upgrade" $asked_upgrade { default ""; "~*^GET websocket$" websocket; }' in nginx
     assert "  http-request del-header Upgrade\n" in haproxy_cfg(KINDS["ipv6"])
     assert "v6only" in haproxy_cfg(KINDS["ipv6"])
+
+
+def test_tls_has_its_words_in_both_files(tmp_path: Path) -> None:
+    haproxy, nginx = haproxy_cfg(KINDS["tls"], Extras(names=NAMES)), nginx_conf(KINDS["tls"], tmp_path, NAMES)
+    assert " ssl crt '" in haproxy
+    assert " alpn http/1.1 ssl-min-ver TLSv1.2 " in haproxy
+    assert "  http-request set-header X-Forwarded-Proto https\n" in haproxy
+    assert "  acl ours req.hdr(host),lower,regsub(:[0-9]+$,) -m str [::1] localhost\n" in haproxy
+    assert "ssl_protocols TLSv1.2 TLSv1.3;" in nginx
+    assert "return 308 https://$host:26800$request_uri;" in nginx
+    assert "acl ours always_false" in haproxy_cfg(KINDS["tls"])
+
+
+def test_haproxy_gets_key_and_certificate_in_one_file_of_its_owner(tmp_path: Path) -> None:
+    require("haproxy")
+    launch.prepare(KINDS["tls"], tmp_path)
+    file = tmp_path / launch.CERTIFICATE_FILE
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text().count("BEGIN") == 2
 
 
 def test_no_secret_gets_into_a_file() -> None:

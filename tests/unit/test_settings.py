@@ -74,13 +74,13 @@ def test_the_shipped_config_names_every_key_and_its_default() -> None:
         (
             "load_balancer:\n  default_server:\n    maxconn: 2\n    weigth: 3\n",
             (
-                "config.yml:2: load_balancer.default_server.weigth: unknown key; "
+                "config.yml:4: load_balancer.default_server.weigth: unknown key; "
                 "did you mean load_balancer.default_server.weight?"
             ),
         ),
         (
             "load_balancer:\n  servers:\n    web-2: {weight: 257}\n",
-            "config.yml:2: load_balancer.servers.web-2.weight: input should be less than or equal to 256 (given: 257)",
+            "config.yml:3: load_balancer.servers.web-2.weight: input should be less than or equal to 256 (given: 257)",
         ),
         ("simulation: 5\n", "config.yml:1: simulation: expected sections with keys"),
         ("simulation:\n  seed: [1\n", "config.yml:3: is not valid YAML: expected ',' or ']', but got '<stream end>'"),
