@@ -209,7 +209,7 @@ def from_settings(system: Settings, addresses: Addresses, state: Path, control_t
         ),
         limits=_limits(settings),
         upgrade=frozenset(protocol.encode("ascii") for protocol in settings.upgrade),
-        tls=_tls(settings.tls, state),
+        tls=_tls(settings.tls, settings.listen_host, state),
         redirect=Address(settings.listen_host, settings.tls.redirect_port) if settings.tls.redirect_port else None,
         access_log=_access_log(settings, state / "logs"),
         behind_tls=system.customers.secure_cookies or settings.tls.on,
@@ -238,12 +238,15 @@ def server_options(words: DefaultServer, cookie: str = "") -> ServerOptions:
     )
 
 
-def _tls(settings: Tls, state: Path) -> TlsOptions | None:
+def _tls(settings: Tls, host: str, state: Path) -> TlsOptions | None:
+    """A certificate of our own is made where there is none."""
     if not settings.on:
         return None
-    certificate, key = self_signed.paths(state)
     if settings.certificate:
         certificate, key = Path(settings.certificate), Path(settings.key or settings.certificate)
+    else:
+        self_signed.ensure(state, host)
+        certificate, key = self_signed.paths(state)
     handshake_seconds = settings.handshake_timeout_ms / 1000
     return TlsOptions(certificate, key, settings.version_min, settings.ciphers, handshake_seconds)
 

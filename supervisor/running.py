@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
-from settings import Runtime, Secrets, Settings, SettingsError, log_lines, self_signed
+from settings import Runtime, Secrets, Settings, SettingsError, log_lines
 from settings.addresses import HOST, Addresses
 from settings.runtime import BALANCER_FILE, manufacturer_codes
 from supervisor import control, leftovers, lock, postgres, rabbitmq, system
@@ -238,8 +238,6 @@ async def run(options: Options, console: Console) -> None:
 
 def _plan(settings: Settings, state: Path, addresses: Addresses, broker: Broker) -> tuple[Runtime, list[Spec]]:
     secrets = Secrets.read_or_make(state, manufacturer_codes(settings))
-    if settings.load_balancer.tls.self_signed:
-        self_signed.ensure(state, settings.load_balancer.listen_host)
     database_url = external_database(settings)
     cluster = None
     if database_url is None:

@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 from typing import Protocol
 
-from load_balancer.admin.orders import Configure, Order, PutServer, RemoveServer, SetState, plan
+from load_balancer.admin.orders import Configure, Order, PutServer, ReadCertificate, RemoveServer, SetState, plan
 from load_balancer.admin.system_settings import Reading, RefusedError
 from load_balancer.options import ServerAddress
 from load_balancer.proxy.balancer import Balancer
@@ -94,7 +94,7 @@ class Operator:
             keys = reading.keys
             outcome = Outcome(keys.live, keys.balancer, keys.system, planned.left_out)
             self._settings.took(reading)
-            self.order(*planned.orders)
+            self.order(*([] if self.balancer.certificate is None else [ReadCertificate()]), *planned.orders)
             log.info("the settings were read again: %s", outcome)
             self.balancer.note(SUBJECT, "", "RELOADED", str(outcome))
             return outcome
@@ -131,6 +131,8 @@ def carry_out(balancer: Balancer, order: Order) -> None:
             balancer.administer(balancer.backends[name], state)
         case Configure(options):
             balancer.configure(options)
+        case ReadCertificate():
+            balancer.read_certificate_again()
 
 
 def _put(balancer: Balancer, server: ServerAddress) -> None:

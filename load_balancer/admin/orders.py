@@ -58,7 +58,12 @@ class Configure:
     options: Options
 
 
-Order = PutServer | RemoveServer | SetState | Configure
+@dataclass(frozen=True)
+class ReadCertificate:
+    """The files of the TLS certificate may have changed: they are read again, for connections from now on."""
+
+
+Order = PutServer | RemoveServer | SetState | Configure | ReadCertificate
 
 
 @dataclass(frozen=True)

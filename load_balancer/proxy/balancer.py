@@ -33,6 +33,7 @@ from load_balancer.stats.counters import Own, Traffic
 from load_balancer.stats.events import Event, Events
 from load_balancer.stats.figures import AccessLogFigures, Figures, ServerFigures, ServerRates
 from load_balancer.stats.rates import Rate
+from settings.tls import FileFault
 
 log = logging.getLogger(__name__)
 
@@ -188,6 +189,16 @@ class Balancer:
         log.info("server %s is at %s now, was at %s", backend.name, address, before)
         word = backend.health.word
         self.note(backend.name, word, word, f"moved from {before} to {address}")
+
+    def read_certificate_again(self) -> None:
+        """For connections from now on; one that cannot be used changes nothing, and an event says why."""
+        if self.certificate is None:
+            return
+        try:
+            self.certificate.read_again()
+        except FileFault as fault:
+            log.error("the certificate is not read again: %s", fault)
+            self.note("certificate", "", "REFUSED", str(fault))
 
     def configure(self, options: Options) -> None:
         """Checks, times, repeats and the way of choosing as these have them; all else stays."""
