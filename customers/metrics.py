@@ -4,7 +4,7 @@ On the process's one registry, beside what `distributor.sales` counts there.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import Engine, QueuePool
@@ -36,7 +36,12 @@ def _of_route(route: str, method: str, status_class: int) -> tuple[Counter, Hist
 
 
 def order_asked(outcome: str) -> None:
-    _ORDERS.labels(outcome).inc()
+    _orders(outcome).inc()
+
+
+@cache
+def _orders(outcome: str) -> Counter:
+    return _ORDERS.labels(outcome)
 
 
 def password_hashed(seconds: float) -> None:

@@ -55,7 +55,7 @@ class Committer:
                 remaining.clear()
         seen = watch.seen(self._strategy.name, len(purchases))
         return [
-            replace(outcome, contention=seen) if isinstance(outcome, Answer) else outcome
+            outcome.having_met(seen) if isinstance(outcome, Answer) else outcome
             for _index, outcome in sorted(outcomes.items())
         ]
 

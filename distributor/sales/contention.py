@@ -24,6 +24,11 @@ class Contention:
     repeats: tuple[str, ...]
     together: int
 
+    def after(self, queued_seconds: float) -> "Contention":
+        """The same, having waited in this process that much longer before."""
+        waited = self.queued_seconds + queued_seconds
+        return Contention(self.strategy, waited, self.lock_seconds, self.repeats, self.together)
+
 
 @dataclass
 class Watch:

@@ -16,7 +16,7 @@ import copy
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 
 from distributor.errors import Busy, DatabaseUnavailable, DistributorError, OutcomeUnknown
@@ -60,8 +60,7 @@ def queued(answer: Answer, seconds: float) -> Answer:
     """The answer of somebody who waited that long in this process before its group began."""
     if answer.contention is None:
         return answer
-    contention = replace(answer.contention, queued_seconds=answer.contention.queued_seconds + seconds)
-    return replace(answer, contention=contention)
+    return answer.having_met(answer.contention.after(seconds))
 
 
 def outcomes_of(committer: Committer, purchases: Sequence[Purchase]) -> list[Outcome | Exception | None]:

@@ -1,5 +1,7 @@
 """Counts of purchases for /metrics; labels are few and fixed."""
 
+from functools import cache
+
 from prometheus_client import Counter, Histogram
 
 from distributor.sales.rules import Answer
@@ -29,16 +31,27 @@ def count_repeat(cause: str) -> None:
 
 
 def observe_answer(answer: Answer, seconds: float) -> None:
-    outcome = "replayed" if answer.replayed else answer.body.get("reason", "sold")
-    SECONDS.labels(outcome).observe(seconds)
+    _seconds("replayed" if answer.replayed else str(answer.body.get("reason", "sold"))).observe(seconds)
     met = answer.contention
     if met is not None:
-        WAITS.labels(met.strategy, "process").observe(met.queued_seconds)
-        WAITS.labels(met.strategy, "database").observe(met.lock_seconds)
+        in_process, in_database = _waits(met.strategy)
+        in_process.observe(met.queued_seconds)
+        in_database.observe(met.lock_seconds)
 
 
 def observe_error(error: Exception, seconds: float) -> None:
-    SECONDS.labels(type(error).__name__).observe(seconds)
+    _seconds(type(error).__name__).observe(seconds)
+
+
+@cache
+def _seconds(outcome: str) -> Histogram:
+    """Finding it by its label costs more than counting."""
+    return SECONDS.labels(outcome)
+
+
+@cache
+def _waits(strategy: str) -> tuple[Histogram, Histogram]:
+    return WAITS.labels(strategy, "process"), WAITS.labels(strategy, "database")
 
 
 def observe_group(purchases: int) -> None:

@@ -8,7 +8,7 @@ WITH document AS (
 ), sale AS (
     SELECT given.* FROM document, jsonb_to_recordset(document.rows -> 'sales') AS given (
         order_id bigint, customer_id bigint, key text, month integer, total_minor bigint, currency text,
-        card_token text, card_brand text, card_last4 text, created_at timestamptz, answer jsonb)
+        request_sha256 text, card_token text, card_brand text, card_last4 text, created_at timestamptz, answer jsonb)
 ), ordered AS (
     INSERT INTO orders (id, customer_id, idempotency_key, month, total_minor, currency, strategy, created_at)
     SELECT order_id, customer_id, key, month, total_minor, currency, %(strategy)s, created_at FROM sale
@@ -28,6 +28,8 @@ WITH document AS (
     USING document, jsonb_to_recordset(document.rows -> 'cart_lines') AS bought (customer_id bigint, stock_id bigint)
     WHERE cart_line.customer_id = bought.customer_id AND cart_line.stock_id = bought.stock_id
 )
-UPDATE idempotency_key SET status = %(status)s, answer = sale.answer
-FROM sale
-WHERE idempotency_key.customer_id = sale.customer_id AND idempotency_key.key = sale.key
+-- The row is there, claimed by this transaction: this is an UPDATE that finds it by its key, whatever the planner believes
+-- of the table. As UPDATE … FROM it read all of it, until the next ANALYZE of a table that grows with every purchase.
+INSERT INTO idempotency_key AS known (customer_id, key, request_sha256, status, answer)
+SELECT customer_id, key, request_sha256, %(status)s::smallint, answer FROM sale
+ON CONFLICT (customer_id, key) DO UPDATE SET status = excluded.status, answer = excluded.answer WHERE known.status = 0

@@ -43,6 +43,9 @@ class Answer:
         """In the order in which the database will give it back (R6)."""
         return cls(status, {key: _as_stored(body[key]) for key in sorted(body, key=_order_of_keys)})
 
+    def having_met(self, contention: Contention) -> "Answer":
+        return Answer(self.status, self.body, self.replayed, contention)
+
 
 def _as_stored(value: Any) -> Any:
     if isinstance(value, dict):
@@ -127,11 +130,13 @@ class Sale:
     order_id: int
     customer_id: int
     key: str
+    request_sha256: str
     month: int
     total_minor: int
     currency: str
     card_token: str
-    created_at: dt.datetime
+    created_at: str
+    """RFC 3339."""
     lines: tuple[TakenLine, ...]
     from_cart: bool
     events: tuple[Event, ...]
@@ -202,26 +207,28 @@ def sale_of(
         message = "a sale needs an open month, a card and at least one line"
         raise ValueError(message)
     total, currency = total_of(taken), taken[0].currency
-    answer = {
+    at = rfc3339(buyer.now)
+    answer = {  # in the order of R6, as is what it is made of: to sort it costs as much as all the rest of a sale
         "id": buyer.order_id,
-        "status": ORDER_STATUS_FIRST,
-        "month": buyer.month,
         "lines": [line_document(line) for line in taken],
+        "month": buyer.month,
         "total": money(total, currency),
-        "created_at": rfc3339(buyer.now),
+        "status": ORDER_STATUS_FIRST,
+        "created_at": at,
     }
     return Sale(
         order_id=buyer.order_id,
         customer_id=purchase.customer_id,
         key=purchase.key,
+        request_sha256=purchase.request_sha256,
         month=buyer.month,
         total_minor=total,
         currency=currency,
         card_token=buyer.card_token,
-        created_at=buyer.now,
+        created_at=at,
         lines=tuple(taken),
         from_cart=basket.from_cart,
-        events=tuple(events_of(buyer.order_id, buyer.month, buyer.now, taken, new_id)),
+        events=tuple(events_of(buyer.order_id, buyer.month, at, taken, new_id)),
         answer=answer,
         card_brand=buyer.card_brand,
         card_last4=buyer.card_last4,
@@ -229,14 +236,13 @@ def sale_of(
 
 
 def events_of(
-    order_id: int, month: int, now: dt.datetime, taken: Sequence[TakenLine], new_id: Callable[[], uuid.UUID]
+    order_id: int, month: int, at: str, taken: Sequence[TakenLine], new_id: Callable[[], uuid.UUID]
 ) -> list[Event]:
-    """One ``sale.recorded`` per manufacturer, then one ``stock.depleted`` per emptied row (R5)."""
+    """One ``sale.recorded`` per manufacturer, then one ``stock.depleted`` per emptied row (R5). ``at``: RFC 3339."""
     lines_by_manufacturer: dict[str, list[Document]] = {}
     for line in taken:
         sold = {"sku": line.sku, "quantity": line.quantity, "price_minor": line.price_minor, "currency": line.currency}
         lines_by_manufacturer.setdefault(line.manufacturer, []).append(sold)
-    at = rfc3339(now)
     sales = [
         Event(new_id(), SALE_RECORDED, code, {"order_id": order_id, "month": month, "lines": lines, "recorded_at": at})
         for code, lines in lines_by_manufacturer.items()
@@ -251,13 +257,13 @@ def events_of(
 
 def line_document(line: TakenLine) -> Document:
     return {
-        "stock_id": line.stock_id,
         "sku": line.sku,
         "name": line.name,
-        "manufacturer": {"code": line.manufacturer, "name": line.manufacturer_name},
-        "quantity": line.quantity,
         "price": money(line.price_minor, line.currency),
+        "quantity": line.quantity,
+        "stock_id": line.stock_id,
         "subtotal": money(line.quantity * line.price_minor, line.currency),
+        "manufacturer": {"code": line.manufacturer, "name": line.manufacturer_name},
     }
 
 

@@ -101,7 +101,7 @@ def _sell_claimed(
     _record(connection, strategy, sales, [(purchases[index], refusal) for index, refusal in refused.items()])
     return {
         **{index: Answer.first(refusal.status, refusal.body) for index, refusal in refused.items()},
-        **{index: Answer.first(STATUS_SOLD, sale.answer) for index, sale in sales.items()},
+        **{index: Answer(STATUS_SOLD, sale.answer) for index, sale in sales.items()},
     }
 
 

@@ -97,11 +97,11 @@ def test_a_sale_writes_everything_once(engine: Engine, world: World, sales: Sale
     assert not discrepancies(engine)
 
 
-@pytest.mark.parametrize(("name", "statements"), [("naive", 6), ("row_lock", 6), ("conditional_update", 5)])
+@pytest.mark.parametrize(("name", "statements"), [("naive", 7), ("row_lock", 7), ("conditional_update", 6)])
 def test_a_purchase_takes_the_same_few_statements_however_many_lines(
     engine: Engine, name: str, statements: int
 ) -> None:
-    """Each is a round trip while the key, and from the strategy on while the stock, is locked."""
+    """They travel in three round trips (Q5), while the key, and from the strategy on the stock, is locked."""
     world = make_world(engine, [9] * 21)
     sales = Sales(engine, load(name), Settings())
     seen: list[str] = []

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distributor.sales.rules import (
+    Answer,
     Basket,
     Buyer,
     CartLine,
@@ -108,7 +110,7 @@ def test_what_shows_only_in_the_taken_rows(lines: list[TakenLine], seen: dict[st
 
 def test_each_manufacturer_hears_its_own_lines_then_what_ran_out() -> None:
     lines = [taken(1, left=0), taken(2, manufacturer="m2"), taken(3)]
-    events = events_of(7, 3, NOW, lines, ids())
+    events = events_of(7, 3, rfc3339(NOW), lines, ids())
     assert [(event.type, event.manufacturer) for event in events] == [
         ("sale.recorded", "m1"),
         ("sale.recorded", "m2"),
@@ -151,3 +153,10 @@ def test_a_sale_without_month_card_or_lines_is_a_mistake_of_the_caller() -> None
     for buyer, lines in ((Buyer(7, None, NOW, "t", "2026-12"), [taken(1)]), (BUYER, [])):
         with pytest.raises(ValueError, match="a sale needs"):
             sale_of(PURCHASE, buyer, basket(), lines, ids())
+
+
+def test_a_sale_is_told_in_the_order_in_which_the_database_tells_it_again() -> None:
+    """R6. `Answer.first` sorts any document; a sale's is made in that order, which is not the one of the alphabet."""
+    told = sale_of(PURCHASE, BUYER, basket(), [taken(1), taken(2, name="Other")], ids()).answer
+    assert json.dumps(told) == json.dumps(Answer.first(201, told).body)
+    assert json.dumps(told) != json.dumps(told, sort_keys=True)
