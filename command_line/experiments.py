@@ -95,7 +95,7 @@ def compare(
 @app.command()
 def bench(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    quick: Annotated[bool, typer.Option(help="purchase: two strategies, short rounds, docs/ stays as it is")] = False,
+    headline: Annotated[bool, typer.Option(help="purchase: the ratios only, in two minutes; docs/ stays as it is")] = False,
     orders: Annotated[
         Path | None, typer.Option(metavar="FILE", help="purchase: a CSV of orders to take baskets from")
     ] = None,
@@ -106,6 +106,6 @@ def bench(
     if name not in commands.BENCHMARKS:
         raise typer.BadParameter(f"no benchmark is called {name}; there are: {', '.join(commands.BENCHMARKS)}")
     try:
-        commands.bench(name, quick=quick, orders=orders)
+        commands.bench(name, headline=headline, orders=orders)
     except commands.UnknownOption as error:
         raise typer.BadParameter(str(error)) from error

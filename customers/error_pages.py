@@ -9,6 +9,7 @@ from flask import Response, g, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
+from customers import purchase
 from customers.errors import PROBLEM_PREFIX, Rule, TooManyAttempts, detail, details, retry_after_seconds, rule_of
 from customers.identity import is_api
 from customers.languages import lazy_gettext as _
@@ -48,6 +49,7 @@ def answer(error: Exception) -> Response:
         response = _render(rule, detail(error), details(error), seconds)
         if seconds is not None:
             response.headers["Retry-After"] = str(seconds)
+        purchase.tell(response, getattr(error, "contention", None))
         return response
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
         return _render_http(error)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from flask import Response
+
 from customers import metrics
 from customers.errors import MalformedRequest
 from customers.languages import gettext as _
@@ -91,6 +93,11 @@ def _told(sales: Sales, wanted: Wanted, told: Answer | DistributorError | Unsett
         left_out=wanted.left_out,
         unsettled=told,
     )
+
+
+def tell(response: Response, contention: Contention | None) -> None:
+    if contention is not None:
+        response.headers["Server-Timing"] = timing(contention)
 
 
 def timing(contention: Contention) -> str:

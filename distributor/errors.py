@@ -6,6 +6,10 @@ key (or the unique key of a supply) tells. "When in doubt, unknown is always saf
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributor.sales.contention import Contention
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class DistributorError(Exception):
     """Base of all; the docstring of each class is its default message."""
 
     definite: bool = True
+    contention: "Contention | None" = None
+    """Of a purchase: what it met before it ended so."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").partition("\n")[0].strip())

@@ -8,15 +8,16 @@ PostgreSQL server.
   spread_ratio    the same over 1,000 products
   slow_commit_group_over_row_lock   one product, every commit 2 ms slower: group_commit per row_lock, each at its best
 
-A slower disk is played by PostgreSQL's own commit_delay with commit_siblings = 0: every flush of the log waits 2 ms first, and
-commits that come meanwhile share it, as they share a real one. Events still on their way to the broker when a measurement
-ends are counted (``events_behind``): work that is put off is not saved.
+The shop's customers are `CUSTOMERS_HEADLINE`, as a sale that begins brings them; pgbench's 16 clients keep one row, or
+both cores, as busy as more of them would. A slower disk is played by PostgreSQL's own commit_delay with
+commit_siblings = 0: every flush of the log waits 2 ms first, and commits that come meanwhile share it, as they share a real
+one. Events still on their way to the broker when a measurement ends are counted (``events_behind``): work that is put off
+is not saved.
 """
 
 import json
 import statistics
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,62 +25,56 @@ from bench.purchase import baseline, baskets, picture
 from bench.purchase.shop import Cell, Measured, Shop, running_shop
 from distributor.strategies import NAMES
 
-CUSTOMERS_HEADLINE = 48
+CUSTOMERS_HEADLINE = 192
+HEADLINE = "group_commit"
+COMPARED = ("group_commit", "row_lock")
 SLOWER_MICROSECONDS = 2_000
 DEADLOCK = "40P01"
 DOCS = Path(__file__).parents[2] / "docs"
+CUSTOMERS = (1, 4, 16, 64)
+PRODUCTS = (1, 10, 1_000)
+ROUNDS = 3
+ROUND_SECONDS = 5.0
+CELL_SECONDS = 1.2  # a cell has at least some hundred purchases then
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How much is measured. The whole takes about nine minutes, the quick one about one and a half."""
+def run(*, headline: bool = False, orders: Path | None = None) -> dict[str, Any]:
+    """All figures in some nine minutes, the table and the picture in docs/ rewritten; ``headline``: the ratios only, in two.
 
-    strategies: tuple[str, ...]
-    customers: tuple[int, ...]
-    products: tuple[int, ...]
-    rounds: int
-    round_seconds: float
-    cell_seconds: float
-
-
-WHOLE = Plan(tuple(NAMES), (1, 4, 16, 64), (1, 10, 1_000), rounds=3, round_seconds=5.0, cell_seconds=1.2)
-QUICK = Plan(("row_lock", "group_commit"), (1, 16, 64), (1, 1_000), rounds=1, round_seconds=4.0, cell_seconds=1.0)
-
-
-def run(*, quick: bool = False, orders: Path | None = None) -> dict[str, Any]:
-    """All figures; the whole rewrites the table and the picture in docs/. ``orders``: a CSV of real baskets."""
-    plan = QUICK if quick else WHOLE
-    headline = _headline(plan, "group_commit", orders)
-    cells, slow = _every_strategy(plan, plan.strategies)
-    best = {strategy: _rate(slow, strategy) for strategy in ("group_commit", "row_lock")}
-    headline["slow_commit_group_over_row_lock"] = round(best["group_commit"] / best["row_lock"], 2)
-    if not quick:
-        picture.write(DOCS, cells, slow, headline)
-    return headline | {
+    ``orders``: a CSV of real baskets; without it they are made.
+    """
+    figures = _beside_pgbench(orders)
+    cells, slow = ([], _slower(COMPARED)) if headline else _every_strategy()
+    best = {strategy: _rate(slow, strategy) for strategy in COMPARED}
+    figures["slow_commit_group_over_row_lock"] = round(best["group_commit"] / best["row_lock"], 2)
+    if not headline:
+        picture.write(DOCS, cells, slow, figures)
+    return figures | {
         "slow_commit_purchases_per_second": best,
         "cells": [cell.document() for cell in cells],
         "slow_commit_cells": [cell.document() for cell in slow],
     }
 
 
-def _headline(plan: Plan, strategy: str, orders: Path | None) -> dict[str, Any]:
+def _beside_pgbench(orders: Path | None) -> dict[str, Any]:
     """pgbench and the shop in turns, on one product and on a thousand; then baskets of twenty lines."""
     shop_measured: dict[int, list[Measured]] = {1: [], 1_000: []}
     bench_rates: dict[int, list[float]] = {1: [], 1_000: []}
-    with running_shop(strategy) as shop:
+    with running_shop(HEADLINE, CUSTOMERS_HEADLINE) as shop:
         bench = baseline.prepare(shop)
-        for _round in range(plan.rounds):
+        for _round in range(ROUNDS):
             for products in (1, 1_000):
-                bench_rates[products].append(bench.transactions_per_second(products, plan.round_seconds))
-                measured = shop.measure(Cell(strategy, CUSTOMERS_HEADLINE, products), plan.round_seconds)
+                bench_rates[products].append(bench.transactions_per_second(products, ROUND_SECONDS))
+                measured = shop.measure(Cell(HEADLINE, CUSTOMERS_HEADLINE, products), ROUND_SECONDS)
                 shop_measured[products].append(measured)
                 print(f"{products} products: pgbench {bench_rates[products][-1]:.0f}/s, shop {measured.summary()}")
-        many = _baskets(shop, strategy, plan.round_seconds, orders)
+        many = _baskets(shop, orders)
         shop.check()
     rates = {products: [m.purchases_per_second for m in rounds] for products, rounds in shop_measured.items()}
     ratio = {n: statistics.median(rates[n]) / statistics.median(bench_rates[n]) for n in rates}
     return {
-        "strategy": strategy,
+        "strategy": HEADLINE,
+        "customers": CUSTOMERS_HEADLINE,
         "hot_ratio": round(ratio[1], 3),
         "spread_ratio": round(ratio[1_000], 3),
         "hot_purchases_per_second": [round(rate, 1) for rate in rates[1]],
@@ -93,11 +88,11 @@ def _headline(plan: Plan, strategy: str, orders: Path | None) -> dict[str, Any]:
     }
 
 
-def _baskets(shop: Shop, strategy: str, seconds: float, orders: Path | None) -> dict[str, Any]:
+def _baskets(shop: Shop, orders: Path | None) -> dict[str, Any]:
     """Twenty lines each: no deadlock is allowed, and repeats are told per purchase."""
     chosen = baskets.of_file(orders, shop.stock_ids) if orders else baskets.made(shop.stock_ids, seed=1)
-    cell = Cell(strategy, CUSTOMERS_HEADLINE, len(shop.stock_ids), baskets.LINES)
-    measured = shop.measure(cell, seconds, chosen)
+    cell = Cell(HEADLINE, CUSTOMERS_HEADLINE, len(shop.stock_ids), baskets.LINES)
+    measured = shop.measure(cell, ROUND_SECONDS, chosen)
     print(f"baskets of {baskets.LINES} lines: {measured.summary()}")
     return measured.document() | {
         "from": str(orders.name) if orders else "made by Zipf's law",
@@ -106,21 +101,38 @@ def _baskets(shop: Shop, strategy: str, seconds: float, orders: Path | None) -> 
     }
 
 
-def _every_strategy(plan: Plan, names: Iterable[str]) -> tuple[list[Measured], list[Measured]]:
+def _every_strategy() -> tuple[list[Measured], list[Measured]]:
+    """Each on as many products and with as many customers as the table has, and on one product with a slower disk."""
     cells: list[Measured] = []
     slow: list[Measured] = []
-    for strategy in names:
-        with running_shop(strategy) as shop:
-            wanted = [Cell(strategy, customers, products) for products in plan.products for customers in plan.customers]
-            cells += [_measure(shop, cell, plan.cell_seconds) for cell in wanted]
-            shop.slow_commits(SLOWER_MICROSECONDS)
-            slow += [_measure(shop, Cell(strategy, customers, 1), plan.cell_seconds) for customers in plan.customers]
+    for strategy in NAMES:
+        with running_shop(strategy, CUSTOMERS_HEADLINE if strategy in COMPARED else max(CUSTOMERS)) as shop:
+            cells += [
+                _measure(shop, Cell(strategy, customers, products)) for products in PRODUCTS for customers in CUSTOMERS
+            ]
+            slow += _slow_cells(shop, strategy)
             shop.check()
     return cells, slow
 
 
-def _measure(shop: Shop, cell: Cell, seconds: float) -> Measured:
-    measured = shop.measure(cell, seconds)
+def _slower(strategies: Sequence[str]) -> list[Measured]:
+    slow: list[Measured] = []
+    for strategy in strategies:
+        with running_shop(strategy, CUSTOMERS_HEADLINE) as shop:
+            slow += _slow_cells(shop, strategy)
+            shop.check()
+    return slow
+
+
+def _slow_cells(shop: Shop, strategy: str) -> list[Measured]:
+    """The compared ones also with all customers: how many are best for a strategy is part of its figure."""
+    shop.slow_commits(SLOWER_MICROSECONDS)
+    counts = (*CUSTOMERS, CUSTOMERS_HEADLINE) if strategy in COMPARED else CUSTOMERS
+    return [_measure(shop, Cell(strategy, customers, 1)) for customers in counts]
+
+
+def _measure(shop: Shop, cell: Cell) -> Measured:
+    measured = shop.measure(cell, CELL_SECONDS)
     print(json.dumps(measured.document()))
     return measured
 

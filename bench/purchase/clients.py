@@ -48,6 +48,8 @@ class Outcome:
     milliseconds: list[float] = field(default_factory=list)
     placed_in_all: int = 0
     """With warm-up and afterglow: what the books must show."""
+    cpu_seconds: float = 0.0
+    """Of the whole load, without what came before it."""
 
     def note(self, status: str, times: int = 1) -> None:
         self.statuses[status] = self.statuses.get(status, 0) + times
@@ -121,6 +123,7 @@ def buy(load: Load) -> Outcome:
         ready.register(customer.socket, select.EPOLLIN)
     counting_from = time.perf_counter() + WARM_UP_SECONDS
     until = counting_from + load.seconds
+    cpu_before = time.process_time()
     for customer in buying.values():
         customer.send(endings)
     while buying:
@@ -144,6 +147,7 @@ def buy(load: Load) -> Outcome:
             else:
                 del buying[descriptor]
                 customer.socket.close()
+    outcome.cpu_seconds = time.process_time() - cpu_before
     return outcome
 
 

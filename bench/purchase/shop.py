@@ -22,7 +22,6 @@ from distributor.strategies import CONTROLS
 from settings import Runtime
 from supervisor.postgres import superuser_password
 
-CUSTOMERS_MAX = 64
 PRODUCTS_MAX = 1_000
 UNITS = 1_000_000  # of each product: nobody is to be refused
 PORT_BASE = 30_000
@@ -96,7 +95,7 @@ class Measured:
 class Shop:
     """Counts every order that was acknowledged, so that `check` can hold the books against it."""
 
-    def __init__(self, system: RunningSystem, strategy: str) -> None:
+    def __init__(self, system: RunningSystem, strategy: str, customers: int) -> None:
         status = system.status()
         self._pids = {process["name"]: process["pid"] for process in status["processes"] if process["pid"]}
         self._address = urlsplit(status["shop"])
@@ -108,7 +107,7 @@ class Shop:
         self.database = status["database"].replace("+psycopg", "")
         self._secret = Runtime.read(system.state).secrets.postgres_password
         self.stock_ids = self._goods()
-        self._tokens = [self._sign_up(number) for number in range(CUSTOMERS_MAX)]
+        self._tokens = [self._sign_up(number) for number in range(customers)]
 
     def _goods(self) -> list[int]:
         deadline = time.monotonic() + OPENING_SECONDS_MAX
@@ -158,6 +157,7 @@ class Shop:
         outcome = json.loads(answer.stdout)
         placed = outcome["placed_in_all"]
         spent = {name: used - cpu_before[name] for name, used in self._cpu_seconds().items()}
+        spent["clients"] = outcome["cpu_seconds"]
         behind = self._events_behind()
         self._placed += placed
         repeats = {cause: count - before.get(cause, 0) for cause, count in self._repeats().items()}
@@ -172,9 +172,8 @@ class Shop:
         )
 
     def _cpu_seconds(self) -> dict[str, float]:
-        """So far, by kind of process with their children; the clients' is that of our own children that have ended."""
-        spent: dict[str, float] = {"clients": psutil.Process().cpu_times().children_user}
-        spent["clients"] += psutil.Process().cpu_times().children_system
+        """So far, by kind of process with their children."""
+        spent: dict[str, float] = {}
         for name, pid in self._pids.items():
             kind = name.rstrip("0123456789").rstrip("-")
             tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
@@ -234,9 +233,10 @@ def _one(connection: psycopg.Connection[Any], query: str) -> int:
 
 
 @contextmanager
-def running_shop(strategy: str) -> Iterator[Shop]:
+def running_shop(strategy: str, customers: int) -> Iterator[Shop]:
+    """With that many signed-in customers; ended with the block."""
     with (
         temporary_state() as folder,
         running_system(Path(folder) / "state", PORT_BASE, [*SETTINGS, f"distributor.strategy={strategy}"]) as system,
     ):
-        yield Shop(system, strategy)
+        yield Shop(system, strategy, customers)

@@ -62,8 +62,7 @@ def place_order() -> Response:
         response = problem(rule, detail, answer.body, is_kept=True)
     if answer.replayed:
         response.headers["Idempotency-Replayed"] = "true"
-    if answer.contention:
-        response.headers["Server-Timing"] = purchase.timing(answer.contention)
+    purchase.tell(response, answer.contention)
     return response
 
 

@@ -70,7 +70,9 @@ def buy() -> Page:
         answer = purchase.place(instance().sales, wanted)
     except KeyReused:
         return checkout_page(sentences.purchase_refused("key_reused"), card=card), 422
-    return _told(me, form, answer, card)
+    response = make_response(_told(me, form, answer, card))
+    purchase.tell(response, answer.contention)
+    return response
 
 
 def _read_form() -> Form:

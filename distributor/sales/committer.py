@@ -12,11 +12,19 @@ from sqlalchemy import Engine
 
 from distributor.database import READ_COMMITTED, Retries, repeat, transaction
 from distributor.errors import DistributorError
-from distributor.sales.contention import Watch
+from distributor.sales.contention import Contention, Watch
 from distributor.sales.holding import Shortage
 from distributor.sales.rules import Answer, Purchase, Refusal
 from distributor.sales.selling import Outcome, TakenOut, refuse, sell
 from distributor.strategies.contract import Strategy
+
+
+def having_met(outcome: Outcome, met: Contention) -> Outcome:
+    """The same outcome, which says that."""
+    if isinstance(outcome, Answer):
+        return outcome.having_met(met)
+    outcome.contention = met
+    return outcome
 
 
 class Committer:
@@ -37,9 +45,23 @@ class Committer:
     def commit_all(self, purchases: Sequence[Purchase]) -> list[Outcome]:
         """Outcomes in order; ``purchases`` have different keys and are no more than the strategy's ``groups_max``.
 
-        Raises Busy, DatabaseUnavailable or OutcomeUnknown for all of them.
+        Raises Busy, DatabaseUnavailable or OutcomeUnknown for all of them. Each outcome and error says what it met.
         """
         watch = Watch()
+        try:
+            outcomes = self._outcomes(purchases, watch)
+        except DistributorError as error:
+            error.contention = watch.seen(self.strategy_name, len(purchases))
+            raise
+        seen = watch.seen(self.strategy_name, len(purchases))
+        return [having_met(outcome, seen) for _index, outcome in sorted(outcomes.items())]
+
+    @property
+    def strategy_name(self) -> str:
+        return self._strategy.name
+
+    def _outcomes(self, purchases: Sequence[Purchase], watch: Watch) -> dict[int, Outcome]:
+        """By position."""
         retries = replace(self._retries, on_retry=self._noting(watch))
         outcomes: dict[int, Outcome] = {}
         remaining = dict(enumerate(purchases))
@@ -53,11 +75,7 @@ class Committer:
             else:
                 outcomes.update(zip(positions, sold, strict=True))
                 remaining.clear()
-        seen = watch.seen(self._strategy.name, len(purchases))
-        return [
-            outcome.having_met(seen) if isinstance(outcome, Answer) else outcome
-            for _index, outcome in sorted(outcomes.items())
-        ]
+        return outcomes
 
     def _noting(self, watch: Watch) -> Callable[[str], None]:
         def note(cause: str) -> None:

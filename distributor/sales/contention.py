@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Contention:
-    """``queued_seconds``: waited in this process, for a group or a mutex, before anything was sent.
+    """``queued_seconds``: waited in this process, for a group, a mutex or an attempt that came to nothing with its group.
 
     ``lock_seconds``: for the statements that lock (key, gate, stock), over all attempts; without rivals it is their round
-    trips, about a millisecond. ``repeats``: why each earlier attempt was rolled back, as SQLSTATE or ``lost``.
+    trips, about a millisecond. ``repeats``: why each earlier attempt came to nothing: its SQLSTATE, ``lost`` (the
+    connection, before COMMIT), ``unknown`` (during COMMIT), ``group`` (the group failed, it was sold by itself).
     ``together``: purchases in the transaction, this one included.
     """
 
@@ -28,6 +29,11 @@ class Contention:
         """The same, having waited in this process that much longer before."""
         waited = self.queued_seconds + queued_seconds
         return Contention(self.strategy, waited, self.lock_seconds, self.repeats, self.together)
+
+    def again(self, cause: str, seconds: float) -> "Contention":
+        """The same, when that was not the first attempt: the one before took ``seconds`` and came to nothing."""
+        waited = self.queued_seconds + seconds
+        return Contention(self.strategy, waited, self.lock_seconds, (cause, *self.repeats), self.together)
 
 
 @dataclass

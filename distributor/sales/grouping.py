@@ -21,9 +21,13 @@ from enum import Enum
 
 from distributor.errors import Busy, DatabaseUnavailable, DistributorError, OutcomeUnknown
 from distributor.sales import metrics
-from distributor.sales.committer import Committer
+from distributor.sales.committer import Committer, having_met
+from distributor.sales.contention import Contention
 from distributor.sales.rules import Answer, Purchase
 from distributor.sales.selling import Outcome
+
+GROUP_FAILED = "group"
+"""Why a purchase was repeated by itself."""
 
 
 class State(Enum):
@@ -56,11 +60,20 @@ def next_group(waiting: Sequence[Ticket], groups_max: int) -> list[Ticket]:
     return list(group.values())
 
 
-def queued(answer: Answer, seconds: float) -> Answer:
-    """The answer of somebody who waited that long in this process before its group began."""
-    if answer.contention is None:
-        return answer
-    return answer.having_met(answer.contention.after(seconds))
+def queued(outcome: Outcome, seconds: float) -> Outcome:
+    """The outcome of somebody who waited that long in this process before its group began."""
+    return outcome if outcome.contention is None else having_met(outcome, outcome.contention.after(seconds))
+
+
+def left_alone(answer: Outcome, seconds: float) -> Outcome:
+    """The outcome of somebody who was sold by itself, when its group had taken that long and failed."""
+    return answer if answer.contention is None else having_met(answer, answer.contention.again(GROUP_FAILED, seconds))
+
+
+def having_waited(busy: Busy, strategy: str, seconds: float) -> Busy:
+    """Of somebody who waited in this process that long, and in vain."""
+    busy.contention = Contention(strategy, seconds, 0.0, (), 1)
+    return busy
 
 
 def outcomes_of(committer: Committer, purchases: Sequence[Purchase]) -> list[Outcome | Exception | None]:
@@ -105,7 +118,7 @@ class GroupCommitter:
         with self._lock:
             if ticket.state is State.WAITING:
                 self._waiting.remove(ticket)
-                raise Busy
+                raise having_waited(Busy(), self._committer.strategy_name, time.monotonic() - ticket.since)
         ticket.moved.wait()  # its group is under way, bounded by the database's own limits (D2)
 
     def _lead(self, leader: Ticket) -> None:
@@ -127,9 +140,9 @@ class GroupCommitter:
     def _commit(self, group: Sequence[Ticket]) -> None:
         now = time.monotonic()
         for ticket, outcome in zip(group, self.commit_group([ticket.purchase for ticket in group]), strict=True):
-            if isinstance(outcome, Answer):
-                ticket.outcome = queued(outcome, now - ticket.since)
-            elif isinstance(outcome, DistributorError) and outcome.definite:
+            if isinstance(outcome, (Answer, DistributorError)):
+                outcome = queued(outcome, now - ticket.since)  # noqa: PLW2901 - the same, which says so
+            if isinstance(outcome, Answer) or (isinstance(outcome, DistributorError) and outcome.definite):
                 ticket.outcome = outcome
             else:
                 ticket.error = outcome
@@ -159,4 +172,5 @@ class GroupCommitter:
             raise ticket.error
         if ticket.outcome is not None:
             return ticket.outcome
-        return self._committer.commit(ticket.purchase)
+        began = time.monotonic()
+        return left_alone(self._committer.commit(ticket.purchase), began - ticket.since)

@@ -4,6 +4,8 @@ from functools import cache
 
 from prometheus_client import Counter, Histogram
 
+from distributor.errors import DistributorError
+from distributor.sales.contention import Contention
 from distributor.sales.rules import Answer
 
 REPEATS = Counter("cds_purchase_repeats", "Purchase transactions repeated, by SQLSTATE (or lost)", ["cause"])
@@ -32,15 +34,19 @@ def count_repeat(cause: str) -> None:
 
 def observe_answer(answer: Answer, seconds: float) -> None:
     _seconds("replayed" if answer.replayed else str(answer.body.get("reason", "sold"))).observe(seconds)
-    met = answer.contention
+    _observe_waits(answer.contention)
+
+
+def observe_error(error: DistributorError, seconds: float) -> None:
+    _seconds(type(error).__name__).observe(seconds)
+    _observe_waits(error.contention)
+
+
+def _observe_waits(met: Contention | None) -> None:
     if met is not None:
         in_process, in_database = _waits(met.strategy)
         in_process.observe(met.queued_seconds)
         in_database.observe(met.lock_seconds)
-
-
-def observe_error(error: Exception, seconds: float) -> None:
-    _seconds(type(error).__name__).observe(seconds)
 
 
 @cache

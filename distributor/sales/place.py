@@ -15,7 +15,7 @@ from distributor.database import Retries
 from distributor.errors import Busy, DatabaseUnavailable, DistributorError, InvalidBasket, OutcomeUnknown
 from distributor.sales import metrics
 from distributor.sales.committer import Committer
-from distributor.sales.grouping import GroupCommitter, outcomes_of, queued
+from distributor.sales.grouping import GROUP_FAILED, GroupCommitter, having_waited, outcomes_of, queued
 from distributor.sales.rules import Answer, Purchase
 from distributor.sales.selling import Outcome
 from distributor.strategies.baskets import merge
@@ -24,6 +24,7 @@ from settings import Settings
 
 KEY = re.compile(r"[\x21-\x7e]{1,200}")  # the column's length; visible ASCII, as in a header
 SHA256 = re.compile(r"[0-9a-f]{64}")
+COMMIT_LOST = "unknown"  # why a purchase was asked again: see Contention
 RESOLVING_ATTEMPTS_MAX = 2  # asking again after a lost COMMIT; each is bounded by the pool's and the lock's waits
 
 
@@ -41,8 +42,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Unsettled:
-    """Its group failed: it is to be placed by itself. ``unknown``: whether it was sold with its group is not known."""
+    """Its group failed: it is to be placed by itself. ``unknown``: whether it was sold with its group is not known.
 
+    ``since``: when it came, by time.monotonic().
+    """
+
+    since: float
     unknown: OutcomeUnknown | None = None
 
 
@@ -102,7 +107,7 @@ class Sales:
         now = time.monotonic()
         for place, one in enumerate(asked):
             if now - one.since > self._wait_seconds:
-                outcomes[place] = Busy()
+                outcomes[place] = having_waited(Busy(), self._single.strategy_name, now - one.since)
                 continue
             try:
                 purchases[place] = self._purchase(one.customer_id, one.key, one.lines, one.request_sha256, None)
@@ -110,10 +115,10 @@ class Sales:
                 outcomes[place] = error
         settled = self._settled(list(purchases.values()))
         for place, outcome in zip(purchases, settled, strict=True):
-            outcomes[place] = _told(outcome, now - asked[place].since)
+            outcomes[place] = _told(outcome, asked[place].since, now)
         for one, told in zip(asked, outcomes, strict=True):
             _observe(told, time.monotonic() - one.since)
-        return [Unsettled() if told is None else told for told in outcomes]
+        return [Unsettled(one.since) if told is None else told for one, told in zip(asked, outcomes, strict=True)]
 
     def _settled(self, purchases: Sequence[Purchase]) -> Sequence[Outcome | Exception | None]:
         if not purchases:
@@ -140,12 +145,16 @@ class Sales:
         return Purchase(customer_id, key, request_sha256, merged, seen_prices)
 
     def _answer(self, purchase: Purchase, unsettled: Unsettled | None) -> Answer:
+        began = time.monotonic() if unsettled is None else unsettled.since
         try:
             if unsettled and unsettled.unknown:
                 raise unsettled.unknown
-            return self._ask(purchase, self._single if unsettled or self.groups_max == 1 else self._groups)
+            again_at = time.monotonic()
+            answer = self._ask(purchase, self._single if unsettled or self.groups_max == 1 else self._groups)
+            return _repeated(answer, GROUP_FAILED, again_at - began) if unsettled else answer
         except OutcomeUnknown as unknown:
-            return self._ask_again(purchase, unknown)
+            again_at = time.monotonic()
+            return _repeated(self._ask_again(purchase, unknown), COMMIT_LOST, again_at - began)
 
     def _ask(self, purchase: Purchase, committer: Committer | GroupCommitter) -> Answer:
         outcome = committer.commit(purchase)
@@ -165,13 +174,17 @@ class Sales:
         raise unknown
 
 
-def _told(outcome: Outcome | Exception | None, queued_seconds: float) -> Answer | DistributorError | Unsettled:
+def _repeated(answer: Answer, cause: str, seconds: float) -> Answer:
+    return answer if answer.contention is None else answer.having_met(answer.contention.again(cause, seconds))
+
+
+def _told(outcome: Outcome | Exception | None, since: float, now: float) -> Answer | DistributorError | Unsettled:
     """What is not ours to tell, a mistake in the program, is raised again where the purchase is placed by itself."""
-    if isinstance(outcome, Answer):
-        return queued(outcome, queued_seconds)
     if isinstance(outcome, OutcomeUnknown):
-        return Unsettled(outcome)
-    return outcome if isinstance(outcome, DistributorError) else Unsettled()
+        return Unsettled(since, outcome)
+    if isinstance(outcome, (Answer, DistributorError)):
+        return queued(outcome, now - since)
+    return Unsettled(since)
 
 
 def _observe(told: Answer | DistributorError | Unsettled | None, seconds: float) -> None:
