@@ -7,6 +7,7 @@ Y2  A new key only after a certain refusal; see outcomes.next_step for the rules
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import gevent
 
@@ -22,6 +23,7 @@ from scenarios.outcomes import (
     SignIn,
     Stop,
     classify,
+    contention_of,
     next_step,
 )
 from scenarios.shop import Account, Shop
@@ -41,6 +43,8 @@ class Bought:
     requests: int = 0
     unknowns: int = 0
     """Attempts without a certain answer."""
+    met: list[dict[str, Any]] = field(default_factory=list)
+    """What each attempt met, where the shop said it (outcomes.contention_of)."""
     seconds: float = 0.0
     problem: str = ""
 
@@ -80,6 +84,8 @@ class Buyer:
             self.process.end(index, key, known, reply)
             bought.requests += 1
             bought.unknowns += known is Known.INFO
+            if met := contention_of(reply):
+                bought.met.append(met)
             if known is Known.OK:
                 return _settled(bought, reply, lines, dict(wanted), begun)
             step = self._next(reply, known, lines, bought.keys, time.monotonic() - asked)

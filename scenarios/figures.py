@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,16 @@ class Figures:
     per_second: Counter[int] = field(default_factory=Counter)
     """Baskets that ended, per second since ``started``."""
     counters: Counter[str] = field(default_factory=Counter)
+    waits: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Milliseconds per purchase, by what was waited for: as the shop says it."""
+    repeats: Counter[str] = field(default_factory=Counter)
+    """Transactions that were repeated, by cause."""
+
+    def contention(self, met: Mapping[str, Any]) -> None:
+        """What one purchase met (outcomes.contention_of)."""
+        self.waits["locks"].append(met["lock_ms"])
+        self.waits["group or mutex"].append(met["queue_ms"])
+        self.repeats.update(met["repeats"])
 
     def request(self, name: str, milliseconds: float, status: int | None, failure: str | None) -> None:
         self.latencies[name].append(milliseconds)
@@ -42,6 +52,8 @@ class Figures:
             "statuses": dict(sorted(self.statuses.items())),
             "per_second": [self.per_second[second] for second in range(max(self.per_second, default=-1) + 1)],
             "counters": dict(sorted(self.counters.items())),
+            "waits": {name: _percentiles(sorted(values)) for name, values in sorted(self.waits.items())},
+            "repeats": dict(sorted(self.repeats.items())),
             "order_ms": [round(value, 1) for value in sorted(self.latencies.get("POST /orders", []))],
         }
 
@@ -52,6 +64,10 @@ class Figures:
             "failures": self.failures[name],
             "first_failure": self.first_failure.get(name),
             "mean_ms": round(sum(values) / len(values), 2),
-            **{f"p{share}_ms": round(percentile(values, share / 100), 2) for share in (50, 95, 99)},
-            "max_ms": round(values[-1], 2),
+            **_percentiles(values),
         }
+
+
+def _percentiles(sorted_values: Sequence[float]) -> dict[str, float]:
+    shares = {f"p{share}_ms": round(percentile(sorted_values, share / 100), 2) for share in (50, 95, 99)}
+    return shares | {"max_ms": round(sorted_values[-1], 2)}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from scenarios.outcomes import Known, Reply
+from scenarios.outcomes import Known, Reply, contention_of
 
 Held = Mapping[int, tuple[int, str]]
 """Units that the shop said to hold, and until when by its clock, by stock id."""
@@ -66,6 +66,7 @@ class Process:
     def end(self, index: int, key: str, known: Known, reply: Reply) -> None:
         """Record what was learned of the operation."""
         ok = known is Known.OK
+        met = contention_of(reply)
         row = {"process": self.number, "type": known.value, "op": "order", "index": index, "time_ns": time.time_ns()}
         self._history.write(
             row
@@ -76,6 +77,7 @@ class Process:
                 "total_minor": reply.body["total"]["amount"] if ok else None,
                 "error": None if ok else (reply.error or reply.problem or None),
             }
+            | ({"contention": met} if met else {})
         )
         if known is Known.INFO:
             self.number = self._history.number_process()  # H3

@@ -7,6 +7,7 @@ O4  Patience is bounded: attempts with new keys by count, waiting with the same 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,6 +16,7 @@ from typing import Any
 PROBLEM = "urn:cds:problem:"
 WAIT_SECONDS_DEFAULT = 0.25  # when an answer names no Retry-After; chosen: a few round trips
 WAIT_SECONDS_MAX = 5.0
+_TIMED = re.compile(r'([a-z]+);(?:dur=|desc=")([^",]*)')
 WITH_BODY = frozenset({200, 201})  # the shop's answers that always carry a document
 # Definite refusals: the shop answered that it did not do it (B1 of Jepsen's practice: 4xx that end a request).
 REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 409, 413, 415, 421, 422, 429})
@@ -74,6 +76,23 @@ def reply_of(status: int, content: bytes, headers: Mapping[str, str]) -> Reply:
 def cut_off(error: str) -> Reply:
     """An answer without its end is no answer: whoever sent it may have died in the middle of it."""
     return Reply(None, failure=Failure.BROKEN, error=error[:200])
+
+
+def contention_of(reply: Reply) -> dict[str, Any]:
+    """What the shop says that the purchase met, from its Server-Timing: the strategy, milliseconds waited, repeats and why.
+
+    Empty where the answer says nothing of it: it came from somebody else, or nothing was tried.
+    """
+    said = dict(_TIMED.findall(reply.headers.get("server-timing", "")))
+    if "strategy" not in said:
+        return {}
+    return {
+        "strategy": said["strategy"],
+        "queue_ms": float(said.get("queue", 0.0)),
+        "lock_ms": float(said.get("lock", 0.0)),
+        "together": int(said.get("group", "1")),
+        "repeats": said.get("repeats", "").split(),
+    }
 
 
 def classify(reply: Reply) -> Known:

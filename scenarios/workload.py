@@ -150,6 +150,8 @@ class Workload(abc.ABC):
         self.figures.counters["unknown answers"] += bought.unknowns
         if bought.unknowns and bought.end.value != "unknown":
             self.figures.counters["unknown answers resolved"] += bought.unknowns
+        for met in bought.met:
+            self.figures.contention(met)
         self.figures.per_second[int(time.monotonic() - self.figures.started)] += 1
         self._csv.writerow(
             (

@@ -84,6 +84,10 @@ def _figures(report: Mapping[str, Any]) -> str:
         ("unknown answers", number(counters.get("unknown answers", 0)), resolved),
         ("customers", number(load.get("customers", 0)), f"signed up in {load.get('set_up_seconds', 0):.1f} s"),
     ]
+    if locks := load.get("waits", {}).get("locks"):
+        tiles.append(
+            ("waited for locks, p99", f"{locks['p99_ms']:.0f} ms", f"{_repeats(load)}; p50 {locks['p50_ms']:.0f} ms")
+        )
     if report["rounds"]:
         tiles.insert(1, ("rounds", number(sum(report["rounds"].values())), _words(report["rounds"])))
     shown = "".join(
@@ -91,6 +95,11 @@ def _figures(report: Mapping[str, Any]) -> str:
         for name, value, note in tiles
     )
     return f'<dl class="tiles">{shown}</dl>'
+
+
+def _repeats(load: Mapping[str, Any]) -> str:
+    repeats = load.get("repeats", {})
+    return f"repeated: {_words(repeats)}" if repeats else "no transaction repeated"
 
 
 def _words(counts: Mapping[str, int]) -> str:

@@ -79,6 +79,10 @@ def _figures(report: Mapping[str, Any]) -> list[str]:
         told = f"{counters.get('unknown answers', 0)} unknown, of which {counters.get('unknown answers resolved', 0)} resolved"
         refused = load["statuses"].get("POST /orders 409", 0)
         lines.append(f"answers: {refused} refusals for lack of stock, {again} repeated with the same key, {told}")
+    if locks := load.get("waits", {}).get("locks"):
+        causes = ", ".join(f"{count} {cause}" for cause, count in load["repeats"].items()) or "none"
+        waits = ", ".join(f"{name} {locks[f'{name}_ms']:.0f} ms" for name in ("p50", "p99", "max"))
+        lines.append(f"locks:   waited {waits}; transactions repeated: {causes}")
     if load:
         lines.append(f"set-up:  {load['customers']} customers signed up in {load['set_up_seconds']:.1f} s")
     if report["rounds"]:

@@ -123,6 +123,7 @@ def test_refusals_and_mistakes_are_told_in_the_usual_way(shop: Shop, world: Worl
     refused = shop.order(ada, short, "k1", Accept_Language="pl")
     assert (refused[0], refused[2]["lines"]) == (409, [{"stock_id": world.stock[1], "wanted": 9, "available": 3}])
     assert refused[1]["content-language"] == "pl"
+    assert "lock;dur=" in refused[1]["server-timing"]
     assert refused[1]["ratelimit"] == shop.usual(bob, short, "k1")[1]["ratelimit"], "counted once"
     assert shop.order(ada, wanted((world.stock[0], 1)), "k1")[0] == 422, "the same key, another request"
     wrong: list[Any] = [{"lines": [{"stock_id": 1}]}, {"lines": []}, [], {"x": 1}, wanted((world.stock[0], 10**9))]
@@ -155,7 +156,7 @@ def test_many_at_once_get_their_own_answers(shop: Shop, world: World, engine: En
     assert not discrepancies(engine)
 
 
-@pytest.mark.parametrize("told", [Unsettled(), Unsettled(OutcomeUnknown()), Busy(), ZeroDivisionError()])
+@pytest.mark.parametrize("told", [Unsettled(0.0), Unsettled(0.0, OutcomeUnknown()), Busy(), ZeroDivisionError()])
 def test_what_the_desk_could_not_settle_is_settled_by_the_usual_way(
     shop: Shop, world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch, told: Exception | Unsettled
 ) -> None:

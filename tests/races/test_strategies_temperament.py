@@ -1,17 +1,20 @@
 """How each strategy shows contention, and where each control fails: what their files say, seen on a real database."""
 
 import random
+import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from sqlalchemy import Engine, text
 
 from distributor.database import Retries, transaction
 from distributor.errors import Busy, TransactionConflict
-from distributor.sales import Line, Sales
-from distributor.strategies import advisory_lock, load
+from distributor.sales import Answer, Line, Sales
+from distributor.strategies import NAMES, advisory_lock, load
 from distributor.strategies.contract import Strategy, Taken
 from settings import Settings
+from tests.conftest import wait_until
 from tests.distributor_races import PATIENCE_SECONDS, Meeting, Pause, at_once, buy, in_background, tally
 from tests.distributor_world import World, discrepancies, engine_for, make_world, rows
 
@@ -80,6 +83,47 @@ def test_control_row_lock_unordered_deadlocks_and_still_sells_right(engine: Engi
     assert results == {201: 2}
     assert causes == ["40P01"]
     assert not discrepancies(engine)
+
+
+HELD_SECONDS = 0.1
+REPEATED = {"nowait": "55P03", "optimistic": "version", "serializable": "40001"}
+"""Whose waiting ends with a repetition, and why; the others go on."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_purchase_tells_how_long_a_rival_held_it_up_and_why_it_was_repeated(
+    engine: Engine, world: World, name: str
+) -> None:
+    """The rival takes the same goods by the same strategy and commits when the other has waited for it."""
+    strategy, causes = load(name), list[str]()
+    sales = Sales(engine, strategy, Settings(), Retries(50, strategy.retry_on, on_retry=causes.append))
+    line = Line(world.stock[1], 1)
+    mutex = strategy.whole_transaction() if name == "process_mutex" else nullcontext()  # type: ignore[attr-defined]
+    with mutex, transaction(engine, strategy.isolation) as rival:
+        strategy.take(rival, [[line]])
+        began = time.monotonic()
+        thread, result = in_background(lambda: sales.place(world.customers[0], "k", [line], "0" * 64))
+        wait_until(lambda: time.monotonic() - began > 2 * HELD_SECONDS and (causes or thread.is_alive()))
+    thread.join(PATIENCE_SECONDS)
+    took = time.monotonic() - began
+    answer = result[0]
+    assert isinstance(answer, Answer)
+    met = answer.contention
+    assert met is not None
+    assert (met.strategy, set(met.repeats)) == (name, {REPEATED[name]} if name in REPEATED else set())
+    waited = met.queued_seconds if name == "process_mutex" else met.lock_seconds
+    if name != "nowait":
+        assert HELD_SECONDS < waited < took
+
+
+def test_a_purchase_that_gives_up_tells_what_it_met(engine: Engine, world: World) -> None:
+    line = Line(world.stock[1], 1)
+    with transaction(engine) as rival:
+        load("nowait").take(rival, [[line]])
+        with pytest.raises(Busy) as busy:
+            Sales(engine, load("nowait"), Settings(), Retries(3)).place(world.customers[0], "k", [line], "0" * 64)
+    assert busy.value.contention is not None
+    assert busy.value.contention.repeats == ("55P03", "55P03")
 
 
 def test_nowait_refuses_at_once_where_row_lock_waits(engine: Engine, world: World) -> None:

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from customers import purchase
+from distributor.sales import Contention
+from scenarios.figures import Figures
 from scenarios.history import History
 from scenarios.outcomes import (
     PROBLEM,
@@ -141,6 +144,32 @@ def test_a_process_is_done_after_an_unknown_outcome_and_goes_on_under_a_new_numb
     assert second.number == 1
     assert rows[1]["error"] == "reset"
     assert (rows[3]["status"], rows[3]["error"]) == (409, "not-enough-stock")
+
+
+def test_the_history_keeps_what_the_shop_says_that_a_purchase_met(tmp_path: Path) -> None:
+    """As customers/purchase.py writes it; an answer that says nothing of it leaves nothing."""
+    timing = purchase.timing(Contention("optimistic", 0.0015, 0.25, ("version", "40P01"), 3))
+    history = History(tmp_path / "history.jsonl")
+    process = history.new_process()
+    for headers in ({"server-timing": timing}, {}, {"server-timing": "cdn;dur=5"}):
+        index = process.invoke("a@example.org", 7, "k", {1: 1})
+        process.end(index, "k", Known.FAIL, Reply(409, {}, headers))
+    history.close()
+    told, *silent = [row for row in rows_of(tmp_path / "history.jsonl") if row["type"] == "fail"]
+    assert told["contention"] == {
+        "strategy": "optimistic",
+        "queue_ms": 1.5,
+        "lock_ms": 250.0,
+        "together": 3,
+        "repeats": ["version", "40P01"],
+    }
+    assert all("contention" not in row for row in silent)
+    figures = Figures()
+    figures.contention(told["contention"])
+    assert (figures.as_json()["waits"]["locks"]["p99_ms"], figures.as_json()["repeats"]) == (
+        250.0,
+        {"40P01": 1, "version": 1},
+    )
 
 
 @pytest.mark.parametrize(("status", "content"), [(200, b""), (201, b""), (201, b'{"id": 1'), (200, b"<html>")])
