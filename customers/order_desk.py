@@ -9,6 +9,8 @@ K2  Only what is quite ordinary is read here, and only a purchase that was made 
     sold, asked or counted twice.
 K3  A session is looked up with every request, in the database (P6); so are the card and the month.
 K4  A purchase that the usual way repeats has its key: what was sold here is found again there (P3).
+K5  Nobody waits for a thread that is not there: when it ends, whatever the reason, all who wait go the usual way, and so does
+    whoever comes later. Its statements are bounded by the database's own limits.
 """
 
 import asyncio
@@ -18,7 +20,8 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -34,11 +37,13 @@ from customers.rate_limits import Standing
 from customers.wsgi import Answer, Environ, Fields
 from distributor.errors import DistributorError
 from distributor.sales import Answer as Sold
-from distributor.sales import Asked, Line
+from distributor.sales import Asked, Line, Unsettled
 
 PATH = "/api/v1/orders"
 RAW_PATH = PATH.encode()
-BODY_BYTES_MAX = 65_536  # about 1,500 lines; the event loop reads no more than that at once
+BODY_BYTES_MAX = (
+    16_384  # about 400 lines: what waits is bounded by it and WAITING_MAX, and so is a neighbour's patience
+)
 WAITING_MAX = 1_000  # more take the usual way, which tells them to come again
 
 _TYPES = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
@@ -67,6 +72,7 @@ class OrderDesk:
         self._groups_max = shop.sales.groups_max
         self._waiting: SimpleQueue[_Ticket | None] = SimpleQueue()
         self._fields = _fields_of_all(shop)
+        self._is_open = True
         if self._groups_max > 1:
             threading.Thread(target=self._work, name="order-desk", daemon=True).start()
 
@@ -86,6 +92,7 @@ class OrderDesk:
             sent.get(b"content-type") in _TYPES
             and length.isdigit()
             and 0 < int(length) <= BODY_BYTES_MAX
+            and self._is_open
             and self.waiting < WAITING_MAX
         )
 
@@ -98,6 +105,8 @@ class OrderDesk:
             return {}
         if self._groups_max > 1:
             self._waiting.put(ticket)
+            if not self._is_open:
+                self._send_away([])
             decided = await ticket.future
         else:
             (decided,) = await lane.call(partial(self._sell, [ticket]))
@@ -118,31 +127,54 @@ class OrderDesk:
 
     def _work(self) -> None:
         """The thread that sells in groups: whoever came while the last group was sold is the next one."""
-        while (ticket := self._waiting.get()) is not None:
-            tickets = [ticket]
-            while len(tickets) < self._groups_max:
-                try:
-                    following = self._waiting.get_nowait()
-                except Empty:
-                    break
-                if following is None:
-                    return
-                tickets.append(following)
-            _deliver(tickets, self._sell(tickets))
+        tickets: list[_Ticket] = []
+        try:
+            while tickets := self._next():
+                _deliver(tickets, self._sell(tickets))
+                tickets = []
+        finally:  # K5: also by what no `except` of ours knows
+            self._is_open = False
+            self._send_away(tickets)
+
+    def _next(self) -> list[_Ticket]:
+        """Waits for the first one; empty when the desk ends."""
+        tickets = []
+        following = self._waiting.get()
+        while following is not None:
+            tickets.append(following)
+            if len(tickets) == self._groups_max:
+                return tickets
+            try:
+                following = self._waiting.get_nowait()
+            except Empty:
+                return tickets
+        if tickets:  # these first
+            self._waiting.put(None)
+        return tickets
+
+    def _send_away(self, tickets: list[_Ticket]) -> None:
+        """These, and all who wait: by the thread that ends, and by who came to the queue after it had looked there."""
+        with suppress(Empty):
+            while True:
+                ticket = self._waiting.get_nowait()
+                if ticket is not None:
+                    tickets.append(ticket)
+        if tickets:
+            _deliver(tickets, [None] * len(tickets))
 
     def _sell(self, tickets: Sequence[_Ticket]) -> list[Decided | None]:
         """None: the usual way finds out by itself why not (K2, K4)."""
         try:
-            return self._sold(tickets)
+            customers = self._shop.accounts.customers_of_tokens([ticket.token_sha256 for ticket in tickets])
         except DistributorError:
             return [None] * len(tickets)
         except Exception:
             logger.exception("%d purchases take the usual way", len(tickets))
             return [None] * len(tickets)
+        return self._sold(tickets, customers)
 
-    def _sold(self, tickets: Sequence[_Ticket]) -> list[Decided | None]:
+    def _sold(self, tickets: Sequence[_Ticket], customers: Mapping[str, int]) -> list[Decided | None]:
         decided: list[Decided | None] = [None] * len(tickets)
-        customers = self._shop.accounts.customers_of_tokens([ticket.token_sha256 for ticket in tickets])
         standings: dict[int, Standing | None] = {}
         rounds: list[dict[int, int]] = []  # position by customer: no customer twice in a group
         for position, ticket in enumerate(tickets):
@@ -154,9 +186,17 @@ class OrderDesk:
                 free[customer_id] = position
         for group in rounds:
             asked = [self._asked(customer_id, tickets[position]) for customer_id, position in group.items()]
-            for position, told in zip(group.values(), self._shop.sales.place_group(asked), strict=True):
+            for position, told in zip(group.values(), self._placed(asked), strict=True):
                 decided[position] = Decided(told, standings[position])
         return decided
+
+    def _placed(self, asked: Sequence[Asked]) -> Sequence[Sold | DistributorError | Unsettled]:
+        """Raises nothing: they were counted already, and others of the same tickets are sold perhaps (K2)."""
+        try:
+            return self._shop.sales.place_group(asked)
+        except Exception:
+            logger.exception("%d purchases are placed by themselves", len(asked))
+            return [Unsettled(one.since) for one in asked]
 
     def _is_within_quota(self, standings: dict[int, Standing | None], position: int, customer_id: int) -> bool:
         limits = self._shop.rate_limits

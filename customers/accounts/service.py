@@ -182,16 +182,16 @@ class Accounts:
         """Customer ids by token, for requests that came together; who is not named has no living session."""
         with reading(self._engine) as connection:
             found = sessions.holders(connection, sha256s, self._lifetimes)
-        for sha256, holder in found.items():
-            if holder.is_note_due:
-                self._note_use(sha256)
+        due = [sha256 for sha256, holder in found.items() if holder.is_note_due]
+        if due:
+            self._note_use(*due)
         return {sha256: holder.customer_id for sha256, holder in found.items()}
 
-    def _note_use(self, sha256: str) -> None:
+    def _note_use(self, *sha256s: str) -> None:
         """A note that cannot be written makes a session end early; that is no reason to refuse this request."""
         try:
             with transaction(self._engine) as connection:
-                sessions.note_use(connection, sha256)
+                sessions.note_use(connection, sha256s)
         except DistributorError as error:
             logger.warning("the use of a session could not be noted: %s", error)
 

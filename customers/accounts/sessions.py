@@ -187,13 +187,13 @@ def _finding(lifetimes: Lifetimes) -> Executable:
     )
 
 
-def note_use(connection: Connection, sha256: str) -> None:
+def note_use(connection: Connection, sha256s: Sequence[str]) -> None:
     """S4; in a transaction that does nothing else, for its commit does not wait for the disk."""
     connection.execute(text("SET LOCAL synchronous_commit = off"))
     mine = (
         select(CustomerSession.token_sha256)
         .where(
-            CustomerSession.token_sha256 == sha256,
+            CustomerSession.token_sha256.in_(sha256s),
             CustomerSession.seen_at < func.now() - dt.timedelta(seconds=SEEN_SECONDS),
         )
         .with_for_update(key_share=True, skip_locked=True)

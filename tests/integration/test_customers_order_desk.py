@@ -18,7 +18,7 @@ from customers.order_desk import OrderDesk
 from customers.server import Server
 from distributor.errors import Busy, DistributorError, OutcomeUnknown
 from distributor.sales import Answer, Asked, Unsettled
-from tests.conftest import free_port
+from tests.conftest import free_port, wait_until
 from tests.customers_world import Program, make_app, make_runtime
 from tests.distributor_world import World, discrepancies, engine_for, make_world, rows
 
@@ -172,6 +172,52 @@ def test_what_the_desk_could_not_settle_is_settled_by_the_usual_way(
     status, _headers, _body = shop.order(ada, wanted((world.stock[0], 1)), "k")
     assert status == (503 if isinstance(told, Busy) else 201)
     assert rows(engine, "SELECT count(*) FROM orders") == [(int(status == 201),)]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_who_waits_for_a_thread_that_ends_goes_the_usual_way(
+    shop: Shop, world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """K5; SystemExit stands for what nobody catches. Also who had been let in before, and whoever comes later."""
+    if shop.instance.sales.groups_max == 1:
+        pytest.skip("a lane's threads answer for themselves")
+    people = [shop.customer() for _ in range(3)]
+    reached = threading.Event()
+    release = threading.Event()
+
+    def end_the_thread(_tickets: object) -> None:
+        reached.set()
+        release.wait(10)
+        raise SystemExit
+
+    monkeypatch.setattr(shop.desk, "_sell", end_the_thread)
+    body = wanted((world.stock[0], 1))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(shop.order, people[0], body, "k")
+        assert reached.wait(10)
+        second = pool.submit(shop.order, people[1], body, "k")
+        wait_until(lambda: shop.desk.waiting)
+        release.set()
+        assert (first.result()[0], second.result()[0]) == (201, 201)
+    assert shop.order(people[2], body, "k")[0] == 201
+    assert not discrepancies(engine)
+
+
+def test_a_group_that_raises_is_counted_and_sold_once(
+    shop: Shop, world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """K2: the quota was spent at the desk."""
+    ada, bob = shop.customer(), shop.customer()
+
+    def place_group(_asked: object) -> None:
+        raise ZeroDivisionError
+
+    usual = shop.usual(bob, wanted((world.stock[0], 1)), "k")
+    monkeypatch.setattr(shop.instance.sales, "place_group", place_group)
+    told = shop.order(ada, wanted((world.stock[0], 1)), "k")
+    assert (told[0], told[1]["ratelimit"]) == (201, usual[1]["ratelimit"])
+    assert 'repeats;desc="group"' in told[1]["server-timing"]
+    assert rows(engine, "SELECT count(*) FROM orders") == [(2,)]
 
 
 def test_beyond_the_quota_it_is_refused_before_anything_is_sold(
