@@ -95,7 +95,9 @@ def compare(
 @app.command()
 def bench(
     name: Annotated[str, typer.Argument(metavar="NAME")],
-    headline: Annotated[bool, typer.Option(help="purchase: the ratios only, in two minutes; docs/ stays as it is")] = False,
+    headline: Annotated[
+        bool, typer.Option(help="purchase: the ratios only, in two minutes; docs/ stays as it is")
+    ] = False,
     orders: Annotated[
         Path | None, typer.Option(metavar="FILE", help="purchase: a CSV of orders to take baskets from")
     ] = None,

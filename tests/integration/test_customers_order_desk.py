@@ -175,12 +175,11 @@ def test_what_the_desk_could_not_settle_is_settled_by_the_usual_way(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("shop", ["group_commit"], indirect=True)
 def test_who_waits_for_a_thread_that_ends_goes_the_usual_way(
     shop: Shop, world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """K5; SystemExit stands for what nobody catches. Also who had been let in before, and whoever comes later."""
-    if shop.instance.sales.groups_max == 1:
-        pytest.skip("a lane's threads answer for themselves")
     people = [shop.customer() for _ in range(3)]
     reached = threading.Event()
     release = threading.Event()
