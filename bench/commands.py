@@ -10,6 +10,7 @@ BENCHMARKS = {
     "pages": "catalogue pages, a whole journey and 500 open pages, with 10,000 products in stock",
     "accounts": "whether time tells who has an account; what sessions and rate limits cost",
     "purchase": "purchases a second by strategy, beside pgbench on the same server; writes docs/strategies-measured.md",
+    "scale": "purchases and pages in a small shop and in one of a million goods and five million orders, in turns",
     "balancer": "the load balancer beside HAProxy, nginx and an aiohttp proxy: speed, latency, idle connections",
     "balancer_choice": "what the choice of a server costs with 3 servers and with 1,000, by algorithm",
     "balancer_log": "what the access log costs, in either format, beside the same balancer without one",
@@ -22,7 +23,7 @@ class UnknownOption(Exception):
     """This benchmark does not have that option."""
 
 
-OPTIONS_OF = {"purchase": ("headline", "orders")}
+OPTIONS_OF = {"purchase": ("headline", "orders"), "scale": ("rows",)}
 """Benchmarks whose ``run`` takes options."""
 
 
