@@ -139,11 +139,13 @@ class Grader:
         victims = causes["deadlocks of opposite baskets"] + sum(one["repeats"].get("40P01", 0) for one in mixed)
         purchases = causes["opposite baskets"] + sum(one["purchases"] for one in mixed)
         found = marks(checks, rounds, victims, purchases)
-        measured = [mark for mark in found if mark.name in ("correctness", "deadlocks") or self._plan.rounds]
+        decisive = (
+            ("correctness", "deadlocks") if self._plan.quick else WEIGHTS
+        )  # half a second of load proves no speed
         return {
             "strategy": strategy,
             "file": Path(strategy).name if strategy.endswith(".py") else None,
-            "passed": all(mark.passed for mark in measured),
+            "passed": all(mark.passed for mark in found if mark.name in decisive),
             "total": round(total(found), 1),
             "marks": [asdict(mark) | {"weight": WEIGHTS[mark.name]} for mark in found],
             "pass_points": PASS_POINTS,

@@ -49,7 +49,10 @@ def last_unit(ground: Ground) -> None:
         results = _everybody(ground.sales(), world, f"last{units}", [Line(world.stock[0], 1)])
         expected = {"201": units, "409": buyers - units}
         wrong = "" if tally(results) == expected else f"{buyers} buyers ended as {told(results)}, expected {expected}"
-        _judge(ground, f"last_unit_{units}", f"Of {units} unit(s), {units} are sold, to one buyer each.", world, wrong)
+        sentence = (
+            "The last unit is sold once." if units == 1 else f"The last {units} units are sold to {units} buyers."
+        )
+        _judge(ground, f"last_unit_{units}", sentence, world, wrong)
 
 
 def _everybody(sales: Sales, world: World, key: str, lines: Sequence[Line]) -> list[Any]:

@@ -40,7 +40,11 @@ def verdict(report: Mapping[str, Any]) -> str:
 def thoroughness(report: Mapping[str, Any]) -> str:
     rounds = len(report["figures"]["own"])
     if report["quick"]:
-        return "quick: a first look, its speed is no more than a hint" if rounds else "quick, nothing measured"
+        return (
+            "quick: a first look; speed, p99 and fairness are hints and decide nothing"
+            if rounds
+            else "quick, nothing measured"
+        )
     return f"{rounds} rounds of measurements" if rounds else "nothing measured"
 
 
