@@ -23,7 +23,7 @@ class UnknownOption(Exception):
     """This benchmark does not have that option."""
 
 
-OPTIONS_OF = {"purchase": ("headline", "orders"), "scale": ("rows",)}
+OPTIONS_OF = {"purchase": ("headline", "orders", "strategy"), "scale": ("rows",)}
 """Benchmarks whose ``run`` takes options."""
 
 

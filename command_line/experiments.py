@@ -102,6 +102,10 @@ def bench(
         Path | None, typer.Option(metavar="FILE", help="purchase: a CSV of orders to take baskets from")
     ] = None,
     rows: Annotated[int | None, typer.Option(min=10_000, help="scale: rows of stock in the large shop")] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(metavar="S", help="purchase: only this one (name, path, file), beside row_lock and naive"),
+    ] = None,
 ) -> None:
     """Run a benchmark; its last line is one JSON object."""
     from bench import commands
@@ -109,6 +113,6 @@ def bench(
     if name not in commands.BENCHMARKS:
         raise typer.BadParameter(f"no benchmark is called {name}; there are: {', '.join(commands.BENCHMARKS)}")
     try:
-        commands.bench(name, headline=headline, orders=orders, rows=rows)
+        commands.bench(name, headline=headline, orders=orders, rows=rows, strategy=strategy)
     except commands.UnknownOption as error:
         raise typer.BadParameter(str(error)) from error

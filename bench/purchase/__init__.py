@@ -28,6 +28,8 @@ from distributor.strategies import NAMES
 CUSTOMERS_HEADLINE = 192
 HEADLINE = "group_commit"
 COMPARED = ("group_commit", "row_lock")
+BESIDE = ("row_lock", "naive")
+CUSTOMERS_BESIDE = 16
 SLOWER_MICROSECONDS = 2_000
 DEADLOCK = "40P01"
 DOCS = Path(__file__).parents[2] / "docs"
@@ -38,11 +40,14 @@ ROUND_SECONDS = 5.0
 CELL_SECONDS = 1.2  # a cell has at least some hundred purchases then
 
 
-def run(*, headline: bool = False, orders: Path | None = None) -> dict[str, Any]:
+def run(*, headline: bool = False, orders: Path | None = None, strategy: str | None = None) -> dict[str, Any]:
     """All figures in some nine minutes, the table and the picture in docs/ rewritten; ``headline``: the ratios only, in two.
 
-    ``orders``: a CSV of real baskets; without it they are made.
+    ``orders``: a CSV of real baskets; without it they are made. ``strategy``: only this one (a name, a dotted path or a
+    file), beside row_lock and naive.
     """
+    if strategy is not None:
+        return _beside_ours(strategy)
     figures = _beside_pgbench(orders)
     cells, slow = ([], _slower(COMPARED)) if headline else _every_strategy()
     best = {strategy: _rate(slow, strategy) for strategy in COMPARED}
@@ -53,6 +58,29 @@ def run(*, headline: bool = False, orders: Path | None = None) -> dict[str, Any]
         "slow_commit_purchases_per_second": best,
         "cells": [cell.document() for cell in cells],
         "slow_commit_cells": [cell.document() for cell in slow],
+    }
+
+
+def _beside_ours(strategy: str) -> dict[str, Any]:
+    """Somebody's strategy on one product and on a thousand, then the same of ours; docs/ stays as it is."""
+    named = str(Path(strategy).resolve()) if strategy.endswith(".py") else strategy
+    cells: list[Measured] = []
+    wrong: list[str] = []
+    for name in (named, *BESIDE):
+        with running_shop(name, CUSTOMERS_BESIDE) as shop:
+            cells += [_measure(shop, Cell(name, CUSTOMERS_BESIDE, products)) for products in (1, 1_000)]
+            try:
+                shop.check()
+            except RuntimeError as error:
+                wrong.append(str(error))
+    rates = {(m.cell.strategy, m.cell.products): m.purchases_per_second for m in cells}
+    ratios = {n: round(rates[named, n] / rates["row_lock", n], 2) for n in (1, 1_000) if rates["row_lock", n]}
+    return {
+        "strategy": strategy,
+        "hot_over_row_lock": ratios.get(1),
+        "spread_over_row_lock": ratios.get(1_000),
+        "wrong_books": wrong,
+        "cells": [cell.document() for cell in cells],
     }
 
 
