@@ -118,10 +118,11 @@ def fields_of_lines(lines: Lines, *, short: bool = False) -> RequestFields:
 class RequestHeads:
     """Heads within these limits, and the memory of whole ones: what another limit would refuse is not remembered here."""
 
-    __slots__ = ("limits", "memory")
+    __slots__ = ("_field_lines_max", "_line_bytes_max", "limits", "memory")
 
     def __init__(self, limits: HeadLimits) -> None:
         self.limits = limits
+        self._line_bytes_max, _, self._field_lines_max = limits
         self.memory: Memory[Request] = Memory(1_024, _HEAD_BYTES_MAX)
 
     def whole(self, head: bytes) -> Request | None:
@@ -133,8 +134,7 @@ class RequestHeads:
         if request is not None:
             return request
         text, *texts = head[:-4].split(b"\r\n")
-        limits = self.limits
-        if len(texts) > limits.field_lines or len(text) > limits.request_line_bytes:
+        if len(texts) > self._field_lines_max or len(text) > self._line_bytes_max:
             return None
         try:
             line = _known_request_lines.known.get(text)
@@ -154,7 +154,7 @@ HEADS: Final = RequestHeads(HeadLimits())  # the defaults
 def judge(line: RequestLine, fields: RequestFields) -> Request:
     """What a request line and field lines mean together; raises MalformedError if that is not one single thing."""
     method, minor, path, authority, is_reserved = line
-    host, given_length, chunked, options, expects_continue, *_ = fields.facts
+    host, given_length, chunked, options, expects_continue, _, _, upgrade = fields.facts
     if host is None:
         if minor:
             raise MalformedError(400, "no Host")
@@ -174,7 +174,7 @@ def judge(line: RequestLine, fields: RequestFields) -> Request:
     awaits = expects_continue and minor == 1 and framing is not _NONE
     complete = not length and not chunked
     opening = request_opening(method, path, host, fields)
-    if is_reserved is None and asks(method, minor, framing, fields.facts):
+    if upgrade and is_reserved is None and asks(method, minor, framing):
         is_reserved = Reserved.UPGRADE
     return Request(
         method, path, host, minor, fields, framing, length, keep_alive, awaits, complete, is_reserved, opening

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from load_balancer.http1.events import Framing, Request, RequestFacts, Reserved, Response
+from load_balancer.http1.events import Framing, Request, Reserved, Response
 from load_balancer.http1.grammar import TOKEN
 
 WEBSOCKET: Final = b"websocket"
@@ -50,9 +50,9 @@ def protocol(found: Mapping[bytes, Sequence[bytes]], options: frozenset[bytes]) 
     return given[0].lower()
 
 
-def asks(method: bytes, minor: int, framing: Framing, facts: RequestFacts) -> bool:
-    """G1."""
-    return bool(facts.upgrade) and method == b"GET" and minor == 1 and framing is Framing.NONE
+def asks(method: bytes, minor: int, framing: Framing) -> bool:
+    """G1, of one that names a protocol."""
+    return method == b"GET" and minor == 1 and framing is Framing.NONE
 
 
 def refusal(request: Request) -> Refusal | None:
