@@ -6,8 +6,8 @@ Z3  What lies here is one record at most on the way in, nothing on the way out: 
 Z4  Each direction ends by itself, with close_notify (RFC 8446 6.1), so a half-close works as it does without TLS.
 Z5  Who speaks plain HTTP is told so in plain HTTP (400), as nginx tells it; anything else that is no handshake just ends.
 
-The layer is ours because a loop's own allocates 256 KiB for each connection, cannot half-close, does not count who is within
-a handshake, and cannot answer who speaks plainly. All of cryptography and of the protocol is OpenSSL's (ssl.MemoryBIO).
+The layer is ours because the loops' own has a buffer of 256 KiB for each connection, cannot half-close, does not count who is
+within a handshake, and cannot answer who speaks plainly. All of cryptography and of the protocol is OpenSSL's (ssl.MemoryBIO).
 """
 
 import asyncio

@@ -1,5 +1,7 @@
 """Deadlines, limits, back-pressure, what no server is asked, and the end. Real sockets, scripted servers."""
 
+import contextlib
+import socket
 import threading
 import time
 from collections import Counter
@@ -7,9 +9,12 @@ from typing import cast
 
 import pytest
 
+from load_balancer.balancing.members import ServerOptions
+from load_balancer.balancing.retries import RetryRules
 from load_balancer.balancing.servers import Rules
 from load_balancer.http1.grammar import HeadLimits
-from load_balancer.options import Check, Limits, Timeouts
+from load_balancer.options import Address, Check, Limits, ServerAddress, Timeouts
+from load_balancer.proxy import connection
 from load_balancer.proxy.frontend import Client
 from tests.load_balancer_clients_world import Answer, Incomplete, RawClient
 from tests.load_balancer_world import Send, Silence, ok, world
@@ -74,6 +79,34 @@ def test_who_sends_too_slowly_is_told_and_holds_no_server(sent: bytes, status: i
             assert client.answer().status == status
         assert client.closed()
         assert running.requests == []
+
+
+def test_a_server_that_accepts_no_connection_in_time_is_left_for_another_one() -> None:
+    """Its queue is full: nothing is refused, and nothing is answered."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as stack:
+        place = full.getsockname()
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(place)
+        timeouts = Timeouts(connect_seconds=0.1)
+        with world(1, {"s1": ServerOptions(weight=1)}, timeouts=timeouts, retry=RetryRules(1, 1.0, 10)) as running:
+            deaf = ServerAddress("deaf", Address(*place), ServerOptions(check=False))
+            running.loop.call(lambda: running.balancer.add(deaf))
+            assert [running.ask(POST).status for _ in range(2)] == [200, 200]
+            assert running.balancer.backends["deaf"].traffic.failures["no connection"] == 1
+            assert len(running.requests) == 2
+            running.loop.call(lambda: running.balancer.remove("s1"))
+            assert running.ask(POST).status == 503
+
+
+def test_a_client_that_takes_no_notice_of_the_last_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D2."""
+    monkeypatch.setattr(connection, "LINGER_SECONDS", 0.05)
+    with world(1, timeouts=Timeouts(http_request_seconds=0.2)) as running, running.connect() as client:
+        client.send(b"nonsense\r\n\r\n")
+        assert client.answer().status == 400
+        running.until(lambda: not running.balancer.clients, "it is gone, though it has not closed its side")
 
 
 def test_an_idle_connection_ends_without_a_word() -> None:
