@@ -24,7 +24,7 @@ from tests.clean_databases import CleanDatabases
 HOW_TO_INSTALL = {
     "rabbitmq-server": "apt install rabbitmq-server",
     "haproxy": "apt install haproxy",
-    "chromium": "apt install chromium",
+    "chromium-headless-shell": "apt install chromium-headless-shell",  # or chromium, which costs twice as much CPU
 }
 ROOT = Path(__file__).resolve().parents[1]
 CONNECTIONS_MAX = 200
@@ -42,6 +42,11 @@ class OneWorkerAPackage(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xd
         if path.parent.name in ("processes", "browser"):
             return path.stem.split("_")[1]
         return str(path)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """``-n auto``: one more than there are cores, for during a third of its time a test waits for what it started."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneWorkerAPackage:
@@ -65,12 +70,14 @@ def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str
         time.sleep(0.02)
 
 
-def require(tool: str) -> str:
-    """The path of a program that the test needs; skips where it is missing, fails if CDS_REQUIRE_ALL=1."""
-    path = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/usr/local/sbin:/sbin")
-    if path:
-        return path
-    reason = f"{tool} is not installed; {HOW_TO_INSTALL.get(tool, 'install it')}"
+def require(*tools: str) -> str:
+    """The path of a program that the test needs, the first one found; skips where all are missing, fails if
+    CDS_REQUIRE_ALL=1."""
+    for tool in tools:
+        path = shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/usr/local/sbin:/sbin")
+        if path:
+            return path
+    reason = f"{tools[0]} is not installed; {HOW_TO_INSTALL.get(tools[0], 'install it')}"
     if os.environ.get("CDS_REQUIRE_ALL") == "1":
         pytest.fail(reason)
     pytest.skip(reason)

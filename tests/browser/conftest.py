@@ -24,10 +24,10 @@ WAIT_MS_MAX = 30_000  # the machine may be busy with other tests; only a failure
 NAMES = ("Oak chair", "Walnut shelf & hook", "Brass lamp <large>", "Wool blanket", "Copper kettle", "Linen cushion")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Not for the whole session: while it is there an event loop runs in this thread, and other tests start one of theirs."""
-    path = require("chromium")
+    path = require("chromium-headless-shell", "chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
         expect.set_options(timeout=WAIT_MS_MAX)

@@ -3,8 +3,6 @@
 import json
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from customers.__main__ import main
 from distributor.migrate import upgrade
 from settings import Runtime
 from settings.addresses import HOST
 from tests.conftest import wait_until
-from tests.customers_world import ROOT, WebProcess, free_port_base, make_runtime, running_web, start_web
+from tests.customers_world import WebProcess, free_port_base, make_runtime, running_web, start_web
 from tests.distributor_world import engine_for, make_world
 
 QUICK_CHECKS = {"check_inter_ms": 300, "check_timeout_ms": 200, "check_fall": 2, "drain_seconds": 5.0}
@@ -38,16 +37,6 @@ def runtime(database_url: str, tmp_path: Path, engine: Engine) -> Runtime:
 def readiness(web: WebProcess) -> tuple[int, object]:
     status, body = web.get("/readyz")
     return status, json.loads(body)["reason"] if body else None
-
-
-def test_it_says_how_it_is(runtime: Runtime) -> None:
-    with running_web(runtime) as web:
-        assert web.get("/healthz") == (200, '{"alive":true,"name":"web-1"}\n')
-        assert readiness(web) == (200, None)
-        status, metrics = web.get("/metrics")
-        assert status == 200
-        assert 'cds_shop_requests_total{method="GET",route="/readyz",status_class="2xx"}' in metrics
-        assert "cds_shop_pool_connections_max 9.0" in metrics
 
 
 def test_it_is_not_ready_without_its_schema(empty_database_url: str, tmp_path: Path) -> None:
@@ -101,10 +90,16 @@ def waiting_for_a_lock(engine: Engine) -> bool:
         return bool(connection.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")))
 
 
-def test_health_is_known_while_all_threads_wait(runtime: Runtime, engine: Engine) -> None:
+def test_it_says_how_it_is_also_while_all_threads_wait(runtime: Runtime, engine: Engine) -> None:
     """V2."""
     threads = runtime.settings.customers.threads
     with running_web(runtime) as web, engine.connect() as holder:
+        assert web.get("/healthz") == (200, '{"alive":true,"name":"web-1"}\n')
+        assert readiness(web) == (200, None)
+        status, metrics = web.get("/metrics")
+        assert status == 200
+        assert 'cds_shop_requests_total{method="GET",route="/readyz",status_class="2xx"}' in metrics
+        assert "cds_shop_pool_connections_max 9.0" in metrics
         holder.execute(text("LOCK TABLE stock IN ACCESS EXCLUSIVE MODE"))
         shoppers = [threading.Thread(target=web.get, args=["/api/v1/products"]) for _ in range(threads + 2)]
         for shopper in shoppers:
@@ -153,8 +148,6 @@ def test_a_taken_port_is_one_clear_line(runtime: Runtime) -> None:
 
 
 @pytest.mark.parametrize(("state", "name"), [("nowhere", "web-1"), (".", "web-0"), (".", "distributor")])
-def test_a_wrong_start_is_refused(runtime: Runtime, state: str, name: str) -> None:
-    argv = [sys.executable, "-m", "customers", "--state", str(runtime.state / state), "--name", name]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 64
-    assert len(done.stderr.splitlines()) == 1
+def test_a_wrong_start_is_refused(runtime: Runtime, capfd: pytest.CaptureFixture[str], state: str, name: str) -> None:
+    assert main(["--state", str(runtime.state / state), "--name", name]) == 64
+    assert len(capfd.readouterr().err.splitlines()) == 1

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from manufacturers.process import main
 from tests.conftest import free_port
 from tests.manufacturers_world import Factory, assert_conserved, make_runtime, rows
 
@@ -210,10 +211,11 @@ def test_a_catalogue_is_used_as_it_is_written(tmp_path: Path, wait_until: Callab
 
 
 @pytest.mark.parametrize("name", ["manufacturer-9", "manufacturer-0", "manufacturer", "web-1", "manufacturer-1x"])
-def test_a_name_that_no_process_has_is_a_mistake_in_the_configuration(factory: Factory, name: str) -> None:
-    factory.name = name
-    assert exit_code(factory) == 64
-    assert name in last_line(factory)
+def test_a_name_that_no_process_has_is_a_mistake_in_the_configuration(
+    factory: Factory, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    assert main(factory.runtime.state, name) == 64
+    assert name in caplog.messages[-1]
 
 
 def test_a_folder_in_which_nothing_was_started_is_a_mistake_too(tmp_path: Path) -> None:
