@@ -18,6 +18,7 @@ def test_each_user_may_do_its_own_work_and_nothing_else(rabbitmq_node: BrokerNod
         channel = admin.channel()
         channel.exchange_declare("cds.events", "direct", durable=True)
         for code in ("m1", "m2"):
+            channel.queue_delete(f"m.{code}")  # the session's other tests leave theirs, with other arguments
             channel.queue_declare(f"m.{code}", durable=True)
             channel.queue_bind(f"m.{code}", "cds.events", code)
     with _connect(rabbitmq_node, "relay") as relay:
