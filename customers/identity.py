@@ -4,14 +4,17 @@ N1  A cookie never signs anybody in to the API: a foreign page could make a brow
 N2  Whatever is not a living session is a guest, never an error; so are two cookies of one name, for whoever planted one
     of them must not choose who is signed in.
 N3  Who asks while the database is away gets the error page, which is then made as for a guest.
+N4  What the head of every page says of the customer is read in the same look as the session. It holds for a request that
+    changes nothing; after a change it is read again.
 """
 
-from flask import Request, g
+from flask import Request, g, request
 from werkzeug.wrappers import Response
 
 from customers.accounts import Customer
 from customers.instance import instance
 from distributor.errors import DistributorError
+from distributor.queries import CustomerStatus
 
 API_PREFIX = "/api/"
 BEARER = "bearer "
@@ -49,10 +52,19 @@ def load(request: Request) -> Customer | None:
     if token is None or g.get("identity_failed", default=False):
         return None
     try:
-        return instance().accounts.customer_of_token(token)
+        found = instance().accounts.customer_of_token(token)
     except DistributorError:
         g.identity_failed = True
         raise
+    if found is None:
+        return None
+    customer, g.customer_status = found
+    return customer
+
+
+def status_before() -> CustomerStatus | None:
+    """What was read of the customer with the session (N4); None for a guest and where the request may have changed it."""
+    return g.get("customer_status") if request.method in {"GET", "HEAD"} else None
 
 
 def set_cookie(response: Response, base: str, value: str, seconds: int) -> None:

@@ -53,10 +53,11 @@ class Shop:
         self._limits = limits
         self.window = Window(engine, limits)
 
-    def surroundings(self, customer_id: int | None) -> Surroundings:
+    def surroundings(self, customer_id: int | None, status: CustomerStatus | None = None) -> Surroundings:
+        """``status``: the customer's, if it was read within this request already."""
         month = self.window.month()
-        if customer_id is None:
-            return Surroundings(month, None)
+        if customer_id is None or status is not None:
+            return Surroundings(month, status)
         with reading(self._engine) as connection:
             return Surroundings(month, queries.customer_status(connection, customer_id))
 
@@ -73,12 +74,12 @@ class Shop:
 
     def cart_and_offers(self, customer_id: int) -> CartAndOffers:
         with reading(self._engine) as connection:
-            cart = queries.cart(connection, customer_id, self._limits)
+            cart, newest = queries.cart_and_newest_order(connection, customer_id, self._limits)
             short = [line.item.stock_id for line in cart.lines if line.is_short]
             others = queries.alternatives(connection, short) if short else {}
             if others and self.carts_hold:
                 others = _to_be_had(connection, others, customer_id)
-            return CartAndOffers(cart, others, queries.newest_order(connection, customer_id))
+            return CartAndOffers(cart, others, newest)
 
     def put_in_cart(self, customer_id: int, stock_id: int, quantity: int) -> Cart:
         """Set the line's quantity; raises NotEnoughStock, UnknownStock or InvalidBasket and changes nothing then."""
@@ -145,7 +146,7 @@ class Shop:
 
     def has_answered(self, customer_id: int, key: str) -> bool:
         """Whether a purchase was asked for under this key before, and answered."""
-        with transaction(self._engine) as connection:
+        with reading(self._engine) as connection:
             return queries.has_answered(connection, customer_id, key)
 
     def newest_order(self, customer_id: int) -> Order | None:
@@ -159,8 +160,7 @@ class Shop:
 
     def order_and_facts(self, customer_id: int, order_id: int) -> tuple[Order, Facts] | None:
         with reading(self._engine) as connection:
-            order = queries.order(connection, customer_id, order_id)
-            return None if order is None else (order, queries.facts_of(connection, [order_id])[order_id])
+            return queries.order_and_facts(connection, customer_id, order_id)
 
     def finish(self, customer_id: int) -> int:
         with transaction(self._engine) as connection:

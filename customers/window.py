@@ -54,7 +54,16 @@ class Window:
     def products_now(self, wanted: ProductsWanted, reader: int | None = None) -> Page[Item]:
         """The rows as they are now for a customer or a guest (None); how many there are on all pages may be a moment old (W1)."""
         searched = (wanted.q, wanted.manufacturer)
-        total = self._totals.get(searched, lambda: self._count(*searched))
+        counted: list[Page[Item]] = []
+
+        def count() -> int:  # in one trip with the rows, which the page's own asker need not ask for again
+            counted.append(self._read_products(wanted, reader, None))
+            return counted[0].total
+
+        total = self._totals.get(searched, count)
+        return counted[0] if counted else self._read_products(wanted, reader, total)
+
+    def _read_products(self, wanted: ProductsWanted, reader: int | None, total: int | None) -> Page[Item]:
         with reading(self._engine) as connection:
             page = queries.catalogue(
                 connection,
@@ -90,10 +99,6 @@ class Window:
     def _read_makers(self) -> tuple[Maker, ...]:
         with reading(self._engine) as connection:
             return tuple(queries.manufacturers(connection))
-
-    def _count(self, q: str, manufacturer: str) -> int:
-        with reading(self._engine) as connection:
-            return queries.catalogue_total(connection, q=q, manufacturer=manufacturer)
 
     def _read_quantities(self, wanted: IdList, since: str | None) -> Reading:
         with reading(self._engine) as connection:

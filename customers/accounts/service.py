@@ -23,6 +23,7 @@ from customers.languages import gettext as _
 from customers.rate_limits import RateLimits
 from distributor.database import reading, transaction
 from distributor.errors import DistributorError
+from distributor.queries import CustomerStatus
 from settings.model import Customers
 
 logger = logging.getLogger(__name__)
@@ -165,8 +166,8 @@ class Accounts:
             sessions.sweep_expired(connection)
             return session
 
-    def customer_of_token(self, token: str) -> Customer | None:
-        """Whose session this is; None for anything that is no living session."""
+    def customer_of_token(self, token: str) -> tuple[Customer, CustomerStatus] | None:
+        """Whose session this is, and what the head of pages says of them now; None for anything that is no living session."""
         sha256 = sessions.token_sha256(token)
         if sha256 is None:
             return None
@@ -176,7 +177,7 @@ class Accounts:
             return None
         if found.is_note_due:
             self._note_use(sha256)
-        return found.customer
+        return found.customer, found.status
 
     def customers_of_tokens(self, sha256s: Sequence[str]) -> dict[str, int]:
         """Customer ids by token, for requests that came together; who is not named has no living session."""

@@ -38,6 +38,8 @@ from sqlalchemy import (
 from customers.accounts.clients import Client
 from customers.accounts.customer import Customer
 from distributor import tables
+from distributor.database import Prepared, trip
+from distributor.queries import CustomerStatus, status_columns, status_of
 from distributor.tables import CustomerSession
 
 TOKEN_BYTES = 32  # 256 bits; ASVS 5.0 7.2.3 asks for 128 at least
@@ -80,10 +82,11 @@ class Session:
 
 @dataclass(frozen=True)
 class Found:
-    """Whose session it is, and whether its use should be noted (S4)."""
+    """Whose session it is, and whether its use should be noted (S4). ``status``: what pages show of the customer."""
 
     customer: Customer
     is_note_due: bool
+    status: CustomerStatus
 
 
 @dataclass(frozen=True)
@@ -133,13 +136,23 @@ def _is_living(lifetimes: Lifetimes) -> ColumnElement[bool]:
 
 
 def find(connection: Connection, sha256: str, lifetimes: Lifetimes) -> Found | None:
-    """Who this session belongs to, by one look at two primary keys."""
-    row = connection.execute(_finding(lifetimes), {"sha256": sha256}).mappings().one_or_none()
-    if row is None:
+    """Who this session belongs to, by one look at two primary keys, and what every page tells them."""
+    [rows] = trip(connection, [_finding(lifetimes)(sha256=sha256)])
+    if not rows:
         return None
-    values = dict(row)
-    is_note_due = values.pop("is_note_due")
-    return Found(Customer(**values, token_sha256=sha256), is_note_due)
+    [row] = rows
+    customer = Customer(
+        row.id,
+        row.email,
+        row.first_name,
+        row.last_name,
+        row.card_brand,
+        row.card_last4,
+        row.card_expiry,
+        token_sha256=sha256,
+        language=row.language,
+    )
+    return Found(customer, row.is_note_due, status_of(row))
 
 
 def holders(connection: Connection, sha256s: Sequence[str], lifetimes: Lifetimes) -> dict[str, Holder]:
@@ -167,10 +180,10 @@ def _note_due() -> ColumnElement[bool]:
 
 
 @cache
-def _finding(lifetimes: Lifetimes) -> Executable:
+def _finding(lifetimes: Lifetimes) -> Prepared:
     """Built once, for it runs with every request of a customer."""
     account = tables.Customer
-    return (
+    return Prepared(
         select(
             account.id,
             account.email,
@@ -181,6 +194,7 @@ def _finding(lifetimes: Lifetimes) -> Executable:
             account.card_expiry,
             account.language,
             _note_due(),
+            *status_columns(account.id),
         )
         .join(CustomerSession, CustomerSession.customer_id == account.id)
         .where(CustomerSession.token_sha256 == bindparam("sha256"), _is_living(lifetimes), account.deleted_at.is_(None))

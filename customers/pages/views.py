@@ -9,6 +9,7 @@ from flask_login import current_user
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
+from customers import identity
 from customers.accounts import Customer
 from customers.accounts.cards import shown_expiry
 from customers.instance import customer, instance
@@ -156,7 +157,7 @@ def _surroundings(customer_id: int | None) -> Surroundings:
     if is_turned_away():
         return Surroundings(None, None)
     try:
-        return instance().shop.surroundings(customer_id)
+        return instance().shop.surroundings(customer_id, identity.status_before())
     except DistributorError:
         return Surroundings(None, None)
 

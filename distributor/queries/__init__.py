@@ -9,6 +9,7 @@ from distributor.queries.carts import (
     CartLine,
     add_to_cart,
     cart,
+    cart_and_newest_order,
     hold_again,
     lock_cart,
     put_in_cart,
@@ -23,8 +24,17 @@ from distributor.queries.catalogue import (
     manufacturers,
     product,
 )
-from distributor.queries.months import CustomerStatus, MonthStatus, current_month, customer_status, finish, unfinish
-from distributor.queries.orders import Order, OrderLine, has_answered, newest_order, order, orders
+from distributor.queries.months import (
+    CustomerStatus,
+    MonthStatus,
+    current_month,
+    customer_status,
+    finish,
+    status_columns,
+    status_of,
+    unfinish,
+)
+from distributor.queries.orders import Order, OrderLine, has_answered, newest_order, order, order_and_facts, orders
 from distributor.queries.pages import Page
 from distributor.queries.progress import Facts, Step, StepName, facts_of, reached, steps
 from distributor.queries.quantities import IdList, Quantity, Reading, quantities, quantities_since
@@ -51,6 +61,7 @@ __all__ = [
     "alternatives",
     "as_seen_by",
     "cart",
+    "cart_and_newest_order",
     "catalogue",
     "catalogue_total",
     "current_month",
@@ -63,12 +74,15 @@ __all__ = [
     "manufacturers",
     "newest_order",
     "order",
+    "order_and_facts",
     "orders",
     "product",
     "put_in_cart",
     "quantities",
     "quantities_since",
     "reached",
+    "status_columns",
+    "status_of",
     "steps",
     "take_out_of_cart",
     "unfinish",

@@ -10,6 +10,7 @@ N4  A line that is put in is held as far as the limits allow; what a smaller qua
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -30,9 +31,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import ReturningInsert
 
 from distributor import holds, tables
+from distributor.database import Prepared, trip
 from distributor.errors import InvalidBasket, NotEnoughStock, ShortLine, UnknownCustomer, UnknownStock
 from distributor.holds.arithmetic import may_begin
 from distributor.queries.catalogue import AVAILABLE, Item, item_of, select_items
+from distributor.queries.orders import asking_for_newest
 from distributor.queries.seen import as_seen_by
 from distributor.strategies.baskets import STOCK_ID_MAX
 from distributor.tables import Stock
@@ -102,7 +105,17 @@ class Cart:
 
 def cart(connection: Connection, customer_id: int, limits: Limits | None = None) -> Cart:
     """``limits``: where they say that carts hold goods, lines tell what they hold, and items what others leave."""
-    found = connection.execute(_CART, {"customer_id": customer_id}).all()
+    [found] = trip(connection, [_CART(customer_id=customer_id)])
+    return _cart_of(connection, customer_id, found, limits)
+
+
+def cart_and_newest_order(connection: Connection, customer_id: int, limits: Limits) -> tuple[Cart, int]:
+    """Both in one trip; the order's number is 0 before the first."""
+    found, newest = trip(connection, [_CART(customer_id=customer_id), asking_for_newest(customer_id)])
+    return _cart_of(connection, customer_id, found, limits), newest[0].newest or 0
+
+
+def _cart_of(connection: Connection, customer_id: int, found: Sequence[Any], limits: Limits | None) -> Cart:
     if limits is None or not limits.hold_seconds:
         return Cart(tuple(CartLine(item_of(row), row.quantity, row.price_minor_seen, row.added_at) for row in found))
     items = as_seen_by(connection, [item_of(row) for row in found], customer_id)
@@ -129,7 +142,7 @@ def _cart_statement() -> Select[Any]:
     )
 
 
-_CART = _cart_statement()
+_CART = Prepared(_cart_statement())
 
 
 def _with_hold(row: Any, item: Item, limits: Limits) -> CartLine:

@@ -5,10 +5,22 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Select, bindparam, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.orm import aliased
 
 from distributor import tables
+from distributor.database import Prepared, trip
 from distributor.queries import search
 from distributor.queries.pages import Page, offset_of
 from distributor.tables import Manufacturer, Stock
@@ -113,8 +125,8 @@ def catalogue(
 ) -> Page[Item]:
     """A page of what is in stock. ``q``: words, see `search`; ``manufacturer``: a code, empty for all.
 
-    ``total``: how long the whole list is, if the caller has counted it lately (`catalogue_total`); else it is counted,
-    unless the page itself tells: counting is the one part that costs more the more there is.
+    ``total``: how long the whole list is, if the caller has counted it lately (`catalogue_total`); else it is counted in the
+    same trip: counting is the one part that costs more the more there is.
     """
     offset = offset_of(page, per_page)
     if sort not in get_args(Sort):
@@ -123,14 +135,14 @@ def catalogue(
     words = search.words_of(q)
     if q and not words:
         return Page((), page, per_page, 0)
-    statement = _page_statement(sort, bool(words), bool(manufacturer))
-    found = connection.execute(
-        statement, _parameters(words, manufacturer) | {"limit": per_page, "offset": offset}
-    ).all()
+    values = _parameters(words, manufacturer)
+    asked = [_page_statement(sort, bool(words), bool(manufacturer), per_page)(**values, offset=offset)]
+    if total is None:
+        asked.append(_total_statement(bool(words), bool(manufacturer))(**values))
+    found, *counted = trip(connection, asked)
+    total = total or (counted[0][0].total if counted else 0)
     if len(found) < per_page and (found or page == 1):
         total = offset + len(found)
-    elif total is None:
-        total = catalogue_total(connection, q=q, manufacturer=manufacturer)
     elif found:
         total = max(total, offset + len(found))
     return Page(tuple(item_of(row, row.makers) for row in found), page, per_page, total)
@@ -141,8 +153,9 @@ def catalogue_total(connection: Connection, *, q: str = "", manufacturer: str = 
     words = search.words_of(q)
     if q and not words:
         return 0
-    statement = _total_statement(bool(words), bool(manufacturer))
-    return int(connection.execute(statement, _parameters(words, manufacturer)).scalar_one())
+    values = _parameters(words, manufacturer)
+    [[row]] = trip(connection, [_total_statement(bool(words), bool(manufacturer))(**values)])
+    return int(row.total)
 
 
 def _parameters(words: Sequence[str], manufacturer: str) -> dict[str, Any]:
@@ -151,7 +164,7 @@ def _parameters(words: Sequence[str], manufacturer: str) -> dict[str, Any]:
 
 
 @cache
-def _page_statement(sort: Sort, searched: bool, one_manufacturer: bool) -> Select[Any]:
+def _page_statement(sort: Sort, searched: bool, one_manufacturer: bool, per_page: int) -> Prepared:
     """Built once a kind of list. The rows are chosen first, then the names that belong to them are looked up.
 
     The limit is written into the statement: with one that it does not know, PostgreSQL plans for a tenth of the table.
@@ -168,14 +181,14 @@ def _page_statement(sort: Sort, searched: bool, one_manufacturer: bool) -> Selec
         )
         .where(*_wanted(searched, one_manufacturer))
         .order_by(*_ORDERS[sort](Stock))
-        .limit(bindparam("limit", type_=Integer, literal_execute=True))
+        .limit(literal_column(str(per_page), Integer))
         .offset(bindparam("offset"))
         .subquery()
     )
     rows = chosen.c
     same = aliased(Stock)
     makers = select(func.count()).where(same.product_id == rows.product_id, same.supplied - same.withdrawn != same.sold)
-    return (
+    statement = (
         select(
             rows.id,
             tables.Product.sku,
@@ -192,11 +205,13 @@ def _page_statement(sort: Sort, searched: bool, one_manufacturer: bool) -> Selec
         .join(Manufacturer, Manufacturer.id == rows.manufacturer_id)
         .order_by(*_ORDERS[sort](rows))
     )
+    return Prepared(statement)
 
 
 @cache
-def _total_statement(searched: bool, one_manufacturer: bool) -> Select[Any]:
-    return select(func.count()).select_from(Stock).where(*_wanted(searched, one_manufacturer))
+def _total_statement(searched: bool, one_manufacturer: bool) -> Prepared:
+    counted = func.count().label("total")
+    return Prepared(select(counted).select_from(Stock).where(*_wanted(searched, one_manufacturer)))
 
 
 def _wanted(searched: bool, one_manufacturer: bool) -> list[ColumnElement[bool]]:
@@ -209,18 +224,17 @@ def _wanted(searched: bool, one_manufacturer: bool) -> list[ColumnElement[bool]]
 
 def product(connection: Connection, stock_id: int) -> Product | None:
     """None if there is no such stock row. Sold out goods are found: somebody may have the page open."""
-    row = connection.execute(_ONE, {"stock_id": stock_id}).one_or_none()
-    if row is None:
-        return None
-    others = connection.execute(_OTHERS, {"stock_id": stock_id, "product_id": row.product_id})
-    return Product(item_of(row), tuple(item_of(other) for other in others))
+    [rows] = trip(connection, [_GOOD(stock_id=stock_id)])
+    items = {row.id: item_of(row) for row in rows}
+    one = items.pop(stock_id, None)
+    return None if one is None else Product(one, tuple(items.values()))
 
 
 _STOCK_ID = bindparam("stock_id", type_=BigInteger)
-_ONE = select_items(Stock.product_id).where(Stock.id == _STOCK_ID)
-_OTHERS = (
+_OF_THE_SAME = select(Stock.product_id).where(Stock.id == _STOCK_ID).scalar_subquery()
+_GOOD = Prepared(
     select_items()
-    .where(Stock.product_id == bindparam("product_id", type_=BigInteger), Stock.id != _STOCK_ID, IN_STOCK)
+    .where(Stock.product_id == _OF_THE_SAME, or_(Stock.id == _STOCK_ID, IN_STOCK))
     .order_by(Stock.price_minor, Stock.id)
 )
 

@@ -4,11 +4,23 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Label,
+    SQLColumnExpression,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from distributor import tables
+from distributor.database import Prepared, trip
 from distributor.errors import ShopClosed, UnknownCustomer
 from distributor.months.calendar import Calendar
 from distributor.tables import FinishedCustomer, Month, Now
@@ -86,26 +98,33 @@ def _open_month(connection: Connection) -> int:
 
 
 def customer_status(connection: Connection, customer_id: int) -> CustomerStatus:
-    """One statement, for it runs with every page."""
-    row = connection.execute(_CUSTOMER_STATUS, {"customer_id": customer_id}).one()
-    return CustomerStatus(row.month, row.finished, row.lines, int(row.units))
+    """One statement, for it runs with every page that comes after a change."""
+    [[row]] = trip(connection, [_CUSTOMER_STATUS(customer_id=customer_id)])
+    return status_of(row)
 
 
-def _customer_status() -> Select[Any]:
-    month = select(Month.number).where(Month.state.in_(SELLING)).scalar_subquery()
-    customer_id = bindparam("customer_id", type_=BigInteger)
+def status_columns(customer_id: SQLColumnExpression[int]) -> list[Label[Any]]:
+    """The columns of a CustomerStatus, for a statement that knows the customer; `status_of` reads them."""
+    selling: list[ColumnElement[str]] = [literal_column(f"'{state}'") for state in SELLING]
+    month = select(Month.number).where(Month.state.in_(selling)).scalar_subquery()
     finished = (
         select(FinishedCustomer.month)
         .where(FinishedCustomer.month == month, FinishedCustomer.customer_id == customer_id)
         .exists()
     )
     line = tables.CartLine
-    return select(
-        month.label("month"),
-        finished.label("finished"),
-        func.count(line.stock_id).label("lines"),
-        func.coalesce(func.sum(line.quantity), 0).label("units"),
-    ).where(line.customer_id == customer_id)
+    lines = select(func.count()).where(line.customer_id == customer_id)
+    units = select(func.coalesce(func.sum(line.quantity), 0)).where(line.customer_id == customer_id)
+    return [
+        month.label("open_month"),
+        finished.label("is_finished"),
+        lines.scalar_subquery().label("cart_lines"),
+        units.scalar_subquery().label("cart_units"),
+    ]
 
 
-_CUSTOMER_STATUS = _customer_status()
+def status_of(row: Any) -> CustomerStatus:
+    return CustomerStatus(row.open_month, row.is_finished, row.cart_lines, int(row.cart_units))
+
+
+_CUSTOMER_STATUS = Prepared(select(*status_columns(bindparam("customer_id", type_=BigInteger))))

@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Connection, any_, bindparam, func, select
 
 from distributor import tables
+from distributor.database import Prepared, Statement, trip
 from distributor.queries.catalogue import Maker, good_name
 from distributor.queries.pages import Page, offset_of
+from distributor.queries.progress import Facts, asking_for_facts, facts_in
 from distributor.tables import Manufacturer, Stock
 
 
@@ -53,9 +55,9 @@ _ORDER = select(
 
 
 _OF_CUSTOMER = tables.Order.customer_id == bindparam("customer_id", type_=BigInteger)
-_ONE_ORDER = _ORDER.where(tables.Order.id == bindparam("order_id", type_=BigInteger), _OF_CUSTOMER)
-_NEWEST = select(func.max(tables.Order.id)).where(_OF_CUSTOMER)
-_LINES = (
+_ONE_ORDER = Prepared(_ORDER.where(tables.Order.id == bindparam("order_id", type_=BigInteger), _OF_CUSTOMER))
+_NEWEST = Prepared(select(func.max(tables.Order.id).label("newest")).where(_OF_CUSTOMER))
+_LINES = Prepared(
     select(
         tables.OrderLine.order_id,
         tables.OrderLine.stock_id,
@@ -87,8 +89,25 @@ def orders(connection: Connection, customer_id: int, page: int = 1, per_page: in
 
 def order(connection: Connection, customer_id: int, order_id: int) -> Order | None:
     """None for an order that does not exist and for another customer's alike."""
-    found = connection.execute(_ONE_ORDER, {"order_id": order_id, "customer_id": customer_id}).one_or_none()
-    return None if found is None else _order(found, _lines(connection, [order_id])[order_id])
+    found, lines = trip(
+        connection, [_ONE_ORDER(order_id=order_id, customer_id=customer_id), _LINES(order_ids=[order_id])]
+    )
+    return _order(found[0], [_line(row) for row in lines]) if found else None
+
+
+def order_and_facts(connection: Connection, customer_id: int, order_id: int) -> tuple[Order, Facts] | None:
+    """One trip: whose order it is decides whether the others' answers are looked at."""
+    found, lines, facts = trip(
+        connection,
+        [
+            _ONE_ORDER(order_id=order_id, customer_id=customer_id),
+            _LINES(order_ids=[order_id]),
+            asking_for_facts([order_id]),
+        ],
+    )
+    if not found:
+        return None
+    return _order(found[0], [_line(row) for row in lines]), facts_in(facts)[order_id]
 
 
 def has_answered(connection: Connection, customer_id: int, key: str) -> bool:
@@ -100,7 +119,13 @@ def has_answered(connection: Connection, customer_id: int, key: str) -> bool:
 
 def newest_order(connection: Connection, customer_id: int) -> int:
     """The highest of the customer's order numbers, 0 before the first: what a page was made after."""
-    return connection.scalar(_NEWEST, {"customer_id": customer_id}) or 0
+    [[row]] = trip(connection, [asking_for_newest(customer_id)])
+    return row.newest or 0
+
+
+def asking_for_newest(customer_id: int) -> Statement:
+    """One row, whose ``newest`` is None before the first order."""
+    return _NEWEST(customer_id=customer_id)
 
 
 def _order(row: Any, lines: Sequence[OrderLine]) -> Order:
@@ -111,9 +136,12 @@ def _lines(connection: Connection, order_ids: Sequence[int]) -> dict[int, list[O
     lines: dict[int, list[OrderLine]] = {order_id: [] for order_id in order_ids}
     if not order_ids:
         return lines
-    found = connection.execute(_LINES, {"order_ids": list(order_ids)})
+    [found] = trip(connection, [_LINES(order_ids=list(order_ids))])
     for row in found:
-        maker = Maker(row.code, row.maker)
-        line_of_it = OrderLine(row.stock_id, row.sku, row.name, maker, row.quantity, row.price_minor, row.good_name)
-        lines[row.order_id].append(line_of_it)
+        lines[row.order_id].append(_line(row))
     return lines
+
+
+def _line(row: Any) -> OrderLine:
+    maker = Maker(row.code, row.maker)
+    return OrderLine(row.stock_id, row.sku, row.name, maker, row.quantity, row.price_minor, row.good_name)

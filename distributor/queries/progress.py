@@ -8,11 +8,13 @@ F3  The goods are simulated: no step claims that something was packed or posted.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
+
+from distributor.database import Statement, trip
 
 StepName = Literal["received", "makers_told", "month_closed"]
 StepState = Literal["done", "now", "later"]
@@ -64,8 +66,7 @@ def reached(facts: Facts) -> StepName:
     return name
 
 
-_FACTS = text(
-    """
+_FACTS = """
     SELECT orders.id, orders.created_at, month.closed_at, charge.card_brand, charge.card_last4,
            told.manufacturer, told.published_at
     FROM orders
@@ -73,16 +74,26 @@ _FACTS = text(
     LEFT JOIN charge ON charge.order_id = orders.id
     LEFT JOIN outbox AS told
            ON told.type = 'sale.recorded' AND (told.body ->> 'order_id')::bigint = orders.id
-    WHERE orders.id = ANY(:order_ids)
-    """
-)
+    WHERE orders.id = ANY(%(order_ids)s)
+"""
 
 
-def facts_of(connection: Connection, order_ids: Sequence[int]) -> dict[int, Facts]:
-    """By order; one statement for a whole page of orders. The caller has made sure whose orders these are."""
+def asking_for_facts(order_ids: Sequence[int]) -> Statement:
+    """`facts_in` reads the answer. The caller makes sure whose orders these are."""
+    return _FACTS, {"order_ids": list(order_ids)}
+
+
+def facts_in(rows: Iterable[Any]) -> dict[int, Facts]:
+    """By order."""
     found: dict[int, Facts] = {}
-    for row in connection.execute(_FACTS, {"order_ids": list(order_ids)}):
+    for row in rows:
         facts = found.setdefault(row.id, Facts(row.created_at, {}, row.closed_at, row.card_brand, row.card_last4))
         if row.manufacturer is not None:
             facts.told[row.manufacturer] = row.published_at
     return found
+
+
+def facts_of(connection: Connection, order_ids: Sequence[int]) -> dict[int, Facts]:
+    """One statement for a whole page of orders."""
+    [rows] = trip(connection, [asking_for_facts(order_ids)])
+    return facts_in(rows)
