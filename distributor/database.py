@@ -17,7 +17,6 @@ Called by sales, queries, months, gather and outbox. Sources: SQLSTATEs from Pos
 """
 
 import random
-import re
 import select
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,9 +27,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
-from psycopg.sql import quote
-from sqlalchemy import Connection, Engine, Executable, QueuePool, create_engine, event
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -76,28 +73,6 @@ T = TypeVar("T")
 Statement = tuple[str, Mapping[str, Any]]
 """SQL with psycopg's named placeholders, and their values."""
 WITH_COMMIT = "with_commit"
-_LITERAL = re.compile(r"(__\[POSTCOMPILE_(\w+)\])")  # SQLAlchemy's mark for one
-_DIALECT = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own has no types
-
-
-class Prepared:
-    """A statement of SQLAlchemy written out once, to be sent by `trip`: for what runs with every page.
-
-    Of what SQLAlchemy would write anew for each execution it may hold ``literal_execute`` texts, but no ``in_`` of values.
-    """
-
-    def __init__(self, statement: Executable) -> None:
-        written = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
-        self._sql = str(written)
-        self._literals = dict(_LITERAL.findall(self._sql))
-        """Where the texts are to be written into the statement, so that PostgreSQL plans for them: by place their names."""
-        self._fixed = {name: value for name, value in written.params.items() if value is not None}
-
-    def __call__(self, **values: Any) -> Statement:
-        sql = self._sql
-        for place, name in self._literals.items():
-            sql = sql.replace(place, quote(values.pop(name)).replace("%", "%%"))
-        return sql, self._fixed | values
 
 
 def make_engine(source: Runtime | str, database: Database, *, pool_size: int, application_name: str) -> Engine:

@@ -38,7 +38,8 @@ from sqlalchemy import (
 from customers.accounts.clients import Client
 from customers.accounts.customer import Customer
 from distributor import tables
-from distributor.database import Prepared, trip
+from distributor.database import trip
+from distributor.prepared import Prepared
 from distributor.queries import CustomerStatus, status_columns, status_of
 from distributor.tables import CustomerSession
 

@@ -31,9 +31,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import ReturningInsert
 
 from distributor import holds, tables
-from distributor.database import Prepared, trip
+from distributor.database import trip
 from distributor.errors import InvalidBasket, NotEnoughStock, ShortLine, UnknownCustomer, UnknownStock
 from distributor.holds.arithmetic import may_begin
+from distributor.prepared import Prepared
 from distributor.queries.catalogue import AVAILABLE, Item, item_of, select_items
 from distributor.queries.orders import asking_for_newest
 from distributor.queries.seen import as_seen_by

@@ -20,7 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from distributor import tables
-from distributor.database import Prepared, trip
+from distributor.database import trip
+from distributor.prepared import Prepared
 from distributor.queries import search
 from distributor.queries.pages import Page, offset_of
 from distributor.tables import Manufacturer, Stock

@@ -20,9 +20,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from distributor import tables
-from distributor.database import Prepared, trip
+from distributor.database import trip
 from distributor.errors import ShopClosed, UnknownCustomer
 from distributor.months.calendar import Calendar
+from distributor.prepared import Prepared
 from distributor.tables import FinishedCustomer, Month, Now
 
 SELLING = ("gathering", "open")

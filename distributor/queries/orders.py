@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Connection, any_, bindparam, func, select
 
 from distributor import tables
-from distributor.database import Prepared, Statement, trip
+from distributor.database import Statement, trip
+from distributor.prepared import Prepared
 from distributor.queries.catalogue import Maker, good_name
 from distributor.queries.pages import Page, offset_of
 from distributor.queries.progress import Facts, asking_for_facts, facts_in
