@@ -31,6 +31,7 @@ def balance(
     cookie: Annotated[str, typer.Option(metavar="NAME", help="binds each client to the server it came to first")] = "",
     access_log: Annotated[Path | None, typer.Option(metavar="FILE", help="gets a line for every answer")] = None,
     access_log_format: Annotated[str, typer.Option(metavar="FORMAT", help="combined or json")] = "combined",
+    workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="processes that serve clients")] = 1,
 ) -> None:
     """The load balancer alone, in front of anything."""
     from load_balancer import commands
@@ -46,6 +47,7 @@ def balance(
             cookie=cookie,
             access_log=access_log,
             access_log_format=access_log_format,
+            workers=workers,
         )
     )
 

@@ -32,19 +32,21 @@ def balance(
     cookie: str = "",
     access_log: Path | None = None,
     access_log_format: str = "combined",
+    workers: int = 1,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code: 0 stopped, 64 a bad option, 70 the port cannot be listened on.
 
     A server is alive if it answers GET ``check_path`` in time with any status below 500, so that the default suits
     programs that know no health page. ``hosts``: the only Host values that are served; none given: any. ``cookie``: the
     name of the one that binds clients to servers; none given: nobody is bound. ``access_log``: the file that gets a line for
-    every answer, as ``access_log_format`` says (combined or json).
+    every answer, as ``access_log_format`` says (combined or json). ``workers``: processes that serve clients.
     """
     log_lines.start("load_balancer", "INFO")
     try:
         options = read_options(listen, servers, admin, check_path, hosts, algorithm=algorithm, cookie=cookie)
         if access_log is not None:
-            options = dataclasses.replace(options, access_log=_access_log(access_log, access_log_format))
+            options = dataclasses.replace(options, access_log=_access_log(access_log.absolute(), access_log_format))
+        options = dataclasses.replace(options, workers=workers)
     except OptionsError as error:
         sys.stderr.write(f"balance: {error}\n")
         return EXIT_USAGE

@@ -160,6 +160,7 @@ class Options:
     tls: TlsOptions | None = None
     redirect: Address | None = None  # plain HTTP, whose only answer is where TLS is
     access_log: AccessLogOptions | None = None
+    workers: int = 1  # processes that serve clients
     behind_tls: bool = False  # whether clients reach us over TLS only, which we or something before us ends
 
 
@@ -212,6 +213,7 @@ def from_settings(system: Settings, addresses: Addresses, state: Path, control_t
         tls=_tls(settings.tls, settings.listen_host, state),
         redirect=Address(settings.listen_host, settings.tls.redirect_port) if settings.tls.redirect_port else None,
         access_log=_access_log(settings, state / "logs"),
+        workers=settings.workers,
         behind_tls=system.customers.secure_cookies or settings.tls.on,
     )
 

@@ -8,6 +8,7 @@ V4  SIGUSR1 says that a successor accepts from our sockets: whoever is connected
     most handover_seconds; then V2.
 V5  A successor accepts nobody before its servers were checked once: it would only have errors to tell.
 V6  SIGHUP has the settings read again (admin/operator.py); it never ends the process.
+V7  With several workers (workers/) this process serves no clients: it checks, takes orders, and looks after those that do.
 """
 
 import asyncio
@@ -32,6 +33,8 @@ from load_balancer.proxy.balancer import Balancer
 from load_balancer.proxy.checks import watch
 from load_balancer.proxy.redirecting import RedirectingClient
 from load_balancer.proxy.tls import entrance
+from load_balancer.workers.group import Group, WorkerError, sockets_for
+from load_balancer.workers.messages import Drain, Retire
 from settings.tls import FileFault
 
 log = logging.getLogger(__name__)
@@ -111,23 +114,78 @@ def run(options: Options, listeners: Listeners | None = None, settings: Settings
     ``settings``: where the options come from, if they can be read again.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # V6, until it is listened to
-    _raise_descriptor_limit(options)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    raise_descriptor_limit(options)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         try:
             inherited = listeners or Listeners(passed_by_systemd(os.environ))
             return runner.run(_serve(options, inherited, settings))
-        except (CannotStartError, CannotListenError, FileFault) as error:
+        except (CannotStartError, CannotListenError, FileFault, WorkerError) as error:
             log.error("%s", error)
             return EXIT_CANNOT_START
 
 
+@dataclass(frozen=True)
+class Management:
+    """V7: what runs in the manager's process."""
+
+    group: Group
+    operator: Operator
+    admin: Listener | None
+    background: tuple[asyncio.Task[None], ...]
+
+    async def drain(self, seconds: float) -> None:
+        """V2."""
+        self.operator.balancer.drain()
+        log.info("draining: %d workers, at most %g s", self.operator.balancer.options.workers, seconds)
+        await self.group.end(Drain(), seconds)
+
+    async def retire(self, seconds: float) -> None:
+        """V4."""
+        if self.admin is not None:
+            self.admin.close()
+        log.info("a successor accepts now: the workers serve their connections on, at most %g s", seconds)
+        await self.group.end(Retire(), seconds + self.operator.balancer.options.timeouts.drain_seconds)
+
+
 @contextlib.asynccontextmanager
-async def serving(
-    options: Options, listeners: Listeners | None = None, settings: Settings | None = None
-) -> AsyncIterator[Service]:
-    """A balancer that listens, checks and sweeps; everything it started ends with the block."""
+async def managing(options: Options, listeners: Listeners, settings: Settings | None) -> AsyncIterator[Management]:
+    """V7; everything it started ends with the block."""
     loop = asyncio.get_running_loop()
     balancer = Balancer(options, loop)
+    async with contextlib.AsyncExitStack() as stack:
+        addresses = [options.listen] if options.redirect is None else [options.listen, options.redirect]
+        sockets = [one for address in addresses for one in listeners.at(address, options.workers)]
+        group = Group(balancer, sockets_for(options.workers, sockets))
+        stack.callback(group.kill)
+        admin_sockets = [] if options.admin is None else listeners.at(options.admin)
+        operator = Operator(balancer, settings, group)
+        tasks = [loop.create_task(watch(balancer)), loop.create_task(_sweep(balancer)), loop.create_task(group.look())]
+        stack.push_async_callback(_cancel, tasks)
+        if listeners.inherits:
+            await _until_checked(balancer)
+        await group.start()
+        admin = await _accept(stack, admin_sockets, lambda: AdminConnection(operator)) if admin_sockets else None
+        listeners.serving()
+        yield Management(group, operator, admin, tuple(tasks))
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    options: Options,
+    listeners: Listeners | None = None,
+    settings: Settings | None = None,
+    *,
+    begin: Callable[[Balancer], None] | None = None,
+    checks: bool = True,
+) -> AsyncIterator[Service]:
+    """A balancer that listens, checks and sweeps; everything it started ends with the block.
+
+    ``begin`` is called before anybody is accepted; without ``checks`` somebody else makes them.
+    """
+    loop = asyncio.get_running_loop()
+    balancer = Balancer(options, loop)
+    if begin is not None:
+        begin(balancer)
     operator = Operator(balancer, settings)
     listeners = listeners or Listeners()
     async with contextlib.AsyncExitStack() as stack:
@@ -137,10 +195,11 @@ async def serving(
         sockets = listeners.at(options.listen)
         redirect_sockets = [] if options.redirect is None else listeners.at(options.redirect)
         admin_sockets = [] if options.admin is None else listeners.at(options.admin)
-        tasks = [loop.create_task(watch(balancer))]
-        tasks.append(loop.create_task(_sweep(balancer)))
+        tasks = [loop.create_task(_sweep(balancer))]
+        if checks:
+            tasks.append(loop.create_task(watch(balancer)))
         stack.push_async_callback(_cancel, tasks)
-        if listeners.inherits:
+        if listeners.inherits and checks:
             await _until_checked(balancer)
         listener = await _accept(stack, sockets, entrance(balancer))
         if redirect_sockets:
@@ -166,7 +225,9 @@ async def _serve(options: Options, listeners: Listeners, settings: Settings | No
         loop.add_signal_handler(number, _on_signal, stop)
     loop.add_signal_handler(signal.SIGUSR1, retire.set)
     async with contextlib.AsyncExitStack() as stack:
-        service = await stack.enter_async_context(serving(options, listeners, settings))
+        several = options.workers > 1
+        start = managing(options, listeners, settings) if several else serving(options, listeners, settings)
+        service: Service | Management = await stack.enter_async_context(start)
         loop.add_signal_handler(signal.SIGHUP, service.operator.hang_up)
         names = ", ".join(f"{server.name}={server.address}" for server in options.servers)
         scheme = "http" if options.tls is None else "https"
@@ -176,14 +237,14 @@ async def _serve(options: Options, listeners: Listeners, settings: Settings | No
         gc.freeze()  # what lives now lives on: the collector need not look at it again
         await _until_one_of((stop.wait(), retire.wait()), service)
         if not stop.is_set():
-            patience = service.balancer.options.timeouts.handover_seconds
+            patience = service.operator.balancer.options.timeouts.handover_seconds
             await _until_one_of((stop.wait(), service.retire(patience)), service)
-        await service.drain(service.balancer.options.timeouts.drain_seconds)
+        await service.drain(service.operator.balancer.options.timeouts.drain_seconds)
     log.info("stopped")
     return EXIT_FINE
 
 
-async def _until_one_of(ends: Iterable[Coroutine[Any, Any, object]], service: Service) -> None:
+async def _until_one_of(ends: Iterable[Coroutine[Any, Any, object]], service: Service | Management) -> None:
     """Wait for one of them. A background task that fails ends the process: half a balancer would look like a whole one."""
     waiting = [asyncio.ensure_future(end) for end in ends]
     done, _ = await asyncio.wait([*waiting, *service.background], return_when=asyncio.FIRST_COMPLETED)
@@ -233,7 +294,7 @@ async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop where it exists (not on Windows), else asyncio's own."""
     try:
         import uvloop
@@ -243,7 +304,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-def _raise_descriptor_limit(options: Options) -> None:
+def raise_descriptor_limit(options: Options) -> None:
     """Two descriptors a connection (client and server); a shell's usual limit of 1024 is too low for the default."""
     try:
         import resource

@@ -6,6 +6,7 @@ P2  Reloads come one after the other. One that is refused changes nothing, and a
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,6 +36,16 @@ class Settings(Protocol):
         """For the next life; raises OSError."""
 
 
+class Workers(Protocol):
+    """Processes that serve in this one's place."""
+
+    def order(self, orders: Iterable[Order]) -> None:
+        """They carry it out, too."""
+
+    async def figures(self) -> Figures:
+        """Of all together."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a reload did, by keys: what holds now, and what a restart of the balancer or of the system is needed for.
@@ -59,22 +70,25 @@ class Outcome:
 
 
 class Operator:
-    """Of one process, or of one group of workers. ``settings``: None where there is nothing to read again."""
+    """Of one process, or of one group of ``workers``. ``settings``: None where there is nothing to read again."""
 
-    def __init__(self, balancer: Balancer, settings: Settings | None = None) -> None:
+    def __init__(self, balancer: Balancer, settings: Settings | None = None, workers: Workers | None = None) -> None:
         self.balancer = balancer
+        self._workers = workers
         self._settings = settings
         self._reloading = asyncio.Lock()
         self._hangups: set[asyncio.Task[None]] = set()
 
     async def figures(self) -> Figures:
         """As they are now."""
-        return self.balancer.figures()
+        return self.balancer.figures() if self._workers is None else await self._workers.figures()
 
     def order(self, *orders: Order) -> None:
         """P1; KeyError for a server that there is not."""
         for order in orders:
             carry_out(self.balancer, order)
+        if self._workers is not None:
+            self._workers.order(orders)
         self._keep()
 
     async def reload(self) -> Outcome:

@@ -51,6 +51,16 @@ class Ticket(Protocol):
         """It waited; now there is nothing to wait for."""
 
 
+class Witness(Protocol):
+    """Whoever tells other processes of the same group what this one finds (workers/)."""
+
+    def checked(self, backend: "Backend", result: CheckResult) -> None:
+        """A check was made here."""
+
+    def seen(self, backend: "Backend") -> None:
+        """Requests here found a server in another state, or gave a reason for a check."""
+
+
 class Frontend(Protocol):
     """A client's connection, as far as the balancer looks after it."""
 
@@ -96,6 +106,7 @@ class Balancer:
         self.certificate = None if options.tls is None else Certificate(options.tls)  # raises FileFault
         self.requests_max = limits.requests_per_connection_max
         self.draining = False
+        self.witness: Witness | None = None
         self.access_log: AccessLog | None = None
         self.body_memory = BodyMemory()
         now = time.monotonic()
@@ -238,24 +249,42 @@ class Balancer:
         """The outcome of an active check."""
         if result.sign is not Sign.PASSED:
             backend.traffic.failures[result.sign.value] += 1
+        self.follow_check(backend, result)
+        if self.witness is not None:
+            self.witness.checked(backend, result)
+
+    def follow_check(self, backend: Backend, result: CheckResult) -> None:
+        """The outcome of a check, wherever it was made."""
         before = backend.health
         self._follow(backend, before, self.servers.checked(backend, result, time.monotonic()))
+
+    def adopt(self, backend: Backend, health: Health) -> None:
+        """The state that another process of the group found it in; what an operator decided of it stays."""
+        before, health = backend.health, health._replace(admin=backend.health.admin)
+        self._follow(backend, before, self.servers.adopt(backend, health, time.monotonic()))
 
     def observe(self, backend: Backend, sign: Sign, reason: str) -> None:
         """Take in one sign of a server's health."""
         backend.traffic.failures[sign.value] += 1
         before = backend.health
         self._follow(backend, before, self.servers.observe(backend, sign, reason, time.monotonic()))
+        self._report(backend, before)
 
     def answered(self, backend: Backend, status: int) -> None:
         """A request to a server that is observed was answered."""
         before = backend.health
         self._follow(backend, before, self.servers.answered(backend, status, time.monotonic()))
+        self._report(backend, before)
 
     def failed(self, backend: Backend, reason: str, *, connected: bool) -> None:
         """A request found no connection, or (``connected``) no usable answer."""
         before = backend.health
         self._follow(backend, before, self.servers.failed(backend, reason, time.monotonic(), connected=connected))
+        self._report(backend, before)
+
+    def _report(self, backend: Backend, before: Health) -> None:
+        if self.witness is not None and (backend.hurried or backend.health.operation is not before.operation):
+            self.witness.seen(backend)
 
     def tried_again(self, before: str, backend: Backend) -> None:
         """A request that failed at a server is sent once more: to the same one, or away from it (HAProxy counts both)."""
