@@ -27,6 +27,7 @@ from load_balancer.access_log.lines import formatter
 from load_balancer.access_log.writer import AccessLog
 from load_balancer.admin.connection import AdminConnection
 from load_balancer.admin.operator import Operator, Settings
+from load_balancer.balancing.servers import Admin
 from load_balancer.listeners import BACKLOG, CannotListenError, Listeners, passed_by_systemd
 from load_balancer.options import AccessLogOptions, Options
 from load_balancer.proxy.balancer import Balancer
@@ -275,7 +276,8 @@ async def _accept(
 
 async def _until_checked(balancer: Balancer) -> None:
     """V5; a check that is not answered has its whole time."""
-    asked = [backend for backend in balancer.backends.values() if backend.options.check]
+    wanted = [backend for backend in balancer.backends.values() if backend.health.admin is not Admin.MAINT]
+    asked = [backend for backend in wanted if backend.options.check]
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(balancer.options.check.timeout_seconds + _DRAIN_POLL_SECONDS):
             while not all(backend.check for backend in asked):

@@ -67,6 +67,7 @@ def haproxy_cfg(options: Options, extras: Extras | None = None) -> str:
 
 def _global(options: Options, extras: Extras) -> list[str]:
     lines = [
+        f"nbthread {options.workers}",
         f"maxconn {options.connections_max}",
         f"hard-stop-after {_ms(options.timeouts.drain_seconds)}",
         f"tune.bufsize {max(_BUFFER_BYTES_MIN, options.limits.head.head_bytes)}",

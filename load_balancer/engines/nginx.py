@@ -32,7 +32,7 @@ def nginx_conf(options: Options, folder: Path, names: tuple[str, ...] = ()) -> s
     lines = [
         "# Generated from the load balancer's settings; changes belong there.",
         "daemon off;",
-        "worker_processes 1;",
+        f"worker_processes {options.workers};",
         f"worker_rlimit_nofile {2 * options.connections_max + 64};",
         f"pid {_quoted(folder / 'nginx.pid')};",
         "error_log stderr crit;  # below it, whole requests are logged, with their queries",

@@ -39,8 +39,20 @@ class AccessLogFigures(NamedTuple):
     dropped: int
 
 
+class WorkerFigures(NamedTuple):
+    """One of several processes that serve. ``answers``: it told its figures in time; else they are as it last told them."""
+
+    number: int
+    pid: int
+    answers: bool
+    connections: int
+    requests: int
+
+
 class Figures(NamedTuple):
-    """``at``: seconds since 1970; ``waiting``: requests in the line for any server; ``requests``: all, our own answers too."""
+    """``workers``: none where one process does everything.
+
+    ``at``: seconds since 1970; ``waiting``: requests in the line for any server; ``requests``: all, our own answers too."""
 
     at: float
     uptime_seconds: float
@@ -61,6 +73,7 @@ class Figures(NamedTuple):
     access_log: AccessLogFigures | None
     events: tuple[Event, ...]
     transitions: dict[tuple[str, str], int]
+    workers: tuple[WorkerFigures, ...] = ()
 
     @property
     def ready(self) -> int:

@@ -101,6 +101,10 @@ def _tiles(figures: Figures, ready: str) -> str:
         ("Waiting for a server", count(figures.waiting), f"most {count(figures.waiting_max)}"),
         ("Sent once more", count(own.resends), f"cut off {count(own.truncated)}"),
     ]
+    if figures.workers:
+        answering = sum(worker.answers for worker in figures.workers)
+        shares = " · ".join(count(worker.requests) for worker in figures.workers)
+        tiles.append(("Workers", f"{answering} of {len(figures.workers)} answer", f"requests {shares}"))
     if log is not None:
         tiles.append(("Access log lines", count(log.written), f"dropped {count(log.dropped)}"))
     return "".join(f"<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>" for name, value, more in tiles)

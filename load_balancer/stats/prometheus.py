@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from load_balancer.stats.counters import LATENCY_BOUNDS_SECONDS
-from load_balancer.stats.figures import Figures, ServerFigures
+from load_balancer.stats.figures import Figures, ServerFigures, WorkerFigures
 
 PREFIX: Final = "load_balancer"
 
@@ -52,6 +52,11 @@ _OF_SERVERS: Final[tuple[tuple[str, str, str, Callable[[ServerFigures], float]],
     ("down_seconds_total", "counter", "How long it was down", lambda server: round(server.row.down_seconds, 3)),
     ("ejections_total", "counter", "How often failures of requests took it out", lambda server: server.row.ejections),
 )  # fmt: skip
+# Of every worker, where there are several.
+_OF_WORKERS: Final[tuple[tuple[str, str, Callable[[WorkerFigures], float]], ...]] = (
+    ("up", "1 if it answers", lambda worker: int(worker.answers)),
+    ("connections", "Open connections of clients", lambda worker: worker.connections),
+)
 
 
 def render(figures: Figures) -> str:
@@ -125,6 +130,10 @@ def _own(page: Page, figures: Figures) -> None:
     page.family(f"{PREFIX}_replies_total", "counter", "Answers that the balancer made itself, by status")
     for status, count in sorted(own.replies.items()):
         page.sample(f"{PREFIX}_replies_total", count, code=str(status))
+    for what, explanation, value in _OF_WORKERS if figures.workers else ():
+        page.family(f"{PREFIX}_worker_{what}", "gauge", explanation)
+        for worker in figures.workers:
+            page.sample(f"{PREFIX}_worker_{what}", value(worker), worker=str(worker.number))
     if figures.access_log is not None:
         written, dropped = figures.access_log
         page.one(f"{PREFIX}_access_log_lines_total", "counter", "Lines of the access log", written)

@@ -21,7 +21,7 @@ from load_balancer.admin.orders import Order
 from load_balancer.balancing.servers import CheckResult
 from load_balancer.options import Options, ServerAddress
 from load_balancer.proxy.balancer import Backend, Balancer
-from load_balancer.stats.figures import Figures
+from load_balancer.stats.figures import Figures, WorkerFigures
 from load_balancer.workers.channel import Channel
 from load_balancer.workers.merging import ended, merged
 from load_balancer.workers.messages import (
@@ -227,10 +227,15 @@ class Group:
             worker.channel.send(Ask(number))
         if futures:
             await asyncio.wait(futures, timeout=FIGURES_SECONDS)
-        for worker in self._workers.values():
-            worker.asked.pop(number, None)
-        known = [worker.figures for worker in self._workers.values() if worker.figures is not None]
-        return merged(self._own.figures(), known if self._ended is None else [*known, self._ended])
+        workers, known = [], [] if self._ended is None else [self._ended]
+        for worker in sorted(self._workers.values(), key=lambda worker: worker.number):
+            answers = worker.asked.pop(number, None) is None
+            last = worker.figures
+            if last is not None:
+                known.append(last)
+            connections, requests = (0, 0) if last is None else (last.connections, last.requests)
+            workers.append(WorkerFigures(worker.number + 1, worker.process.pid, answers, connections, requests))
+        return merged(self._own.figures(), known)._replace(workers=tuple(workers))
 
 
 def share_of_one(options: Options, servers: tuple[ServerAddress, ...], workers: int) -> Options:

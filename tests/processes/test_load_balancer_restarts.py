@@ -8,11 +8,13 @@ import json
 import os
 import signal
 import threading
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import main
@@ -28,7 +30,7 @@ from tests.conftest import wait_until
 from tests.load_balancer_processes_world import Load, Servers
 
 PORT_BASE = 26_100
-CLIENTS = 4  # of each kind
+CLIENTS = 2  # of each kind
 
 
 class Supervised:
@@ -87,6 +89,20 @@ class Supervised:
     def rows(self) -> dict[str, dict[str, Any]]:
         return {row["name"]: row for row in json.loads(self.ask("servers", "--json")[1])}
 
+    def run_with(self, words: str) -> None:
+        """Restart with other settings, as `main.py balancer restart` does."""
+        self.say(words)
+        runtime = Runtime.read(self.state)
+        settings = runtime.settings.with_load_balancer_of(read_settings(self.config, {}))
+        dataclasses.replace(runtime, settings=settings, balancer_revision=runtime.balancer_revision + 1).write()
+        self.restart()
+
+    def metric(self, name: str) -> float:
+        """The sum of a family's samples."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port + 1}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(f"load_balancer_{name}"))
+
     def restart(self) -> None:
         asyncio.run_coroutine_threadsafe(self.supervisor.restart(system.LOAD_BALANCER), self.loop).result(30)
 
@@ -121,7 +137,7 @@ class Clients:
 
     def go_on(self) -> None:
         for load in self._loads:
-            load.go_on(20)
+            load.go_on(10)
 
     def finish(self) -> Counter[int | str]:
         return sum((load.finish() for load in self._loads), Counter[int | str]())
@@ -188,6 +204,57 @@ def test_what_is_changed_while_clients_ask_drops_nobody_and_outlives_the_process
     assert "extra" not in rows
     assert supervised.ask("reload")[1].splitlines()[0].split()[0] == "load_balancer.access_log"
     assert supervised.ask("state", "web-1", "ready")[0] == 0
+
+
+def test_two_workers_are_one_balancer_to_who_asks_and_who_looks(supervised: Supervised) -> None:
+    """V7, W2, F1: another number of workers comes with a restart, under load; orders reach both; nothing is counted by half."""
+    clients = Clients(supervised.port)
+    supervised.run_with("workers: 2\n  check_inter_ms: 60000\n  check_downinter_ms: 60000")
+    clients.go_on()
+    assert set(clients.finish()) == {200}
+    before = supervised.metric("server_requests_total")
+    clients = Clients(supervised.port)
+    assert supervised.ask("state", "web-1", "drain")[0] == 0
+    drained = supervised.rows()["web-1"]["requests"]
+    clients.go_on()
+    told = clients.finish()
+    assert set(told) == {200}
+    assert supervised.metric("server_requests_total") - before == told.total()
+    rows = supervised.rows()
+    assert rows["web-1"]["requests"] - drained <= 3 * CLIENTS  # those that were under way
+    assert supervised.metric("worker_up") == 2
+    assert supervised.ask("state", "web-1", "ready")[0] == 0
+
+
+def test_a_killed_worker_costs_its_own_connections_and_no_counter_goes_back(supervised: Supervised) -> None:
+    """W1, F1: nobody is refused while it is started again, and the other one serves on."""
+    clients = Clients(supervised.port)
+    counted = supervised.metric("server_requests_total")
+    victim = psutil.Process(supervised.pid).children()[0]
+    victim.kill()
+    clients.go_on()
+    wait_until(lambda: supervised.metric("worker_up") == 2, 20, "both answer")
+    clients.go_on()
+    told = clients.finish()
+    assert "ConnectionRefusedError" not in told
+    assert told.total() - told[200] <= 3 * CLIENTS
+    assert supervised.metric("server_requests_total") > counted
+    assert not victim.is_running()
+
+
+def test_what_one_worker_finds_of_a_server_all_know(supervised: Supervised) -> None:
+    """W3, W4: one refused connection in all, although checks are a minute apart."""
+    supervised.servers.kill("web-1")
+    asked = [urllib.request.Request(f"http://127.0.0.1:{supervised.port}/{number}") for number in range(30)]
+    for request in asked:
+        urllib.request.urlopen(request, timeout=10).close()
+        if supervised.rows()["web-1"]["state"] == "DOWN":
+            break
+    supervised.metric("worker_up")
+    for request in asked:
+        urllib.request.urlopen(request, timeout=10).close()
+    assert supervised.metric('server_connect_errors_total{server="web-1"}') == 1
+    supervised.servers.start("web-1")
 
 
 def test_without_held_sockets_clients_would_be_refused(supervised: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:
