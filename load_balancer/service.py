@@ -222,13 +222,16 @@ def _access_log(options: AccessLogOptions, balancer: Balancer) -> AccessLog:
 async def _serve(options: Options, listeners: Listeners, settings: Settings | None) -> int:
     stop, retire = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+    at_once: list[Callable[[], None]] = []  # V3: what has to be done even then
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop)
+        loop.add_signal_handler(number, _on_signal, stop, at_once)
     loop.add_signal_handler(signal.SIGUSR1, retire.set)
     async with contextlib.AsyncExitStack() as stack:
         several = options.workers > 1
         start = managing(options, listeners, settings) if several else serving(options, listeners, settings)
         service: Service | Management = await stack.enter_async_context(start)
+        if isinstance(service, Management):
+            at_once.append(service.group.kill)
         loop.add_signal_handler(signal.SIGHUP, service.operator.hang_up)
         names = ", ".join(f"{server.name}={server.address}" for server in options.servers)
         scheme = "http" if options.tls is None else "https"
@@ -255,9 +258,11 @@ async def _until_one_of(ends: Iterable[Coroutine[Any, Any, object]], service: Se
         task.result()
 
 
-def _on_signal(stop: asyncio.Event) -> None:
+def _on_signal(stop: asyncio.Event, at_once: Iterable[Callable[[], None]]) -> None:
     if stop.is_set():  # V3
         log.warning("second signal: ending at once")
+        for step in at_once:
+            step()
         logging.shutdown()
         os._exit(EXIT_FINE)
     stop.set()

@@ -162,6 +162,8 @@ class Group:
         healths = {backend.name: backend.health for backend in self._own.backends.values()}
         options = share_of_one(self._own.options, self._own.configured(), len(self._sockets))
         channel.send(Start(number + 1, options, healths, logging.getLogger().level))
+        if self._ending:
+            channel.send(Drain())  # it was not there yet when the others were told
         return worker
 
     def _bury(self, worker: _Worker) -> None:
