@@ -13,10 +13,10 @@ import os
 import time
 from collections.abc import Iterable
 from email.utils import formatdate
-from typing import Protocol, cast
+from typing import cast
 
 from load_balancer.access_log.writer import AccessLog
-from load_balancer.balancing.members import Server, ServerOptions, ServerRow
+from load_balancer.balancing.members import ServerOptions, ServerRow
 from load_balancer.balancing.placements import Placement, SetRules
 from load_balancer.balancing.retries import RetryBudget
 from load_balancer.balancing.server_set import ServerSet
@@ -25,68 +25,18 @@ from load_balancer.http1.request_heads import RequestHeads
 from load_balancer.http1.traces import numbers, trace_parts
 from load_balancer.options import Address, Options, ServerAddress
 from load_balancer.proxy.admission import Admission, Source, Verdict
+from load_balancer.proxy.backends import Backend, Frontend, Ticket, Witness
 from load_balancer.proxy.bodies import BodyMemory
 from load_balancer.proxy.certificates import Certificate
 from load_balancer.proxy.tunnels import Tunnel
 from load_balancer.proxy.upstream import Pool
-from load_balancer.stats.counters import Own, Traffic
+from load_balancer.stats.counters import Own
 from load_balancer.stats.events import Event, Events
-from load_balancer.stats.figures import AccessLogFigures, Figures, ServerFigures, ServerRates
+from load_balancer.stats.figures import AccessLogFigures, Figures, ServerFigures
 from load_balancer.stats.rates import Rate
 from settings.tls import FileFault
 
 log = logging.getLogger(__name__)
-
-
-class Ticket(Protocol):
-    """A request that is with a server, or waits for one."""
-
-    def server_down(self) -> None:
-        """The server was just taken down."""
-
-    def placed(self, backend: "Backend") -> None:
-        """It waited; now it is with this server."""
-
-    def turned_away(self) -> None:
-        """It waited; now there is nothing to wait for."""
-
-
-class Witness(Protocol):
-    """Whoever tells other processes of the same group what this one finds (workers/)."""
-
-    def checked(self, backend: "Backend", result: CheckResult) -> None:
-        """A check was made here."""
-
-    def seen(self, backend: "Backend") -> None:
-        """Requests here found a server in another state, or gave a reason for a check."""
-
-
-class Frontend(Protocol):
-    """A client's connection, as far as the balancer looks after it."""
-
-    deadline: float
-
-    def deadline_passed(self, now: float) -> None:
-        """Its time is over."""
-
-    def drain(self) -> None:
-        """End it as soon as nothing is under way."""
-
-
-class Backend(Server):
-    """One server: what the balancing knows of it, and address, idle connections, traffic."""
-
-    __slots__ = ("address", "cookie_bytes", "hurry", "name_bytes", "pool", "rates", "traffic")
-
-    def __init__(self, server: ServerAddress, now: float) -> None:
-        super().__init__(server.name, server.options, now)
-        self.cookie_bytes = self.cookie.encode("ascii")
-        self.name_bytes = server.name.encode("ascii")
-        self.address = server.address
-        self.pool = Pool()
-        self.traffic = Traffic()
-        self.rates = ServerRates(now)
-        self.hurry = asyncio.Event()  # set: its next check is due
 
 
 class Balancer:

@@ -11,7 +11,8 @@ from typing import Final
 from load_balancer.balancing.servers import Admin, CheckResult, Sign, interval
 from load_balancer.http1.responses import ResponseParser
 from load_balancer.options import Check
-from load_balancer.proxy.balancer import Backend, Balancer
+from load_balancer.proxy.backends import Backend
+from load_balancer.proxy.balancer import Balancer
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,8 @@ from load_balancer.balancing.servers import Sign
 from load_balancer.http1.events import Framing, Received, Request
 from load_balancer.http1.headers import LAST_CHUNK, chunk, request_ending
 from load_balancer.http1.traces import NUMBER_DIGITS
-from load_balancer.proxy.balancer import Backend, Balancer
+from load_balancer.proxy.backends import Backend
+from load_balancer.proxy.balancer import Balancer
 from load_balancer.proxy.downstream import Downstream
 from load_balancer.proxy.replies import FAILURES
 from load_balancer.proxy.upstream import CannotConnectError, Upstream, connect

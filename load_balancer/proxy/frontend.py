@@ -21,7 +21,8 @@ from load_balancer.http1.headers import client_lines, request_opening
 from load_balancer.http1.requests import RequestParser
 from load_balancer.proxy.admission import UNKNOWN, Source, Verdict
 from load_balancer.proxy.answering import Answering
-from load_balancer.proxy.balancer import Balancer, Frontend
+from load_balancer.proxy.backends import Frontend
+from load_balancer.proxy.balancer import Balancer
 from load_balancer.proxy.bodies import CollectedBody
 from load_balancer.proxy.bound import BoundExchange
 from load_balancer.proxy.endings import own_authority, reset

@@ -11,7 +11,7 @@ from load_balancer.access_log.lines import Outcome
 from load_balancer.http1 import upgrades
 from load_balancer.http1.events import Framing, Received, Reserved, Response
 from load_balancer.http1.headers import response_ending
-from load_balancer.proxy.balancer import Backend
+from load_balancer.proxy.backends import Backend
 from load_balancer.proxy.bound import BoundExchange
 from load_balancer.proxy.exchange import Exchange
 from load_balancer.proxy.tunnels import Tunnel

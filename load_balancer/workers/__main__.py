@@ -15,7 +15,8 @@ import sys
 
 from load_balancer.admin.operator import carry_out
 from load_balancer.listeners import Listeners
-from load_balancer.proxy.balancer import Backend, Balancer
+from load_balancer.proxy.backends import Backend
+from load_balancer.proxy.balancer import Balancer
 from load_balancer.service import Service, loop_factory, raise_descriptor_limit, serving
 from load_balancer.workers.channel import Channel
 from load_balancer.workers.messages import (

@@ -20,7 +20,8 @@ from typing import Any, Final
 from load_balancer.admin.orders import Order
 from load_balancer.balancing.servers import CheckResult
 from load_balancer.options import Options, ServerAddress
-from load_balancer.proxy.balancer import Backend, Balancer
+from load_balancer.proxy.backends import Backend
+from load_balancer.proxy.balancer import Balancer
 from load_balancer.stats.figures import Figures, WorkerFigures
 from load_balancer.workers.channel import Channel
 from load_balancer.workers.merging import ended, merged
