@@ -104,7 +104,7 @@ def _tiles(figures: Figures, ready: str) -> str:
     if figures.workers:
         answering = sum(worker.answers for worker in figures.workers)
         shares = " · ".join(count(worker.requests) for worker in figures.workers)
-        tiles.append(("Workers", f"{answering} of {len(figures.workers)} answer", f"requests {shares}"))
+        tiles.append(("Workers", f"{answering} of {len(figures.workers)}", f"requests {shares}"))
     if log is not None:
         tiles.append(("Access log lines", count(log.written), f"dropped {count(log.dropped)}"))
     return "".join(f"<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>" for name, value, more in tiles)

@@ -19,6 +19,7 @@ _COUNTED: Final = (
     "connect_errors", "response_errors", "retries", "redispatches", "ejections", "ejections_denied",
     "serving_max", "queued_max",
 )  # fmt: skip
+_IDLE_WEIGHT: Final = 1e-6  # of a process without requests at the moment: its last mean counts where there is no other
 _OF_NOW: Final = ("serving", "queued")
 
 
@@ -114,9 +115,9 @@ def _rates(parts: Sequence[ServerFigures], first: ServerFigures) -> ServerRates:
     every = [one.rates for one in (first, *parts)] if parts else []
     found.requests = _rate([one.requests for one in every])
     found.time = MeanTime(0.0)
-    weights = sum(one.requests.now for one in every)
-    if weights:
-        found.time.seconds = sum(one.time.seconds * one.requests.now for one in every) / weights
+    known = [(one.time.seconds, one.requests.now or _IDLE_WEIGHT) for one in every if one.time.seconds]
+    if known:
+        found.time.seconds = sum(seconds * weight for seconds, weight in known) / sum(weight for _, weight in known)
     found.time.longest = max((one.time.longest for one in every), default=0.0)
     return found
 

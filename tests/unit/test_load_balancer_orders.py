@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from load_balancer.admin import orders
+from load_balancer.admin import commands, orders
 from load_balancer.admin.forms import FormError, document_of, read_json, read_server, read_state, refuse_double_cookie
 from load_balancer.admin.orders import Configure, Difference, PutServer, RemoveServer, carried_out, difference, plan
 from load_balancer.balancing.members import Observe, ServerOptions
 from load_balancer.balancing.servers import Admin
 from load_balancer.options import Address, Options, OptionsError, ServerAddress, from_settings
-from settings import Settings
+from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
 from settings.model import LoadBalancer
 
@@ -172,3 +172,28 @@ def test_two_servers_never_share_a_cookie() -> None:
     one, other = (ServerAddress(name, Address("127.0.0.1", 1)) for name in ("a", "b"))
     with pytest.raises(FormError, match="cookie: b has the same one"):
         refuse_double_cookie(dataclasses.replace(one, options=ServerOptions(cookie="b")), [one, other])
+
+
+def test_commands_say_what_they_cannot_do_with_another_engine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An honest error, and what can be done instead."""
+    secrets = Secrets.read_or_make(tmp_path, ["m1"])
+    engine = settings(load_balancer={"engine": "haproxy"})
+    Runtime(
+        tmp_path, engine, Addresses(8000), "postgresql+psycopg://", "postgres", broker_is_ours=False, secrets=secrets
+    ).write()
+    for code in (
+        commands.servers(tmp_path, as_json=False),
+        commands.set_weight(tmp_path, "web-1", 5),
+        commands.reload(tmp_path),
+    ):
+        assert code == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    assert all(line.startswith("error: engine haproxy: ask its own runtime API") for line in said)
+
+
+def test_commands_without_a_system_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.servers(tmp_path, as_json=True) == 64
+    assert "no system was started with this state folder" in capsys.readouterr().err

@@ -66,6 +66,12 @@ def test_of_a_process_that_has_ended_its_counters_stay() -> None:
     assert whole.connections_limit == 10
 
 
+def test_mean_times_of_idle_processes_are_shown_while_no_other_has_any() -> None:
+    idle = figures(0)
+    idle.servers[0].rates.time.seconds = 0.004
+    assert merged(figures(0), [idle, figures(0)]).servers[0].rates.time.seconds == pytest.approx(0.004)
+
+
 def test_a_server_that_only_some_know_is_shown_as_they_know_it() -> None:
     """One was just added, or just removed."""
     assert merged(figures(0), [figures(5)._replace(servers=())]).servers[0].traffic.requests == 0
