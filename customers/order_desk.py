@@ -53,6 +53,20 @@ _BEARER = re.compile(rb"Bearer ([A-Za-z0-9_-]{43})")
 logger = logging.getLogger(__name__)
 
 
+def _unlike_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        message = "the same key twice"
+        raise ValueError(message)
+    return found
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unlike_keys
+)  # to make them anew for each order takes as long as to use them
+_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
+
+
 @dataclass(frozen=True)
 class _Ticket:
     """One purchase that waits. ``future`` belongs to ``loop``."""
@@ -113,7 +127,7 @@ class OrderDesk:
         if decided is None:
             return {}
         if isinstance(decided.told, Sold) and decided.told.status == 201:
-            content = json.dumps(decided.told.body, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+            content = _ENCODER.encode(decided.told.body).encode() + b"\n"
             if len(content) < compression.BYTES_MIN or not compression.accepts_gzip(
                 sent.get(b"accept-encoding", b"").decode("latin-1")
             ):
@@ -219,21 +233,13 @@ def _read(sent: dict[bytes, bytes], body: bytes) -> _Ticket | None:
     if bearer is None or not purchase.is_key(key):
         return None
     try:
-        order = NewOrder.model_validate(json.loads(body.decode(), object_pairs_hook=_unlike_keys))
+        order = NewOrder.model_validate(_DECODER.decode(body.decode()))
     except (ValueError, RecursionError):
         return None
     lines = [Line(line.stock_id, line.quantity) for line in order.lines] or None
     loop = asyncio.get_running_loop()
     token_sha256 = hashlib.sha256(bearer[1]).hexdigest()
     return _Ticket(token_sha256, Wanted(0, key, lines), loop, loop.create_future(), time.monotonic())
-
-
-def _unlike_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        message = "the same key twice"
-        raise ValueError(message)
-    return found
 
 
 def _deliver(tickets: Sequence[_Ticket], decided: Sequence[Decided | None]) -> None:

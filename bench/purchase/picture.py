@@ -3,15 +3,23 @@
 import math
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.purchase.shop import Measured
+from distributor.strategies import CONTROLS
 
 PAGE = "strategies-measured.md"
 PICTURE = "strategies-measured.svg"
-WIDTH, HEIGHT, LEFT, TOP, PLOT_WIDTH, PLOT_HEIGHT = 860, 420, 64, 40, 540, 320
-COLOURS = ("#d1495b", "#1b6ca8", "#3d8f5f", "#b8860b", "#7b4fa3", "#00838f", "#c2600a", "#5d6d7e", "#a03e7e", "#7a8b00")
+WIDTH, LEFT, PLOT_WIDTH, ROW = 860, 210, 570, 20
+STYLE = """<style>
+.page { fill: #fff } .ink { fill: #1f2328 } .soft { fill: #59636e } .grid { stroke: #d1d9e0 }
+.way { fill: none; stroke: #0969da; stroke-width: 1.5; opacity: .55 } .dot { fill: #0969da; fill-opacity: .8 }
+@media (prefers-color-scheme: dark) {
+.page { fill: #0d1117 } .ink { fill: #f0f6fc } .soft { fill: #9198a1 } .grid { stroke: #3d444d }
+.way { stroke: #4493f8 } .dot { fill: #4493f8 } }
+</style>"""
 
 INTRODUCTION = """\
 # The strategies, measured
@@ -20,7 +28,7 @@ Written by `main.py bench purchase`; do not edit. Through the load balancer and 
 machine ({machine}, PostgreSQL with fsync and synchronous_commit on). A repeat is a transaction that was rolled back and
 begun again; answers other than 201 are purchases that were refused or ran out of attempts.
 
-![Purchases a second on one product]({picture})
+![Purchases a second by strategy, number of products and number of customers]({picture})
 
 Beside pgbench with 16 clients on the same server, medians, `{strategy}` with {customers} customers: **{hot_ratio}** of its
 rate on one product, **{spread_ratio}** on 1,000 products. With every commit 2 ms slower `group_commit` sells
@@ -30,14 +38,14 @@ rate on one product, **{spread_ratio}** on 1,000 products. With every commit 2 m
 
 def write(folder: Path, cells: Sequence[Measured], slow: Sequence[Measured], headline: dict[str, Any]) -> None:
     """Rewrite page and picture in ``folder``."""
-    (folder / PICTURE).write_text(chart(cells, 1), encoding="utf-8")
+    (folder / PICTURE).write_text(chart(cells, slow), encoding="utf-8")
     (folder / PAGE).write_text(page(cells, slow, headline), encoding="utf-8")
 
 
 def page(cells: Sequence[Measured], slow: Sequence[Measured], headline: dict[str, Any]) -> str:
     parts = [INTRODUCTION.format(machine=platform.machine(), picture=PICTURE, **headline)]
-    for products in sorted({m.cell.products for m in cells}):
-        parts.append(f"## {products:,} product{'s' if products > 1 else ''}\n")
+    for products in _products(cells):
+        parts.append(f"## {_title(products)}\n")
         parts.append(table([m for m in cells if m.cell.products == products]))
     parts.append("## One product, every commit 2 ms slower\n")
     parts.append(table(slow))
@@ -58,50 +66,98 @@ def table(cells: Sequence[Measured]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def chart(cells: Sequence[Measured], products: int) -> str:
-    """Purchases a second over the number of customers, one line a strategy; the legend is in the order of the last points."""
-    chosen = [measured for measured in cells if measured.cell.products == products]
-    counts = sorted({measured.cell.customers for measured in chosen})
-    highest = max(measured.purchases_per_second for measured in chosen) or 1.0
-    step = 10.0 ** math.floor(math.log10(highest))
-    top = step * math.ceil(highest / step)
+def chart(cells: Sequence[Measured], slow: Sequence[Measured]) -> str:
+    """A panel for each number of products and one for the slower disk, on the same scale; a row of dots a strategy.
 
-    def x(customers: int) -> float:
-        return LEFT + PLOT_WIDTH * counts.index(customers) / max(1, len(counts) - 1)
-
-    def y(rate: float) -> float:
-        return TOP + PLOT_HEIGHT * (1.0 - rate / top)
-
+    What must be told apart is told by place and size, not by colour; colours follow the reader's light or dark page.
+    """
+    panels = [(_title(products), [m for m in cells if m.cell.products == products]) for products in _products(cells)]
+    panels.append(("1 product, every commit 2 ms slower", list(slow)))
+    names = sorted({m.cell.strategy for m in cells}, key=lambda name: -_best(panels[0][1], name))
+    rates = [max(1.0, measured.purchases_per_second) for _title_, chosen in panels for measured in chosen]
+    scale = Scale(math.floor(math.log10(min(rates))), math.ceil(math.log10(max(rates))))
+    height = 24 + len(panels) * (_panel_height(names) + 8) + 30
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">',
-        f"<title>Purchases a second on {products} product(s), by strategy and number of customers</title>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
-        *[
-            f'<path d="M{LEFT} {y(top * n / 4):.1f}h{PLOT_WIDTH}" stroke="#ddd"/>'
-            f'<text x="{LEFT - 8}" y="{y(top * n / 4) + 4:.1f}" text-anchor="end" fill="#444">{top * n / 4:.0f}</text>'
-            for n in range(5)
-        ],
-        *[
-            f'<text x="{x(n):.1f}" y="{TOP + PLOT_HEIGHT + 20}" text-anchor="middle" fill="#444">{n}</text>'
-            for n in counts
-        ],
-        f'<text x="{LEFT}" y="22" fill="#222">purchases a second</text>',
-        f'<text x="{LEFT + PLOT_WIDTH / 2}" y="{HEIGHT - 14}" text-anchor="middle" fill="#222">customers at once</text>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">',
+        "<title>Purchases a second by strategy, number of products and number of customers</title>",
+        STYLE,
+        f'<rect width="{WIDTH}" height="{height}" class="page"/>',
     ]
-    names = sorted({m.cell.strategy for m in chosen}, key=lambda name: -_last(chosen, name))
-    for place, name in enumerate(names):
-        line = sorted((m for m in chosen if m.cell.strategy == name), key=lambda m: m.cell.customers)
-        points = " ".join(f"{x(m.cell.customers):.1f},{y(m.purchases_per_second):.1f}" for m in line)
-        colour = COLOURS[place % len(COLOURS)]
-        down = TOP + 12 + 24 * place
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
-        parts.append(f'<path d="M{LEFT + PLOT_WIDTH + 24} {down}h22" stroke="{colour}" stroke-width="4"/>')
-        parts.append(
-            f'<text x="{LEFT + PLOT_WIDTH + 54}" y="{down + 4}" fill="#222">{name} ({_last(chosen, name):.0f})</text>'
-        )
+    counts = sorted({m.cell.customers for _title_, chosen in panels for m in chosen})
+    for place, (title, chosen) in enumerate(panels):
+        down = 16 + place * (_panel_height(names) + 8)
+        parts += _panel(title, chosen, names, counts, scale, down)
+    parts.append(_legend(counts, height - 16))
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _last(cells: Sequence[Measured], strategy: str) -> float:
-    """At the greatest number of customers."""
-    return max((m for m in cells if m.cell.strategy == strategy), key=lambda m: m.cell.customers).purchases_per_second
+@dataclass(frozen=True)
+class Scale:
+    """Powers of ten of purchases a second, on the plot's width."""
+
+    low: int
+    high: int
+
+    def x(self, rate: float) -> float:
+        return LEFT + PLOT_WIDTH * (math.log10(max(1.0, rate)) - self.low) / max(1, self.high - self.low)
+
+
+def _panel(
+    title: str, chosen: Sequence[Measured], names: Sequence[str], counts: Sequence[int], scale: Scale, down: int
+) -> list[str]:
+    bottom = down + 24 + ROW * len(names)
+    parts = [f'<text x="{LEFT}" y="{down + 12}" class="ink" font-weight="bold">{title}: purchases a second</text>']
+    for power in range(scale.low, scale.high + 1):
+        for rate in (10**power, 2 * 10**power, 5 * 10**power):
+            if rate <= 10**scale.high:
+                parts.append(f'<path d="M{scale.x(rate):.1f} {down + 20}V{bottom}" class="grid"/>')
+                parts.append(
+                    f'<text x="{scale.x(rate):.1f}" y="{bottom + 14}" text-anchor="middle" class="soft">{rate:,}</text>'
+                )
+    for row, name in enumerate(names):
+        y = down + 24 + ROW * row + ROW / 2
+        line = sorted((m for m in chosen if m.cell.strategy == name), key=lambda m: m.cell.customers)
+        label = f"{name} (control)" if name in CONTROLS else name
+        parts.append(f'<text x="{LEFT - 12}" y="{y + 4:.1f}" text-anchor="end" class="ink">{label}</text>')
+        points = " ".join(f"{scale.x(m.purchases_per_second):.1f},{y:.1f}" for m in line)
+        parts.append(f'<polyline points="{points}" class="way"/>')
+        for measured in line:
+            shown = f"{name}, {measured.cell.customers} customers: {measured.purchases_per_second:.0f}/s"
+            parts.append(
+                f'<circle cx="{scale.x(measured.purchases_per_second):.1f}" cy="{y:.1f}" r="{_radius(counts.index(measured.cell.customers))}" class="dot">'
+                f"<title>{shown}</title></circle>"
+            )
+        parts.append(
+            f'<text x="{LEFT + PLOT_WIDTH + 12}" y="{y + 4:.1f}" class="ink">{_best(chosen, name):,.0f}</text>'
+        )
+    return parts
+
+
+def _legend(counts: Sequence[int], y: int) -> str:
+    dots = [
+        f'<circle cx="{LEFT + 150 + 70 * size}" cy="{y}" r="{_radius(size)}" class="dot"/>'
+        f'<text x="{LEFT + 164 + 70 * size}" y="{y + 4}" class="ink">{count}</text>'
+        for size, count in enumerate(counts)
+    ]
+    note = f'<text x="{LEFT + PLOT_WIDTH + 12}" y="{y + 4}" class="soft">the best</text>'
+    return f'<text x="{LEFT}" y="{y + 4}" class="ink">customers at once:</text>' + "".join(dots) + note
+
+
+def _radius(size: int) -> float:
+    return 3.0 + 1.5 * size
+
+
+def _panel_height(names: Sequence[str]) -> int:
+    return 24 + ROW * len(names) + 22
+
+
+def _products(cells: Sequence[Measured]) -> list[int]:
+    return sorted({m.cell.products for m in cells})
+
+
+def _title(products: int) -> str:
+    return "1 product" if products == 1 else f"{products:,} products"
+
+
+def _best(cells: Sequence[Measured], strategy: str) -> float:
+    return max(m.purchases_per_second for m in cells if m.cell.strategy == strategy)
