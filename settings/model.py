@@ -58,7 +58,7 @@ class Distributor(Section):
     """Gather, months, sales and relay."""
 
     instances: Annotated[int, Field(ge=1, le=8)] = 1
-    strategy: Annotated[str, Field(min_length=1, max_length=300)] = "conditional_update"
+    strategy: Annotated[str, Field(min_length=1, max_length=300)] = "group_commit"
     tick_ms: Milliseconds = 500
     offer_deadline_seconds: Seconds = 5.0
     offer_bytes_max: Annotated[int, Field(ge=1_000, le=100_000_000)] = 4_000_000

@@ -75,7 +75,8 @@ def chart(cells: Sequence[Measured], slow: Sequence[Measured]) -> str:
     panels.append(("1 product, every commit 2 ms slower", list(slow)))
     names = sorted({m.cell.strategy for m in cells}, key=lambda name: -_best(panels[0][1], name))
     rates = [max(1.0, measured.purchases_per_second) for _title_, chosen in panels for measured in chosen]
-    scale = Scale(math.floor(math.log10(min(rates))), math.ceil(math.log10(max(rates))))
+    counts = sorted({m.cell.customers for _title_, chosen in panels for m in chosen})
+    scale = Scale(math.floor(math.log10(min(rates))), math.ceil(math.log10(max(rates))), counts)
     height = 24 + len(panels) * (_panel_height(names) + 8) + 30
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">',
@@ -83,28 +84,29 @@ def chart(cells: Sequence[Measured], slow: Sequence[Measured]) -> str:
         STYLE,
         f'<rect width="{WIDTH}" height="{height}" class="page"/>',
     ]
-    counts = sorted({m.cell.customers for _title_, chosen in panels for m in chosen})
     for place, (title, chosen) in enumerate(panels):
         down = 16 + place * (_panel_height(names) + 8)
-        parts += _panel(title, chosen, names, counts, scale, down)
-    parts.append(_legend(counts, height - 16))
+        parts += _panel(title, chosen, names, scale, down)
+    parts.append(_legend(scale, height - 16))
     return "\n".join([*parts, "</svg>", ""])
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Powers of ten of purchases a second, on the plot's width."""
+    """Powers of ten of purchases a second, on the plot's width; a dot's size, by the number of customers."""
 
     low: int
     high: int
+    counts: Sequence[int]
+
+    def radius(self, customers: int) -> float:
+        return 3.0 + 1.5 * self.counts.index(customers)
 
     def x(self, rate: float) -> float:
         return LEFT + PLOT_WIDTH * (math.log10(max(1.0, rate)) - self.low) / max(1, self.high - self.low)
 
 
-def _panel(
-    title: str, chosen: Sequence[Measured], names: Sequence[str], counts: Sequence[int], scale: Scale, down: int
-) -> list[str]:
+def _panel(title: str, chosen: Sequence[Measured], names: Sequence[str], scale: Scale, down: int) -> list[str]:
     bottom = down + 24 + ROW * len(names)
     parts = [f'<text x="{LEFT}" y="{down + 12}" class="ink" font-weight="bold">{title}: purchases a second</text>']
     for power in range(scale.low, scale.high + 1):
@@ -122,10 +124,10 @@ def _panel(
         points = " ".join(f"{scale.x(m.purchases_per_second):.1f},{y:.1f}" for m in line)
         parts.append(f'<polyline points="{points}" class="way"/>')
         for measured in line:
-            shown = f"{name}, {measured.cell.customers} customers: {measured.purchases_per_second:.0f}/s"
+            rate = measured.purchases_per_second
             parts.append(
-                f'<circle cx="{scale.x(measured.purchases_per_second):.1f}" cy="{y:.1f}" r="{_radius(counts.index(measured.cell.customers))}" class="dot">'
-                f"<title>{shown}</title></circle>"
+                f'<circle cx="{scale.x(rate):.1f}" cy="{y:.1f}" r="{scale.radius(measured.cell.customers)}" class="dot">'
+                f"<title>{name}, {measured.cell.customers} customers: {rate:.0f}/s</title></circle>"
             )
         parts.append(
             f'<text x="{LEFT + PLOT_WIDTH + 12}" y="{y + 4:.1f}" class="ink">{_best(chosen, name):,.0f}</text>'
@@ -133,18 +135,14 @@ def _panel(
     return parts
 
 
-def _legend(counts: Sequence[int], y: int) -> str:
+def _legend(scale: Scale, y: int) -> str:
     dots = [
-        f'<circle cx="{LEFT + 150 + 70 * size}" cy="{y}" r="{_radius(size)}" class="dot"/>'
+        f'<circle cx="{LEFT + 150 + 70 * size}" cy="{y}" r="{scale.radius(count)}" class="dot"/>'
         f'<text x="{LEFT + 164 + 70 * size}" y="{y + 4}" class="ink">{count}</text>'
-        for size, count in enumerate(counts)
+        for size, count in enumerate(scale.counts)
     ]
     note = f'<text x="{LEFT + PLOT_WIDTH + 12}" y="{y + 4}" class="soft">the best</text>'
     return f'<text x="{LEFT}" y="{y + 4}" class="ink">customers at once:</text>' + "".join(dots) + note
-
-
-def _radius(size: int) -> float:
-    return 3.0 + 1.5 * size
 
 
 def _panel_height(names: Sequence[str]) -> int:
