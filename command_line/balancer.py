@@ -32,6 +32,8 @@ def balance(
     access_log: Annotated[Path | None, typer.Option(metavar="FILE", help="gets a line for every answer")] = None,
     access_log_format: Annotated[str, typer.Option(metavar="FORMAT", help="combined or json")] = "combined",
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="processes that serve clients")] = 1,
+    tls_certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="PEM; clients then speak TLS")] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="PEM; else in the certificate's file")] = None,
 ) -> None:
     """The load balancer alone, in front of anything."""
     from load_balancer import commands
@@ -48,6 +50,8 @@ def balance(
             access_log=access_log,
             access_log_format=access_log_format,
             workers=workers,
+            tls_certificate=tls_certificate,
+            tls_key=tls_key,
         )
     )
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from load_balancer.balancing.algorithms import ALGORITHMS
-from load_balancer.options import AccessLogOptions, Check, Options, OptionsError, read_address
+from load_balancer.options import AccessLogOptions, Check, Options, OptionsError, TlsOptions, read_address
 from load_balancer.server_lines import read_servers
 from load_balancer.service import EXIT_USAGE, run
 from settings import log_lines
+from settings.tls import file_fault
 
 # A secret has no place on a command line, where every user of the machine can read it.
 TOKEN_VARIABLE: Final = "BALANCER_CONTROL_TOKEN"  # noqa: S105 - the variable's name
@@ -33,6 +34,8 @@ def balance(
     access_log: Path | None = None,
     access_log_format: str = "combined",
     workers: int = 1,
+    tls_certificate: Path | None = None,
+    tls_key: Path | None = None,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code: 0 stopped, 64 a bad option, 70 the port cannot be listened on.
 
@@ -40,17 +43,29 @@ def balance(
     programs that know no health page. ``hosts``: the only Host values that are served; none given: any. ``cookie``: the
     name of the one that binds clients to servers; none given: nobody is bound. ``access_log``: the file that gets a line for
     every answer, as ``access_log_format`` says (combined or json). ``workers``: processes that serve clients.
+    ``tls_certificate``: PEM, for clients that speak TLS; ``tls_key``: none given: in the same file.
     """
     log_lines.start("load_balancer", "INFO")
     try:
         options = read_options(listen, servers, admin, check_path, hosts, algorithm=algorithm, cookie=cookie)
         if access_log is not None:
             options = dataclasses.replace(options, access_log=_access_log(access_log.absolute(), access_log_format))
-        options = dataclasses.replace(options, workers=workers)
+        options = dataclasses.replace(options, workers=workers, tls=_tls(tls_certificate, tls_key))
     except OptionsError as error:
         sys.stderr.write(f"balance: {error}\n")
         return EXIT_USAGE
     return run(options)
+
+
+def _tls(certificate: Path | None, key: Path | None) -> TlsOptions | None:
+    if certificate is None:
+        if key is not None:
+            raise OptionsError("--tls-key: needs --tls-certificate")
+        return None
+    fault = file_fault(str(certificate), "" if key is None else str(key))
+    if fault is not None:
+        raise OptionsError(f"--tls-{fault.key}: {fault.what}")
+    return TlsOptions(certificate.absolute(), None if key is None else key.absolute())
 
 
 def _access_log(path: Path, kind: str) -> AccessLogOptions:

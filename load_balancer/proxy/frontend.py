@@ -87,8 +87,6 @@ class Client(Answering):
         """In place of ``connection_made``, for a client that has entered, and is secret now."""
         self._open(transport, source)
         self._balancer.replaced(before, self)
-        if self._balancer.draining:
-            self._transport.close()
 
     def _open(self, transport: asyncio.Transport, source: Source) -> None:
         self._transport = transport  # uvloop's is one without inheriting from it

@@ -15,7 +15,7 @@ from load_balancer.options import Address, Limits, Timeouts, TlsOptions
 from settings import self_signed
 from tests.integration.test_load_balancer_tunnels import ASK, accept
 from tests.load_balancer_clients_world import RawClient, tls_options, trusting
-from tests.load_balancer_world import World, free_port, ok, world
+from tests.load_balancer_world import World, echo, free_port, ok, world
 from tests.unit.test_load_balancer_requests import ROWS
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -150,6 +150,30 @@ def test_a_half_close_ends_one_direction_only(secret: World) -> None:
         client.send(GET)
         client.end()
         assert client.answer().body == b"whole"
+
+
+def test_a_handshake_and_a_request_may_come_byte_by_byte(secret: World) -> None:
+    """T12: the same verdict; half a record lies with OpenSSL."""
+    secret.servers[0].script = echo
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = trusting(tls_options().certificate).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with RawClient(secret.port) as client:
+        while True:
+            try:
+                session.do_handshake()
+            except ssl.SSLWantReadError:
+                client.send(outgoing.read(), piece=1)
+                incoming.write(client.socket.recv(65_536))
+            else:
+                break
+        session.write(GET[:20])
+        session.write(GET[20:])
+        client.send(outgoing.read(), piece=1)
+        received = b""
+        while b"X-Forwarded-Proto: https" not in received:
+            incoming.write(client.socket.recv(65_536))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                received += session.read(65_536)
 
 
 def test_a_large_answer_arrives_whole_and_a_client_that_does_not_read_is_cut_off() -> None:

@@ -19,7 +19,7 @@ from load_balancer import commands
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
 from tests.conftest import wait_until
-from tests.load_balancer_clients_world import RawClient
+from tests.load_balancer_clients_world import RawClient, tls_options
 from tests.load_balancer_processes_world import STAND_IN, Load, Servers
 from tests.load_balancer_world import free_port
 
@@ -176,6 +176,19 @@ def test_bad_options_are_named_and_nothing_starts(
     said = capsys.readouterr().err
     assert complaint in said
     assert len(said.splitlines()) == 1
+
+
+def test_bad_certificates_are_named_and_nothing_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    good = tls_options()
+    for certificate, key, complaint in (
+        (Path("/nowhere.pem"), None, "--tls-certificate: /nowhere.pem cannot be read"),
+        (good.certificate, None, "--tls-certificate: "),
+        (good.certificate, good.certificate, "--tls-key: "),
+        (None, good.key, "--tls-key: needs --tls-certificate"),
+    ):
+        given = commands.balance("127.0.0.1:1", ["a=127.0.0.1:1"], tls_certificate=certificate, tls_key=key)
+        assert given == 64
+        assert complaint in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_named_and_nothing_starts() -> None:
