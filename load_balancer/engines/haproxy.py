@@ -228,10 +228,14 @@ def _upgrades(protocols: frozenset[bytes]) -> list[str]:
     """Only these may be asked for, one at a time, by GET; the rest is an ordinary request (upgrades.G1, G2)."""
     names = " ".join(sorted(protocol.decode("ascii") for protocol in protocols))
     if not names:
-        return ["http-request del-header Upgrade"]
+        return ["http-request del-header Upgrade", "http-request del-header Connection"]
+    refused = "if !asks_by_get or !asks_for_one or !asks_for_known"
     return [
-        f"http-request del-header Upgrade unless {{ method GET }} {{ req.fhdr(upgrade),lower -m str {names} }}",
-        "http-request del-header Upgrade if { req.fhdr_cnt(upgrade) gt 1 }",
+        "acl asks_by_get method GET",
+        "acl asks_for_one req.fhdr_cnt(upgrade) eq 1",
+        f"acl asks_for_known req.fhdr(upgrade),lower -m str {names}",
+        f"http-request del-header Upgrade {refused}",
+        f"http-request del-header Connection {refused}",
     ]
 
 

@@ -174,6 +174,7 @@ def test_a_handshake_and_a_request_may_come_byte_by_byte(secret: World) -> None:
             incoming.write(client.socket.recv(65_536))
             with contextlib.suppress(ssl.SSLWantReadError):
                 received += session.read(65_536)
+        assert received.startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_large_answer_arrives_whole_and_a_client_that_does_not_read_is_cut_off() -> None:

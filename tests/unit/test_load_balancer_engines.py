@@ -101,7 +101,8 @@ def test_every_limit_and_deadline_has_its_word_in_both_files() -> None:
         "maxconn 8000", "tune.bufsize 20000", "tune.http.maxhdr 41", "timeout http-request 3500ms",
         "tcp-request connection track-sc0 src,ipmask(32,64) unless { src 192.0.2.0/24 }",
         "http-request deny deny_status 429 if { sc0_conn_cur gt 2 }", "timeout tunnel 3600000ms", "timeout client-fin 10000ms",
-        "http-request del-header Upgrade unless { method GET } { req.fhdr(upgrade),lower -m str websocket }",
+        "acl asks_for_known req.fhdr(upgrade),lower -m str websocket",
+        "http-request del-header Upgrade if !asks_by_get or !asks_for_one or !asks_for_known",
     ):  # fmt: skip
         assert f"  {line}\n" in haproxy
     for line in (
