@@ -9,7 +9,7 @@ from pathlib import Path
 from manufacturers import catalogue, goods
 from manufacturers.catalogue import Good
 from manufacturers.ledger import Books
-from manufacturers.line import Plan, chances, share_out
+from manufacturers.line import LOOK_SECONDS_MIN, Plan, chances, look_seconds, share_out
 from manufacturers.plant import Plant
 from settings import Runtime, Settings
 from settings.runtime import manufacturer_codes
@@ -63,16 +63,29 @@ async def open_plants(runtime: Runtime, codes: Sequence[str], pool: Executor) ->
     capacity = runtime.settings.manufacturers.capacity_units_per_product
     plants = [Plant(code, names[code], book, capacity, pool) for code, book in zip(codes, books, strict=True)]
     await asyncio.gather(*(plant.open() for plant in plants))
-    return [Opened(plant, lines_of(runtime.settings, plant.code, made[plant.code])) for plant in plants]
+    pause = look_seconds(sum(len(made[code]) for code in codes))
+    return [Opened(plant, lines_of(runtime.settings, plant.code, made[plant.code], pause)) for plant in plants]
 
 
-def lines_of(settings: Settings, code: str, made: Sequence[Good]) -> list[tuple[Plan, Callable[[int], float]]]:
-    """The manufacturer's lines: each makes its share of the goods, at the rate of units a month."""
+def lines_of(
+    settings: Settings, code: str, made: Sequence[Good], pause: float = LOOK_SECONDS_MIN
+) -> list[tuple[Plan, Callable[[int], float]]]:
+    """The manufacturer's lines: each makes its share of the goods, at the rate of units a month.
+
+    ``pause``: seconds between two looks of a line, for its process's sake.
+    """
     ours = settings.manufacturers
     rates = {good.product.sku: good.units_per_month / settings.simulation.month_seconds for good in made}
     return [
         (
-            Plan(share, ours.batch_units, ours.lead_time_seconds, ours.breakdown_probability, ours.repair_seconds),
+            Plan(
+                share,
+                ours.batch_units,
+                ours.lead_time_seconds,
+                ours.breakdown_probability,
+                ours.repair_seconds,
+                pause,
+            ),
             chances(settings.simulation.seed, code, number),
         )
         for number, share in enumerate(share_out(rates, ours.lines), start=1)

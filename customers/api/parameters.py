@@ -37,7 +37,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     },
     "page": {
         "in": "query",
-        "description": "Which page, from 1. A page beyond the last one is empty.",
+        "description": "Which page, from 1. A page beyond the last one, and beyond what a list counts, is empty.",
         "schema": {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": 1},
         "example": 1,
     },

@@ -95,10 +95,9 @@ class Relay:
         while not self._stop.is_set():
             with transaction(self._engine) as connection:
                 batch = claim(connection, self._settings.relay_batch_messages, self._settings.relay_lease_seconds)
-            if batch:
-                self._relay(publisher, batch)
-            if len(batch) < self._settings.relay_batch_messages:
+            if not batch:
                 return
+            self._relay(publisher, batch)
 
     def _relay(self, publisher: Publisher, batch: Sequence[Claimed]) -> None:
         """Publish one batch and write down what became of each event (Q1); raises if the broker is away (Q2)."""

@@ -33,6 +33,10 @@ IN_STOCK = AVAILABLE != 0
 """Written so because PostgreSQL, which keeps no statistics of a difference, takes it for nearly all rows, as it is; of
 ``> 0`` it would expect a third. T1 keeps it from being negative."""
 
+LISTED_MAX = 20_000
+"""Rows of a list that its pages show, and that are counted: what is passed over is read, 0.7 µs a row, and nobody turns
+a thousand pages. Whoever wants others searches, or chooses a manufacturer."""
+
 _ORDERS: dict[Sort, Callable[[Any], tuple[Any, ...]]] = {
     "name": lambda rows: (rows.name, rows.id),
     "price": lambda rows: (rows.price_minor, rows.name, rows.id),
@@ -127,7 +131,7 @@ def catalogue(
     """A page of what is in stock. ``q``: words, see `search`; ``manufacturer``: a code, empty for all.
 
     ``total``: how long the whole list is, if the caller has counted it lately (`catalogue_total`); else it is counted in the
-    same trip: counting is the one part that costs more the more there is.
+    same trip. Of a list longer than LISTED_MAX there are pages of so many rows, and it says so (``cut``).
     """
     offset = offset_of(page, per_page)
     if sort not in get_args(Sort):
@@ -136,26 +140,32 @@ def catalogue(
     words = search.words_of(q)
     if q and not words:
         return Page((), page, per_page, 0)
+    wanted = min(per_page, LISTED_MAX - offset)
     values = _parameters(words, manufacturer)
-    asked = [_page_statement(sort, bool(words), bool(manufacturer), per_page)(**values, offset=offset)]
+    asked = (
+        [_page_statement(sort, bool(words), bool(manufacturer), per_page)(**values, offset=offset)]
+        if wanted > 0
+        else []
+    )
     if total is None:
-        asked.append(_total_statement(bool(words), bool(manufacturer))(**values))
-    found, *counted = trip(connection, asked)
-    total = total or (counted[0][0].total if counted else 0)
-    if len(found) < per_page and (found or page == 1):
+        asked.append(_total_statement(bool(words), bool(manufacturer))(**values, limit=LISTED_MAX))
+    answers = trip(connection, asked) if asked else []
+    found = answers[0][:wanted] if wanted > 0 else []
+    total = answers[-1][0].total if total is None else total
+    if len(found) < wanted and (found or page == 1):
         total = offset + len(found)
     elif found:
         total = max(total, offset + len(found))
-    return Page(tuple(item_of(row, row.makers) for row in found), page, per_page, total)
+    return Page(tuple(item_of(row, row.makers) for row in found), page, per_page, total, cut=total >= LISTED_MAX)
 
 
 def catalogue_total(connection: Connection, *, q: str = "", manufacturer: str = "") -> int:
-    """How many rows all pages of the list have together."""
+    """How many rows all pages of the list have together, LISTED_MAX at most."""
     words = search.words_of(q)
     if q and not words:
         return 0
     values = _parameters(words, manufacturer)
-    [[row]] = trip(connection, [_total_statement(bool(words), bool(manufacturer))(**values)])
+    [[row]] = trip(connection, [_total_statement(bool(words), bool(manufacturer))(**values, limit=LISTED_MAX)])
     return int(row.total)
 
 
@@ -211,8 +221,9 @@ def _page_statement(sort: Sort, searched: bool, one_manufacturer: bool, per_page
 
 @cache
 def _total_statement(searched: bool, one_manufacturer: bool) -> Prepared:
-    counted = func.count().label("total")
-    return Prepared(select(counted).select_from(Stock).where(*_wanted(searched, one_manufacturer)))
+    limit = bindparam("limit", type_=Integer)
+    counted = select(Stock.id).where(*_wanted(searched, one_manufacturer)).limit(limit).subquery()
+    return Prepared(select(func.count().label("total")).select_from(counted))
 
 
 def _wanted(searched: bool, one_manufacturer: bool) -> list[ColumnElement[bool]]:

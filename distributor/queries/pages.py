@@ -11,12 +11,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """``total`` counts the whole list; ``page`` from 1."""
+    """``total`` counts the whole list, or where it is ``cut`` the part of it that there are pages of; ``page`` from 1."""
 
     items: tuple[T, ...]
     page: int
     per_page: int
     total: int
+    cut: bool = False
 
     @property
     def pages(self) -> int:

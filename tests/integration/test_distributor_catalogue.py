@@ -1,5 +1,6 @@
 """The catalogue's lists and its search on a real database: what they mean, and by which index they are read."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,9 @@ from sqlalchemy import Engine, event, text
 from distributor import queries
 from distributor.database import transaction
 from tests.distributor_world import World, engine_for, make_world, rows
+
+CATALOGUE = sys.modules["distributor.queries.catalogue"]
+"""The module, whose name is that of a function of the package, too."""
 
 
 @pytest.fixture
@@ -79,6 +83,24 @@ def test_a_total_that_was_counted_before_is_taken_unless_the_page_knows_better(e
         ]
         assert totals == [9, 3, 4, 9]
         assert queries.catalogue_total(connection) == 4
+
+
+def test_of_a_long_list_only_its_beginning_has_pages(
+    engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a page and a count cost is bounded, whatever page is asked for and however much there is."""
+    monkeypatch.setattr(CATALOGUE, "LISTED_MAX", 3)
+    with transaction(engine) as connection:
+        assert queries.catalogue_total(connection) == 3
+        pages = [
+            queries.catalogue(connection, page=page, per_page=2, total=total)
+            for page, total in ((1, 3), (2, None), (3, None))
+        ]
+    assert [(len(page.items), page.total, page.cut) for page in pages] == [(2, 3, True), (1, 3, True), (0, 3, True)]
+    monkeypatch.setattr(CATALOGUE, "LISTED_MAX", 5)
+    with transaction(engine) as connection:
+        page = queries.catalogue(connection, page=2, per_page=3)
+    assert (len(page.items), page.total, page.cut) == (1, 4, False)
 
 
 def test_the_catalogue_and_its_search_are_read_by_index(engine: Engine, world: World) -> None:

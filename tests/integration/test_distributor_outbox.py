@@ -117,6 +117,15 @@ def test_two_relays_never_claim_the_same_event(engine: Engine) -> None:
         assert claim(connection, 10, 60) == []
 
 
+def test_large_events_are_claimed_a_few_at_a_time(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P4: and even one that is larger than all that may be claimed has its turn."""
+    ids = write(engine, 3)
+    monkeypatch.setattr("distributor.outbox.pending.CLAIM_BYTES_MAX", 1)
+    with transaction(engine) as connection:
+        claimed = [[each.message.id for each in claim(connection, 10, 60)] for _ in range(4)]
+    assert claimed == [[ids[0]], [ids[1]], [ids[2]], []]
+
+
 def test_an_event_whose_relay_died_is_claimed_again_after_the_lease(engine: Engine) -> None:
     """P1"""
     (event,) = write(engine, 1)

@@ -2,7 +2,19 @@
 
 import pytest
 
-from manufacturers.line import Conditions, Line, Plan, Status, Step, chances, first, share_out, step
+from manufacturers.line import (
+    LOOK_SECONDS_MIN,
+    Conditions,
+    Line,
+    Plan,
+    Status,
+    Step,
+    chances,
+    first,
+    look_seconds,
+    share_out,
+    step,
+)
 
 
 def plan(**changed: object) -> Plan:
@@ -82,6 +94,19 @@ def test_what_is_finished_in_this_very_step_takes_room() -> None:
     result = look(plan(lead_time_seconds=1.0), started.line, 3.0, room=3)
     assert result.finished == {"A": 3}
     assert result.line.in_work == ()
+
+
+def test_where_many_products_make_looks_rare_as_much_is_made_in_larger_batches() -> None:
+    """N1: 500,000 products in a process let their lines look every two seconds; a month's units come off all the same."""
+    assert look_seconds(100) == LOOK_SECONDS_MIN
+    pause = look_seconds(500_000)
+    assert pause == 2.0
+    rare = plan(rates={"A": 2.0}, batch_units=1, look_seconds=pause)
+    line, made = first(rare, 0.0), 0
+    for number in range(1, 101):
+        result = look(rare, line, number * pause)
+        line, made = result.line, made + sum(result.finished.values())
+    assert abs(made - 2.0 * 100 * pause) <= rare.batch("A") * 2
 
 
 def test_being_full_builds_up_no_debt() -> None:
