@@ -1,7 +1,7 @@
 """What a child of the nursery does: tries one strategy on one database, and writes what it finds as events.
 
-Events, one JSON object a line: {"begun": step}, {"check": …}, {"figures": …}, {"ended": true}. A child that ends without
-the last one was ended by its strategy. It is thrown away afterwards, with whatever the strategy did to it.
+Events, one JSON object a line: {"begun": step}, {"home": file}, {"check": …}, {"figures": …}, {"ended": true}. A child that
+ends without the last one was ended by its strategy. It is thrown away afterwards, with whatever the strategy did to it.
 """
 
 import faulthandler
@@ -89,6 +89,7 @@ class _Pupil:
         except UnusableStrategy as error:
             self._check(finding("loads", str(error)))
             return
+        self._tell(home=str(conduct.home))
         database = Database.model_validate(settings.database.model_dump() | WAITS)
         settings = settings.model_copy(update={"database": database})
         engine = make_engine(self._task.url, database, pool_size=POOL_SIZE, application_name=f"grade {strategy.name}")

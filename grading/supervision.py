@@ -166,6 +166,7 @@ class _Child:
         self._folder = Path(task.folder)
         self._read_bytes = 0
         self._step = "starting"
+        self._home = Path(task.strategy)  # a name or a dotted path until it is loaded
         self._step_began = self._began = self._looked = time.monotonic()
         self._cpu_at_step = 0.0
         self._running_looks = self._looks = 0
@@ -211,6 +212,7 @@ class _Child:
         self._step_began, self._cpu_at_step = time.monotonic(), self._cpu_seconds()
         self._running_looks = self._looks = 0
         self._step = event.get("begun", self._step)
+        self._home = Path(event.get("home", self._home))
         self.found.loaded = self.found.loaded or self._step not in ("starting", "loading")
         if "check" in event:
             self.found.checks.append(Check(**event["check"]))
@@ -268,7 +270,6 @@ class _Child:
     def _line(self) -> str:
         """Where the strategy is: every thread's stack, written by the child's own fault handler, whatever it is doing."""
         path = self._folder / pupil.STACKS_FILE
-        home = Path(self._task.strategy).resolve()
         try:
             os.kill(self.pid, signal.SIGUSR1)
         except ProcessLookupError:
@@ -276,8 +277,8 @@ class _Child:
         deadline = time.monotonic() + DUMP_SECONDS
         while time.monotonic() < deadline:
             for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
-                if f'File "{home}"' in line:
-                    return f"{home.name}:{line.partition(', line ')[2].partition(' ')[0]}"
+                if f'File "{self._home}"' in line:
+                    return f"{self._home.name}:{line.partition(', line ')[2].partition(' ')[0]}"
             time.sleep(POLL_SECONDS)
         return ""
 
