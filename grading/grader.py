@@ -39,7 +39,7 @@ class Plan:
 
     @classmethod
     def of(cls, seed: int, *, quick: bool) -> "Plan":
-        return cls(seed, quick, 1, 0.5) if quick else cls(seed, quick, 3, 1.5)
+        return cls(seed, quick, 1, 0.5) if quick else cls(seed, quick, 5, 1.0)
 
 
 class Grader:

@@ -88,7 +88,8 @@ def _on_server(url: str, administrator: str) -> Iterator[str]:
     try:
         _administer(administrator, f'CREATE DATABASE {name} OWNER "{owner}"')
     except psycopg.Error as error:
-        raise NoDatabase(f"no database can be made on the server of database.url: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise NoDatabase(f"no database can be made on the server of database.url: {reason}") from error
     with contextlib.suppress(psycopg.errors.InsufficientPrivilege):  # slower only
         _administer(administrator, f"ALTER DATABASE {name} SET deadlock_timeout = '{DEADLOCK_TIMEOUT}'")
     try:
