@@ -1,25 +1,35 @@
-"""Strategies that misbehave (tests/villains): each is ended in time, named, and its line told."""
+"""Strategies graded in the short form: ours get what they promise, and those that misbehave (tests/villains) are named.
 
-from collections.abc import Iterator
+What students begin with stands for the correct ones here: the contract's cases run over all of ours in
+test_distributor_strategies.py, and all of them race in tests/races.
+"""
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from grading.checks import CONTRACT, FAULTS
-from grading.grader import Grader, Plan
+from grading.checks import CONTRACT, FAULTS, RACES
+from grading.grader import EXERCISES, Grader, Plan
 from grading.supervision import Nursery
+from grading.template import mine
 from settings import Settings
 from tests.conftest import Server, fresh_database
 
 VILLAINS = Path(__file__).parents[1] / "villains"
-ONLY_THE_CONTRACT = [("contract", CONTRACT)]
-FIRST_LOOK = Plan(seed=1, quick=True, rounds=0, seconds=0)
+SHORT = Plan(seed=1, quick=True, rounds=0, seconds=0)
+Exercises = Sequence[tuple[str, str]]
+ONLY_THE_CONTRACT: Exercises = [("contract", CONTRACT)]
+ONLY_RACES: Exercises = [("races", RACES)]
+RACES_AND_INSTANCES: Exercises = [("races", RACES), ("instances", RACES)]
 
 
 @pytest.fixture(scope="module")
 def url(postgres_server: Server, template_database: str) -> Iterator[str]:
+    """PostgreSQL looks for deadlocks ten times as often as by default, as in a grading's own database."""
     with fresh_database(postgres_server, template_database) as url:
+        postgres_server.administer(f"ALTER DATABASE {url.rpartition('/')[2]} SET deadlock_timeout = '100ms'")
         yield url
 
 
@@ -29,10 +39,42 @@ def nursery() -> Iterator[Nursery]:
         yield nursery
 
 
-def graded(nursery: Nursery, url: str, name: str, exercises: list[tuple[str, str]]) -> dict[str, Any]:
-    return Grader(nursery, url, Settings(), FIRST_LOOK, lambda _what: None).grade(
-        str(VILLAINS / f"{name}.py"), exercises
-    )
+def graded(nursery: Nursery, url: str, strategy: str, exercises: Exercises) -> dict[str, Any]:
+    return Grader(nursery, url, Settings(), SHORT, lambda _what: None).grade(strategy, exercises)
+
+
+def failed(report: dict[str, Any]) -> dict[str, Any]:
+    return {check["name"]: check for check in report["checks"] if not check["passed"]}
+
+
+def test_what_students_begin_with_keeps_every_check(nursery: Nursery, url: str) -> None:
+    report = graded(nursery, url, mine.__file__, EXERCISES)
+    assert failed(report) == {}
+    assert report["marks"][0]["points"] == 100
+    assert report["passed"]
+
+
+def test_control_naive_loses_every_race_for_the_counter(nursery: Nursery, url: str) -> None:
+    report = graded(nursery, url, "naive", ONLY_RACES)
+    races = {"last_unit_1", "last_unit_3", "hot_product", "opposite_baskets"}
+    assert races <= failed(report).keys() <= races | {"holds", "withdrawal"}
+    assert not report["passed"]
+
+
+def test_control_process_mutex_is_right_alone_and_wrong_beside_another_instance(nursery: Nursery, url: str) -> None:
+    report = graded(nursery, url, "process_mutex", RACES_AND_INSTANCES)
+    assert failed(report).keys() == {"instances"}
+
+
+def test_control_row_lock_unordered_sells_right_and_deadlocks(nursery: Nursery, url: str) -> None:
+    report = graded(nursery, url, "row_lock_unordered", ONLY_RACES)
+    assert failed(report) == {}
+    marks = {mark["name"]: mark["passed"] for mark in report["marks"]}
+    assert (marks["correctness"], marks["deadlocks"], report["passed"]) == (True, False, False)
+
+
+def villain(name: str) -> str:
+    return str(VILLAINS / f"{name}.py")
 
 
 def line_of(name: str, code: str) -> str:
@@ -70,7 +112,7 @@ ENDLESS = [
 
 @pytest.mark.parametrize("wrong", MISCONDUCT, ids=lambda wrong: f"{wrong.name}-{wrong.kind}")
 def test_misconduct_is_named_with_its_line(nursery: Nursery, url: str, wrong: Misconduct) -> None:
-    report = graded(nursery, url, wrong.name, ONLY_THE_CONTRACT)
+    report = graded(nursery, url, villain(wrong.name), ONLY_THE_CONTRACT)
     (found,) = [check for check in report["checks"] if check["name"] == wrong.kind]
     assert found["where"] == line_of(wrong.name, wrong.code)
     assert wrong.seen in found["seen"]
@@ -83,7 +125,7 @@ def test_what_never_ends_is_ended_and_told_from_what_it_does(
 ) -> None:
     """V1. The line may be the loop's head, which is one above."""
     monkeypatch.setattr(nursery, "step_seconds_max", 1.2)
-    report = graded(nursery, url, wrong.name, ONLY_THE_CONTRACT)
+    report = graded(nursery, url, villain(wrong.name), ONLY_THE_CONTRACT)
     (found,) = [check for check in report["checks"] if check["group"] == "conduct"]
     line = int(line_of(wrong.name, wrong.code).partition(":")[2])
     assert found["name"] == wrong.kind, found
@@ -92,15 +134,15 @@ def test_what_never_ends_is_ended_and_told_from_what_it_does(
 
 
 def test_who_swallows_a_deadlock_is_found_by_the_faults(nursery: Nursery, url: str) -> None:
-    report = graded(nursery, url, "swallows", [("faults", FAULTS)])
-    found = {check["name"]: check for check in report["checks"] if not check["passed"]}
+    report = graded(nursery, url, villain("swallows"), [("faults", FAULTS)])
+    found = failed(report)
     assert "swallowed" in found["deadlock_victim"]["seen"]
     assert found["swallows"]["where"] == line_of("swallows", "execute(WRITE")
     assert "was caught" in found["swallows"]["seen"]
 
 
 def test_what_cannot_be_loaded_cannot_be_graded(nursery: Nursery, url: str) -> None:
-    report = graded(nursery, url, "raises_at_import", ONLY_THE_CONTRACT)
+    report = graded(nursery, url, villain("raises_at_import"), ONLY_THE_CONTRACT)
     assert not report["loaded"]
     (found,) = report["checks"]
     assert (found["name"], "line 4: KeyError" in found["seen"]) == ("loads", True)
