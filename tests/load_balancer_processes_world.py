@@ -46,11 +46,14 @@ class Servers:
 class Load:
     """Clients that ask again and again until stopped: what they asked, and what they were told."""
 
-    def __init__(self, port: int, clients: int, method: str = "GET", *, fresh: bool = False) -> None:
-        """``fresh``: each request comes on a connection of its own."""
+    def __init__(
+        self, port: int, clients: int, method: str = "GET", *, fresh: bool = False, pause_seconds: float = 0.0
+    ) -> None:
+        """``fresh``: each request comes on a connection of its own; ``pause_seconds``: after each answer."""
         self._port = port
         self._method = method
         self._fresh = fresh
+        self._pause_seconds = pause_seconds
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.told: dict[str, int | str] = {}
@@ -77,6 +80,8 @@ class Load:
                 connection.close()
             with self._lock:
                 self.told[nonce] = outcome
+            if self._pause_seconds:
+                self._stop.wait(self._pause_seconds)
         connection.close()
 
     def count(self) -> int:
