@@ -15,6 +15,7 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
@@ -53,8 +54,28 @@ def make_runtime(state: Path, database_url: str, port_base: int = PORT_BASE, **s
     return runtime
 
 
+class CompiledOnce(BytecodeCache):
+    """The shop's templates, for all applications of this process: compiling them is most of what a short-lived one does."""
+
+    def __init__(self) -> None:
+        self._code: dict[tuple[str, str], bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        code = self._code.get((bucket.key, bucket.checksum))
+        if code is not None:
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key, bucket.checksum] = bucket.bytecode_to_string()
+
+
+TEMPLATES = CompiledOnce()
+
+
 def make_app(runtime: Runtime, name: str = "web-1") -> Flask:
-    return create_app(runtime, name)
+    app = create_app(runtime, name)
+    app.jinja_env.bytecode_cache = TEMPLATES
+    return app
 
 
 def free_port_base() -> int:
