@@ -45,6 +45,7 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
         "_source",
         "_tls",
         "_transport",
+        "_write_ended",
         "deadline",
     )
 
@@ -58,6 +59,7 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
         self._source = UNKNOWN
         self._said_goodbye = False
         self._ended = False  # the client sends nothing more
+        self._write_ended = False  # and we send nothing more, not even an alert
         self._closing = False
         self.deadline = monotonic() + certificate.options.handshake_seconds
 
@@ -167,7 +169,8 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
     def write_eof(self) -> None:
         """Z4."""
         self._say_goodbye()
-        if not self._transport.is_closing():
+        if not self._write_ended and not self._transport.is_closing():
+            self._write_ended = True
             self._transport.write_eof()
 
     def close(self) -> None:
@@ -243,8 +246,9 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
             self.close()
 
     def _flush(self) -> None:
-        if self._outgoing.pending and not self._transport.is_closing():
-            self._transport.write(self._outgoing.read())
+        data = self._outgoing.read()
+        if data and not self._write_ended and not self._transport.is_closing():
+            self._transport.write(data)
 
     def _say_goodbye(self) -> None:
         if self._said_goodbye or self._closing:

@@ -177,6 +177,17 @@ def test_a_handshake_and_a_request_may_come_byte_by_byte(secret: World) -> None:
         assert received.startswith(b"HTTP/1.1 200 ")
 
 
+def test_what_comes_behind_our_goodbye_is_no_error(secret: World, caplog: pytest.LogCaptureFixture) -> None:
+    """D2 over TLS: records, garbage and a change of keys are read and forgotten; nothing can be said any more."""
+    for behind in (b"\x17\x03\x03\x00\x20" + b"x" * 32, b"garbage" * 10):
+        with secret.connect() as client:
+            client.send(b"nonsense\r\n\r\n")
+            assert client.answer().status == 400
+            socket.socket.sendall(client.socket, behind)  # past the layer of TLS
+            secret.until(lambda: not secret.balancer.clients, "it is gone")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_a_large_answer_arrives_whole_and_a_client_that_does_not_read_is_cut_off() -> None:
     """Z3: nothing but TCP's own write buffer grows."""
     with world(1, tls=tls_options(), timeouts=Timeouts(client_seconds=0.3)) as running:

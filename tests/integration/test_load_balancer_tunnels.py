@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from load_balancer.access_log.lines import Entry, Outcome
 from load_balancer.balancing.members import ServerOptions
 from load_balancer.proxy.endings import reset
 from tests.load_balancer_clients_world import RawClient
@@ -60,6 +61,24 @@ def test_bytes_flow_both_ways_also_those_that_came_early(one: World) -> None:
     traffic = one.balancer.backends["s1"].traffic
     assert traffic.classes[1] == 1
     assert traffic.bytes_in > len(ASK)
+
+
+def test_a_tunnel_is_one_line_of_the_access_log_when_it_is_over(one: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[Entry] = []
+
+    class Log:
+        add = staticmethod(lines.append)
+
+    monkeypatch.setattr(one.balancer, "access_log", Log())
+    with opened(one) as client:
+        one.servers[0].say(b"12345", one)
+        assert client._exactly(5) == b"12345"
+        assert lines == []
+    gone(one)
+    (line,) = lines
+    assert (line.status, line.body_bytes, line.server, line.outcome) == (101, 5, b"s1", Outcome.COMPLETE)
+    assert line.request is not None
+    assert line.request.target == b"/ws"
 
 
 def test_what_a_server_declines_is_an_ordinary_answer_and_the_connection_goes_on(one: World) -> None:
