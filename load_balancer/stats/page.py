@@ -105,6 +105,8 @@ def _tiles(figures: Figures, ready: str) -> str:
         answering = sum(worker.answers for worker in figures.workers)
         shares = " · ".join(count(worker.requests) for worker in figures.workers)
         tiles.append(("Workers", f"{answering} of {len(figures.workers)}", f"requests {shares}"))
+    if own.tunnels:
+        tiles.append(("Tunnels", count(figures.tunnels), f"since the start {count(own.tunnels)}"))
     if log is not None:
         tiles.append(("Access log lines", count(log.written), f"dropped {count(log.dropped)}"))
     return "".join(f"<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>" for name, value, more in tiles)

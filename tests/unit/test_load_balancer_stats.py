@@ -43,6 +43,7 @@ def server_figures(name: str, signs: list[Sign], admin: Admin = Admin.READY, **o
 def figures_of(*servers: ServerFigures, events: tuple[Event, ...] = ()) -> Figures:
     own = Own()
     own.connections, own.connections_most, own.connections_refused = 12, 9, 1
+    own.tunnels = 3
     own.replies.update({404: 2, 400: 3, 503: 1})
     rate = Rate(0.0)
     rate.look(2.0, 50)
@@ -182,3 +183,10 @@ def test_numbers_for_people() -> None:
         "1\u202f234\u202f567", "999\u202fB", "1.5\u202fkB", "123\u202fMB",
     )  # fmt: skip
     assert (duration(0), duration(59), duration(3_725), duration(90_000)) == ("0s", "59s", "1h2m", "1d1h")
+
+
+def test_tunnels_are_told_where_there_were_any() -> None:
+    assert "<dt>Tunnels</dt><dd>2<small>since the start 3</small>" in stats_page(FIGURES, still=True)
+    lines = render(FIGURES).splitlines()
+    assert {"load_balancer_tunnels 2", "load_balancer_tunnels_total 3"} <= set(lines)
+    assert "Tunnels" not in stats_page(FIGURES._replace(own=Own()), still=True)
