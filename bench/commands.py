@@ -6,6 +6,7 @@ import json
 BENCHMARKS = {
     "startup": "start times, memory and idle CPU with either broker",
     "gather": "200 manufacturers with 50 products each, gathered while customers buy",
+    "gather_large": "1,000,000 offers of 100 manufacturers, booked while customers buy: time, purchases, CPU, memory",
     "holds": "what timed holds cost a purchase and a cart, beside the same without them",
     "pages": "catalogue pages, a whole journey and 500 open pages, with 10,000 products in stock",
     "accounts": "whether time tells who has an account; what sessions and rate limits cost",

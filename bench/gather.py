@@ -85,7 +85,7 @@ def run() -> dict[str, Any]:
     windows = [(began.timestamp(), opened.timestamp()) for began, opened, _ in months]
     inside = [p for p in purchases if any(low <= p[0] <= high for low, high in windows)]
     outside = [p for p in purchases if not any(low - 1 <= p[0] <= high + 1 for low, high in windows)]
-    during, otherwise = _percentile(inside, 99), _percentile(outside, 99)
+    during, otherwise = percentile(inside, 99), percentile(outside, 99)
     return {
         "gather_seconds": [round(high - low, 2) for low, high in windows],
         "gather_seconds_median": round(statistics.median(high - low for low, high in windows), 2),
@@ -129,7 +129,7 @@ def _wait_for_month(connection: psycopg.Connection[Any], number: int) -> None:
         time.sleep(0.2)
 
 
-def _percentile(purchases: list[tuple[float, float, int]], percent: int) -> float:
+def percentile(purchases: list[tuple[float, float, int]], percent: int) -> float:
     """In milliseconds, over the purchases that were made (201)."""
     seconds = sorted(p[1] for p in purchases if p[2] == 201)
     return 1000 * seconds[min(len(seconds) - 1, len(seconds) * percent // 100)]
