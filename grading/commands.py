@@ -49,6 +49,11 @@ def grade(wish: Wish) -> int:
         return _complain(f"error: {strategy} does not exist; `main.py strategy new {wish.strategy}` makes a first one")
     if wish.folder is not None and wish.folder.exists() and (not wish.folder.is_dir() or any(wish.folder.iterdir())):
         return _complain(f"error: --report {wish.folder}: a report needs a folder that is empty or absent", EXIT_USAGE)
+    try:
+        if wish.folder is not None:
+            wish.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return _complain(f"error: --report {wish.folder}: {error.strerror}", EXIT_USAGE)
     teller = Teller()
     try:
         report = _graded(strategy, settings, wish, teller.phase)
@@ -72,7 +77,6 @@ def _graded(strategy: str, settings: Settings, wish: Wish, say: Callable[[str], 
 
 
 def _keep(report: dict[str, Any], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / PAGE_FILE).write_text(render(report), encoding="utf-8")
     (folder / REPORT_FILE).write_text(json.dumps(report, indent=2), encoding="utf-8")
 

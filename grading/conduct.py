@@ -100,8 +100,10 @@ class Rendezvous:
 class Conduct:
     """Watches one strategy in this process: `watch_process`, then load the strategy, then `watched`."""
 
-    def __init__(self, tell: Callable[[Check], None]) -> None:
+    def __init__(self, tell: Callable[[Check], None], moved: Callable[[], None] = lambda: None) -> None:
+        """``tell``: of each finding; ``moved``: after each take, whatever came of it."""
         self.home = Path()
+        self._moved = moved
         self.rendezvous: Rendezvous | None = None
         self._tell = tell
         self.line_of: dict[str, str] = {}
@@ -161,6 +163,7 @@ class Conduct:
         finally:
             self._here.call = None
             self._note_time(call)
+            self._moved()
         self._note_status(connection, call)
         problem = problem_of(baskets, results)
         if problem:

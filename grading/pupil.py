@@ -1,7 +1,8 @@
 """What a child of the nursery does: tries one strategy on one database, and writes what it finds as events.
 
-Events, one JSON object a line: {"begun": step}, {"home": file}, {"check": …}, {"figures": …}, {"ended": true}. A child that
-ends without the last one was ended by its strategy. It is thrown away afterwards, with whatever the strategy did to it.
+Events, one JSON object a line: {"begun": step}, {"moved": true}, {"home": file}, {"check": …}, {"figures": …},
+{"ended": true}. A child that ends without the last one was ended by its strategy. It is thrown away afterwards, with
+whatever the strategy did to it.
 """
 
 import faulthandler
@@ -36,6 +37,7 @@ ADDRESS_SPACE_BYTES_MAX = 4 * 2**30
 OUTPUT_BYTES_MAX = 64 * 2**20
 EVENTS_FILE, OUTPUT_FILE, STACKS_FILE, GO_FILE = "events.jsonl", "output.txt", "stacks.txt", "go"
 GO_SECONDS_MAX = 30.0
+MOVED_SECONDS = 0.5
 # Races have many waiters on one row; a wait there must not be taken for a fault.
 WAITS = {"lock_timeout_ms": 20_000, "statement_timeout_ms": 25_000, "idle_in_transaction_timeout_ms": 30_000}
 WAITS |= {"pool_wait_ms": 20_000}
@@ -78,11 +80,12 @@ class _Pupil:
     def __init__(self, task: Task, events: _Events) -> None:
         self._task = task
         self._tell = events.tell
+        self._moved_at = time.monotonic()
 
     def work(self) -> None:
         self._tell(begun="loading")
         settings = Settings.model_validate(self._task.settings)
-        conduct = Conduct(self._check)
+        conduct = Conduct(self._check, self._moved)
         conduct.watch_process()  # a file's `from time import sleep` must get what is watched
         try:
             strategy = conduct.watched(load(self._task.strategy))
@@ -108,6 +111,13 @@ class _Pupil:
 
     def _begin(self, step: str) -> None:
         self._tell(begun=step)
+
+    def _moved(self) -> None:
+        """A long step is no hang as long as purchases end in it."""
+        now = time.monotonic()
+        if now - self._moved_at > MOVED_SECONDS:
+            self._moved_at = now
+            self._tell(moved=True)
 
     def _check(self, check: Check) -> None:
         self._tell(check=asdict(check))

@@ -1,7 +1,7 @@
 """The grader's side of a child: starts it, reads its events, and ends it when it no longer moves, eats memory or floods.
 
-V1  A step that takes longer than its limit is a hang: told with the author's line, the processor time it used, and what
-    its database sessions were doing. Then the child is killed, with whatever it started.
+V1  A step in which nothing ends for longer than its limit is a hang: told with the author's line, the processor time it
+    used, and what its database sessions were doing. Then the child is killed, with whatever it started.
 V2  A child that ends without its last event was ended by its strategy.
 V3  Nothing of a child is waited for without a deadline.
 """
@@ -261,10 +261,10 @@ class _Child:
         used = self._cpu_seconds() - self._cpu_at_step
         where = self._line()
         if self._running_looks > SPINNING_SHARE * self._looks:
-            seen = f"step {self._step} did not end within {seconds:.1f} s: it spins ({used:.1f} s of processor time)"
+            seen = f"in step {self._step} nothing ended for {seconds:.1f} s: it spins ({used:.1f} s of processor time)"
             self._end(finding("computes", seen, where))
             return
-        seen = f"step {self._step} did not end within {seconds:.1f} s ({used:.1f} s of processor time); "
+        seen = f"in step {self._step} nothing ended for {seconds:.1f} s ({used:.1f} s of processor time); "
         self._end(finding("hangs", seen + self._sessions.describe(), where))
 
     def _line(self) -> str:

@@ -4,18 +4,23 @@ What students begin with stands for the correct ones here: the contract's cases 
 test_distributor_strategies.py, and all of them race in tests/races.
 """
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 
 from grading.checks import CONTRACT, FAULTS, RACES
+from grading.commands import Wish, grade
 from grading.grader import EXERCISES, Grader, Plan
+from grading.marks import WEIGHTS
 from grading.supervision import Nursery
 from grading.template import mine
 from settings import Settings
-from tests.conftest import Server, fresh_database
+from tests.conftest import ROOT, Server, fresh_database
 
 VILLAINS = Path(__file__).parents[1] / "villains"
 SHORT = Plan(seed=1, quick=True, rounds=0, seconds=0)
@@ -39,8 +44,11 @@ def nursery() -> Iterator[Nursery]:
         yield nursery
 
 
-def graded(nursery: Nursery, url: str, strategy: str, exercises: Exercises) -> dict[str, Any]:
-    return Grader(nursery, url, Settings(), SHORT, lambda _what: None).grade(strategy, exercises)
+def graded(nursery: Nursery, url: str, strategy: str, exercises: Exercises, plan: Plan = SHORT) -> dict[str, Any]:
+    return Grader(nursery, url, Settings(), plan, lambda _what: None).grade(strategy, exercises)
+
+
+LOADS = ("hot", "spread", "mixed")
 
 
 def failed(report: dict[str, Any]) -> dict[str, Any]:
@@ -48,9 +56,12 @@ def failed(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_what_students_begin_with_keeps_every_check(nursery: Nursery, url: str) -> None:
-    report = graded(nursery, url, mine.__file__, EXERCISES)
+    report = graded(nursery, url, mine.__file__, EXERCISES, replace(SHORT, rounds=1, seconds=0.1))
     assert failed(report) == {}
+    assert {mark["name"]: mark["points"] is not None for mark in report["marks"]} == dict.fromkeys(WEIGHTS, True)
     assert report["marks"][0]["points"] == 100
+    for figures in report["figures"].values():
+        assert {load: found["sold"] > 0 for load, found in figures[0].items()} == dict.fromkeys(LOADS, True)
     assert report["passed"]
 
 
@@ -146,3 +157,26 @@ def test_what_cannot_be_loaded_cannot_be_graded(nursery: Nursery, url: str) -> N
     assert not report["loaded"]
     (found,) = report["checks"]
     assert (found["name"], "line 4: KeyError" in found["seen"]) == ("loads", True)
+
+
+def test_a_grading_leaves_page_and_json_and_tells_by_its_exit_code(
+    postgres_server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the server of database.url, in a database of its own that is gone afterwards."""
+    wish = Wish(
+        villain("exits_hard"),
+        ROOT / "config.yml",
+        (f"database.url={postgres_server.url()}",),
+        3,
+        True,
+        True,
+        tmp_path / "r",
+    )
+    assert grade(wish) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((tmp_path / "r" / "report.json").read_text())
+    assert (printed["seed"], printed["passed"], printed["loaded"]) == (3, False, True)
+    assert "os._exit(0)" in (tmp_path / "r" / "index.html").read_text()
+    with psycopg.connect(postgres_server.superuser_conninfo("postgres")) as connection:
+        left = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'grade_%'").fetchall()
+    assert left == []
