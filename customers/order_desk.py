@@ -45,6 +45,8 @@ BODY_BYTES_MAX = (
     16_384  # about 400 lines: what waits is bounded by it and WAITING_MAX, and so is a neighbour's patience
 )
 WAITING_MAX = 1_000  # more take the usual way, which tells them to come again
+GATHERING_SECONDS = 0.002  # measured: see docs/decisions/0042
+GATHERING_FROM = 8  # purchases in the last group; fewer are no crowd, and nobody is made to wait for others
 
 _TYPES = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
 _UNUSUAL = frozenset({b"transfer-encoding", b"content-encoding", b"if-match", b"expect"})
@@ -76,6 +78,15 @@ class _Ticket:
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Decided | None]"
     since: float
+
+
+def gathering_seconds(last: int, waiting: int, groups_max: int) -> float:
+    """How long to wait for more than those who are ``waiting``, after a group of ``last``. Pure.
+
+    In a crowd those who were just answered are about to ask again. A group costs about the same whatever its size, so that
+    half as many groups are worth a wait that is short beside the group's own time.
+    """
+    return GATHERING_SECONDS if last >= GATHERING_FROM and waiting < groups_max else 0.0
 
 
 class OrderDesk:
@@ -143,17 +154,18 @@ class OrderDesk:
         """The thread that sells in groups: whoever came while the last group was sold is the next one."""
         tickets: list[_Ticket] = []
         try:
-            while tickets := self._next():
+            while tickets := self._next(len(tickets)):
                 _deliver(tickets, self._sell(tickets))
-                tickets = []
-        finally:  # K5: also by what no `except` of ours knows
+        finally:  # K5: also by what no `except` of ours knows; those of the last group that have their answer keep it
             self._is_open = False
             self._send_away(tickets)
 
-    def _next(self) -> list[_Ticket]:
-        """Waits for the first one; empty when the desk ends."""
-        tickets = []
+    def _next(self, last: int) -> list[_Ticket]:
+        """Waits for the first one; empty when the desk ends. ``last``: how many the last group had."""
+        tickets: list[_Ticket] = []
         following = self._waiting.get()
+        if seconds := gathering_seconds(last, 1 + self.waiting, self._groups_max):
+            time.sleep(seconds)
         while following is not None:
             tickets.append(following)
             if len(tickets) == self._groups_max:

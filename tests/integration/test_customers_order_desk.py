@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from customers.instance import EXTENSION, Instance
-from customers.order_desk import OrderDesk
+from customers.order_desk import OrderDesk, gathering_seconds
 from customers.server import Server
 from distributor.errors import Busy, DistributorError, OutcomeUnknown
 from distributor.sales import Answer, Asked, Unsettled
@@ -142,6 +142,13 @@ def test_a_session_that_ended_buys_nothing_from_then_on(shop: Shop, world: World
     assert shop.order(ada, wanted((world.stock[0], 1)), "k1")[0] == 201
     assert ada.call("DELETE", "/session").status_code == 204
     assert shop.order(ada, wanted((world.stock[0], 1)), "k2")[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("last", "waiting", "waits"), [(0, 1, False), (7, 1, False), (8, 1, True), (64, 63, True), (64, 64, False)]
+)
+def test_only_in_a_crowd_it_waits_for_others(last: int, waiting: int, waits: bool) -> None:
+    assert (gathering_seconds(last, waiting, groups_max=64) > 0) == waits
 
 
 def test_many_at_once_get_their_own_answers(shop: Shop, world: World, engine: Engine) -> None:
