@@ -16,7 +16,8 @@ from distributor.errors import (
     ShopClosed,
     UnknownCustomer,
 )
-from distributor.sales import Answer, Line, Sales
+from distributor.sales import Answer, Line, Sales, records
+from distributor.sales.rules import Purchase, Refusal
 from distributor.strategies import NAMES, load
 from distributor.tables import Charge, IdempotencyKey, Order, OrderLine, OutboxEvent
 from settings import Settings
@@ -336,3 +337,14 @@ def test_a_row_that_stays_locked_makes_the_shop_busy_and_leaves_nothing(
         assert caught.value.definite
         assert buy(sales, world.customers[0], "k2", Line(world.stock[3], 1)).status == 201  # others sell normally
     assert buy(sales, world.customers[0], "k1", Line(world.stock[0], 1)).status == 201
+
+
+def test_an_answer_is_never_written_over(engine: Engine, world: World) -> None:
+    """Q2: the statement that writes it finds the key by its index, and only one that has no answer yet."""
+    purchase = Purchase(world.customers[0], "k", "0" * 64, (Line(world.stock[0], 1),))
+    with transaction(engine) as connection:
+        assert records.claim(connection, purchase)
+        records.record_refusals(connection, [(purchase, Refusal(402, {"reason": "no_card"}))])
+    with transaction(engine) as connection:
+        records.record_refusals(connection, [(purchase, Refusal(409, {"reason": "cart_empty"}))])
+    assert rows(engine, "SELECT status, answer ->> 'reason' FROM idempotency_key") == [(402, "no_card")]
