@@ -8,8 +8,10 @@ V2  An answer about an account that exists costs the same work as one about an a
 import datetime as dt
 import hashlib
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine
@@ -21,7 +23,7 @@ from customers.accounts.customer import Customer
 from customers.errors import EmailTaken, FieldError, InvalidInput, NotSignedIn, WrongCredentials, WrongPassword
 from customers.languages import gettext as _
 from customers.rate_limits import RateLimits
-from distributor.database import reading, transaction
+from distributor.database import reading, transaction, trip, with_commit
 from distributor.errors import DistributorError
 from distributor.queries import CustomerStatus
 from settings.model import Customers
@@ -144,27 +146,43 @@ class Accounts:
         canonical = _canonical_or_unknown(email)
         account, origin = throttle.account_subject(canonical), throttle.address_subject(address)
         window = self._settings.login_window_seconds
+        failures_max = self._settings.login_failures_max
         with transaction(self._engine) as connection:
-            throttle.begin_attempt(connection, account, origin, self._settings.login_failures_max, window)
-            known = store.credentials(connection, canonical)
-        password_hash = known["password_hash"] if known else None
-        right = self._passwords.matches(password_hash, password)
+            asked = store.asking_for_credentials(canonical)
+            found = throttle.begin_attempt(connection, account, origin, failures_max, window, asked=asked)
+        known = found[0] if found else None
+        right = self._passwords.matches(known.password_hash if known else None, password)
         if known is None or not right:
             with transaction(self._engine) as connection:
                 throttle.note_failure(connection, origin, window)
             raise WrongCredentials
-        renewed = self._renewed(known["password_hash"], password)
+        renewed = self._renewed(known.password_hash, password)
         with transaction(self._engine) as connection:
-            throttle.forget_attempts(connection, account)
-            if language is not None:  # before the lock below: two sign-ins that hold it could not both write
-                store.adopt_language(connection, known["id"], language)
-            if store.password_hash(connection, known["id"], lock=True) != password_hash:
-                raise WrongCredentials  # it was changed, or the account deleted, while we were checking
+            session = self._begin_session(connection, known, account, client, language)
             if renewed is not None:
-                store.change(connection, known["id"], {"password_hash": renewed})
-            session = sessions.start(connection, known["id"], client, self._lifetimes)
-            sessions.sweep_expired(connection)
+                store.change(connection, known.id, {"password_hash": renewed})
             return session
+
+    def _begin_session(
+        self, connection: Connection, known: Any, account: str, client: Client, language: str | None
+    ) -> SignedIn:
+        """In one trip. ``known``: id and hash as they were when the password was checked."""
+        token = secrets.token_urlsafe(sessions.TOKEN_BYTES)
+        # before the lock below: two sign-ins that hold it could not both write
+        adopting = [] if language is None else [store.adopting_language(known.id, language)]
+        *_done, now, _room, started = trip(
+            connection,
+            [
+                throttle.forgetting_attempts(account),
+                *adopting,
+                store.asking_for_password_hash(known.id, lock=True),
+                *sessions.starting(token, known.id, client, self._lifetimes),
+            ],
+        )
+        if not now or now[0].password_hash != known.password_hash:
+            raise WrongCredentials  # it was changed, or the account deleted, while we were checking
+        with_commit(connection, sessions.SWEEPING)
+        return sessions.NewSession(token, started[0].expires_at)
 
     def customer_of_token(self, token: str) -> tuple[Customer, CustomerStatus] | None:
         """Whose session this is, and what the head of pages says of them now; None for anything that is no living session."""
@@ -292,11 +310,12 @@ class Accounts:
         account, origin = throttle.account_subject(emails.canonical(customer.email)), throttle.address_subject(address)
         window = self._settings.login_window_seconds
         with transaction(self._engine) as connection:
-            throttle.begin_attempt(connection, account, origin, self._settings.login_failures_max, window)
-            known = store.password_hash(connection, customer.id)
-        if known is None:
+            asked = store.asking_for_password_hash(customer.id)
+            failures_max = self._settings.login_failures_max
+            known = throttle.begin_attempt(connection, account, origin, failures_max, window, asked=asked)
+        if not known or known[0].password_hash is None:
             raise NotSignedIn
-        right = self._passwords.matches(known, password)
+        right = self._passwords.matches(known[0].password_hash, password)
         with transaction(self._engine) as connection:
             if right:
                 throttle.forget_attempts(connection, account)

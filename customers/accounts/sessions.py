@@ -14,7 +14,6 @@ S6  What names a session to its owner (``handle``) is a digest of what the datab
 import datetime as dt
 import hashlib
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -29,7 +28,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     select,
     text,
     update,
@@ -38,7 +36,7 @@ from sqlalchemy import (
 from customers.accounts.clients import Client
 from customers.accounts.customer import Customer
 from distributor import tables
-from distributor.database import trip
+from distributor.database import Statement, trip
 from distributor.prepared import Prepared
 from distributor.queries import CustomerStatus, status_columns, status_of
 from distributor.tables import CustomerSession
@@ -103,33 +101,36 @@ def token_sha256(token: str) -> str | None:
     return hashlib.sha256(token.encode()).hexdigest() if _TOKEN.fullmatch(token) else None
 
 
-def start(connection: Connection, customer_id: int, client: Client, lifetimes: Lifetimes) -> NewSession:
-    token = secrets.token_urlsafe(TOKEN_BYTES)
-    _make_room(connection, customer_id)
-    statement = (
-        insert(CustomerSession)
-        .values(
-            token_sha256=hashlib.sha256(token.encode()).hexdigest(),
-            customer_id=customer_id,
-            expires_at=func.now() + lifetimes.absolute,
-            browser=client.browser,
-            system=client.system,
-        )
-        .returning(CustomerSession.expires_at)
-    )
-    return NewSession(token, connection.execute(statement).scalar_one())
+def starting(token: str, customer_id: int, client: Client, lifetimes: Lifetimes) -> tuple[Statement, Statement]:
+    """Makes room (S5) and begins the session of a new token; the last one's answer is a row with ``expires_at``."""
+    begun = {
+        "sha256": hashlib.sha256(token.encode()).hexdigest(),
+        "customer_id": customer_id,
+        "absolute": lifetimes.absolute,
+        "browser": client.browser,
+        "system": client.system,
+    }
+    return (_MAKE_ROOM, {"customer_id": customer_id, "others": SESSIONS_MAX - 1}), (_START, begun)
 
 
-def _make_room(connection: Connection, customer_id: int) -> None:
-    """S5; of two sign-ins at the same moment each leaves the rows that the other is deleting."""
-    oldest = (
-        select(CustomerSession.token_sha256)
-        .where(CustomerSession.customer_id == customer_id)
-        .order_by(CustomerSession.seen_at.desc(), CustomerSession.token_sha256)
-        .offset(SESSIONS_MAX - 1)
-        .with_for_update(skip_locked=True)
-    )
-    connection.execute(delete(CustomerSession).where(CustomerSession.token_sha256.in_(oldest)))
+# S5; of two sign-ins at the same moment each leaves the rows that the other is deleting.
+_MAKE_ROOM = """
+    DELETE FROM customer_session WHERE token_sha256 IN (
+        SELECT token_sha256 FROM customer_session WHERE customer_id = %(customer_id)s
+        ORDER BY seen_at DESC, token_sha256 OFFSET %(others)s FOR UPDATE SKIP LOCKED)
+"""
+_START = """
+    INSERT INTO customer_session (token_sha256, customer_id, expires_at, browser, system)
+    VALUES (%(sha256)s, %(customer_id)s, now() + %(absolute)s, %(browser)s, %(system)s) RETURNING expires_at
+"""
+SWEEPING: Statement = (
+    """
+    DELETE FROM customer_session WHERE token_sha256 IN (
+        SELECT token_sha256 FROM customer_session WHERE expires_at < now() LIMIT %(rows)s FOR UPDATE SKIP LOCKED)
+    """,
+    {"rows": EXPIRED_AT_ONCE},
+)
+"""Tidy only: S2 holds without it. Skips what another sign-in sweeps at the same moment."""
 
 
 def _is_living(lifetimes: Lifetimes) -> ColumnElement[bool]:
@@ -261,14 +262,3 @@ def end_all(connection: Connection, customer_id: int, except_sha256: str | None 
     if except_sha256 is not None:
         statement = statement.where(CustomerSession.token_sha256 != except_sha256)
     return connection.execute(statement).rowcount
-
-
-def sweep_expired(connection: Connection) -> None:
-    """Tidy only: S2 holds without it. Skips what another sign-in sweeps at the same moment."""
-    expired = (
-        select(CustomerSession.token_sha256)
-        .where(CustomerSession.expires_at < func.now())
-        .limit(EXPIRED_AT_ONCE)
-        .with_for_update(skip_locked=True)
-    )
-    connection.execute(delete(CustomerSession).where(CustomerSession.token_sha256.in_(expired)))

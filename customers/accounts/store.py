@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
+from distributor.database import Statement
 from distributor.tables import CartLine, Charge, Customer, FinishedCustomer, Order
 
 DELETED_NAME = "(deleted)"
@@ -20,23 +21,18 @@ def add(connection: Connection, **values: str) -> int | None:
     )
 
 
-def credentials(connection: Connection, email_canonical: str) -> RowMapping | None:
-    """Id and password hash of the account with this address."""
-    return (
-        connection.execute(
-            select(Customer.id, Customer.password_hash).where(
-                Customer.email_canonical == email_canonical, Customer.deleted_at.is_(None)
-            )
-        )
-        .mappings()
-        .one_or_none()
-    )
+def asking_for_credentials(email_canonical: str) -> Statement:
+    """Id and password hash of the account with this address, if there is one."""
+    return _CREDENTIALS, {"email": email_canonical}
 
 
-def password_hash(connection: Connection, customer_id: int, *, lock: bool = False) -> str | None:
+def asking_for_password_hash(customer_id: int, *, lock: bool = False) -> Statement:
     """``lock``: no one changes the account until this transaction ends; orders of the customer go on."""
-    statement = select(Customer.password_hash).where(Customer.id == customer_id)
-    return connection.scalar(statement.with_for_update(read=True) if lock else statement)
+    return _HASH + ("FOR SHARE" if lock else ""), {"id": customer_id}
+
+
+_CREDENTIALS = "SELECT id, password_hash FROM customer WHERE email_canonical = %(email)s AND deleted_at IS NULL"
+_HASH = "SELECT password_hash FROM customer WHERE id = %(id)s "
 
 
 def is_taken(connection: Connection, email_canonical: str, by_other_than: int) -> bool:
@@ -59,10 +55,14 @@ def change(connection: Connection, customer_id: int, values: dict[str, Any]) -> 
     connection.execute(update(Customer).where(Customer.id == customer_id, Customer.deleted_at.is_(None)).values(values))
 
 
-def adopt_language(connection: Connection, customer_id: int, code: str) -> None:
+def adopting_language(customer_id: int, code: str) -> Statement:
     """Of an account that has none yet; what was chosen for it stays."""
-    without = Customer.language.is_(None) & Customer.deleted_at.is_(None)
-    connection.execute(update(Customer).where(Customer.id == customer_id, without).values(language=code))
+    return _ADOPT_LANGUAGE, {"id": customer_id, "code": code}
+
+
+_ADOPT_LANGUAGE = """
+    UPDATE customer SET language = %(code)s WHERE id = %(id)s AND language IS NULL AND deleted_at IS NULL
+"""
 
 
 def anonymise(connection: Connection, customer_id: int) -> None:

@@ -13,12 +13,15 @@ H4  Counting does not wait for the disk, which would be a third of a sign-in wit
 import datetime as dt
 import hashlib
 import math
+from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from customers.errors import TooManyAttempts
 from customers.rate_limits.addresses import subject_of_address
 from customers.rate_limits.quota import Standing
+from distributor.database import Statement, trip, with_commit
 from distributor.tables import LoginFailure
 
 ADDRESS_FACTOR = 10  # chosen: thirty students behind one address mistype now and then
@@ -35,21 +38,51 @@ def address_subject(address: str) -> str:
     return hashlib.sha256(b"address:" + sender.encode(errors="replace")).hexdigest()
 
 
-def begin_attempt(connection: Connection, account: str, address: str, failures_max: int, window_seconds: float) -> None:
+def begin_attempt(
+    connection: Connection, account: str, address: str, failures_max: int, window_seconds: float, *, asked: Statement
+) -> list[Any]:
     """Count an attempt on the account (H1); raises TooManyAttempts when there is no attempt left.
 
-    The transaction may write nothing else that has to last (H4).
+    The transaction may write nothing else that has to last (H4). ``asked``: what is to be known of the account for the check,
+    asked in the same trip and answered here.
     """
-    without_waiting = func.set_config("synchronous_commit", "off", True)  # H4
-    connection.execute(select(without_waiting, func.pg_advisory_xact_lock(LOCK_SPACE, func.hashtext(account))))
-    window = _window(window_seconds)
-    connection.execute(
-        delete(LoginFailure).where(LoginFailure.subject == account, LoginFailure.at < func.now() - window)
+    window = {"window": _window(window_seconds)}
+    allowed = ((account, failures_max), (address, failures_max * ADDRESS_FACTOR))
+    *_begun, of_account, of_address, answer = trip(
+        connection,
+        [
+            (_LOCK, {"space": LOCK_SPACE, "account": account}),
+            (_FORGET_OLD, {"subject": account} | window),
+            *((_SECONDS_LEFT, {"subject": subject, "skipped": number - 1} | window) for subject, number in allowed),
+            asked,
+        ],
     )
-    for subject, allowed in ((account, failures_max), (address, failures_max * ADDRESS_FACTOR)):
-        _refuse_beyond(connection, subject, allowed, window_seconds)
-    connection.execute(insert(LoginFailure).values(subject=account))
-    _sweep(connection, window)
+    for found, (_subject, number) in zip((of_account, of_address), allowed, strict=True):
+        if found:
+            raise _refusal(found[0].seconds_left, number, window_seconds)
+    with_commit(connection, (_NOTE, {"subject": account}), (_SWEEP, window))
+    return answer
+
+
+_LOCK = """
+    SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(%(space)s::int, hashtext(%(account)s))
+"""  # H4
+_FORGET_OLD = "DELETE FROM login_failure WHERE subject = %(subject)s AND at < now() - %(window)s"
+# When the youngest attempt but ``skipped`` leaves the window; no row: there is room.
+_SECONDS_LEFT = """
+    SELECT extract(epoch FROM at + %(window)s - now()) AS seconds_left FROM login_failure
+    WHERE subject = %(subject)s AND at > now() - %(window)s ORDER BY at DESC OFFSET %(skipped)s LIMIT 1
+"""
+_NOTE = "INSERT INTO login_failure (subject) VALUES (%(subject)s)"
+# Each attempt takes the oldest two rows along if they count no more: subjects that never come again leave none.
+_SWEEP = """
+    DELETE FROM login_failure WHERE at < now() - %(window)s AND id IN (
+        SELECT id FROM login_failure ORDER BY id LIMIT 2 FOR UPDATE SKIP LOCKED)
+"""
+_FORGET = """
+    DELETE FROM login_failure WHERE id IN (
+        SELECT id FROM login_failure WHERE subject = %(subject)s FOR UPDATE SKIP LOCKED)
+"""
 
 
 def note_failure(connection: Connection, address: str, window_seconds: float) -> None:
@@ -64,31 +97,18 @@ def note_failure(connection: Connection, address: str, window_seconds: float) ->
     connection.execute(insert(LoginFailure).values(subject=address))
 
 
-def forget_attempts(connection: Connection, account: str) -> None:
+def forgetting_attempts(account: str) -> Statement:
     """The right password ends the account's count."""
-    mine = select(LoginFailure.id).where(LoginFailure.subject == account).with_for_update(skip_locked=True)
-    connection.execute(delete(LoginFailure).where(LoginFailure.id.in_(mine)))
+    return _FORGET, {"subject": account}
 
 
-def _sweep(connection: Connection, window: dt.timedelta) -> None:
-    """Each attempt takes the oldest two rows along if they count no more: subjects that never come again leave none."""
-    oldest = select(LoginFailure.id).order_by(LoginFailure.id).limit(2).with_for_update(skip_locked=True)
-    connection.execute(delete(LoginFailure).where(LoginFailure.id.in_(oldest), LoginFailure.at < func.now() - window))
+def forget_attempts(connection: Connection, account: str) -> None:
+    trip(connection, [forgetting_attempts(account)])
 
 
-def _refuse_beyond(connection: Connection, subject: str, allowed: int, window_seconds: float) -> None:
-    """Raise when the ``allowed``-th youngest attempt still lies in the window; it says when there is room again."""
-    window = _window(window_seconds)
-    seconds_left = connection.scalar(
-        select(func.extract("epoch", LoginFailure.at + window - func.now()))
-        .where(LoginFailure.subject == subject, LoginFailure.at > func.now() - window)
-        .order_by(LoginFailure.at.desc())
-        .offset(allowed - 1)
-        .limit(1)
-    )
-    if seconds_left is not None:
-        wait_seconds = max(1, math.ceil(seconds_left))
-        raise TooManyAttempts(wait_seconds, Standing(QUOTA, allowed, math.ceil(window_seconds), 0, wait_seconds))
+def _refusal(seconds_left: Decimal, allowed: int, window_seconds: float) -> TooManyAttempts:
+    wait_seconds = max(1, math.ceil(seconds_left))
+    return TooManyAttempts(wait_seconds, Standing(QUOTA, allowed, math.ceil(window_seconds), 0, wait_seconds))
 
 
 def _window(seconds: float) -> dt.timedelta:

@@ -12,23 +12,12 @@ N4  A line that is put in is held as far as the limits allow; what a smaller qua
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NoReturn
 
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    Select,
-    SQLColumnExpression,
-    and_,
-    bindparam,
-    delete,
-    func,
-    literal,
-    select,
-)
+import psycopg
+from sqlalchemy import BigInteger, Connection, Integer, Select, and_, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.sql.dml import ReturningInsert
 
 from distributor import holds, tables
 from distributor.database import trip
@@ -167,70 +156,76 @@ def put_in_cart(connection: Connection, customer_id: int, stock_id: int, quantit
     Raises InvalidBasket, NotEnoughStock, UnknownStock or UnknownCustomer; the cart is as before when the transaction
     has been given up, as `transaction` does.
     """
-    _put(connection, customer_id, stock_id, quantity, limits, there=literal(0))
+    _put(connection, customer_id, stock_id, quantity, limits, adds=False)
 
 
 def add_to_cart(connection: Connection, customer_id: int, stock_id: int, quantity: int, limits: Limits) -> None:
     """As `put_in_cart`, but ``quantity`` more than the line holds: two windows that add at once both count (N2)."""
-    _put(connection, customer_id, stock_id, quantity, limits, there=tables.CartLine.quantity)
+    _put(connection, customer_id, stock_id, quantity, limits, adds=True)
 
 
-def _put(
-    connection: Connection,
-    customer_id: int,
-    stock_id: int,
-    quantity: int,
-    limits: Limits,
-    *,
-    there: SQLColumnExpression[int],
-) -> None:
-    """``there``: the units of the line to which ``quantity`` is added."""
+def _put(connection: Connection, customer_id: int, stock_id: int, quantity: int, limits: Limits, *, adds: bool) -> None:
     if not 1 <= quantity <= limits.quantity_max:
         raise InvalidBasket("quantity", "use a whole number from 1 to %(maximum)s", maximum=limits.quantity_max)
     if not 1 <= stock_id <= STOCK_ID_MAX:
         raise UnknownStock
     if limits.hold_seconds:
         holds.lock_customer(connection, customer_id)
-    if _other_lines(connection, customer_id, stock_id) >= limits.lines_max:
-        raise InvalidBasket("lines", "put at most %(maximum)s lines in a cart", maximum=limits.lines_max)
+    line = {"customer": customer_id, "stock": stock_id}
+    upsert = _upsert(adds=adds, judges_stock=not limits.hold_seconds)
     try:
-        done = connection.execute(_upsert(customer_id, stock_id, quantity, limits, there)).first()
-    except IntegrityError as error:  # the one foreign key that the statement has not just read
+        (before,), put = trip(
+            connection, [_BEFORE(**line), upsert(**line, units=quantity, units_max=limits.quantity_max)]
+        )
+    except psycopg.errors.ForeignKeyViolation as error:  # the one that the statement has not just read
         raise UnknownCustomer from error
-    if done is None:
-        wanted = quantity + (connection.scalar(_units(customer_id, stock_id, there)) or 0)
-        _explain(connection, stock_id, wanted, limits)
+    if before.other_lines >= limits.lines_max:
+        raise InvalidBasket("lines", "put at most %(maximum)s lines in a cart", maximum=limits.lines_max)
+    if not put:
+        _explain(connection, stock_id, quantity + (before.units if adds else 0), limits)
     if limits.hold_seconds:
         holds.hold_line(connection, customer_id, stock_id, limits)
 
 
-def _upsert(
-    customer_id: int, stock_id: int, quantity: int, limits: Limits, there: SQLColumnExpression[int]
-) -> ReturningInsert[tuple[int]]:
+_CUSTOMER = bindparam("customer", type_=BigInteger)
+_STOCK = bindparam("stock", type_=BigInteger)
+
+
+def _before() -> Select[int, int]:
+    """How many other lines the cart has, and the units of this one."""
+    line = tables.CartLine
+    others = func.count().filter(line.stock_id != _STOCK)
+    units = func.coalesce(func.max(line.quantity).filter(line.stock_id == _STOCK), 0)
+    return select(others.label("other_lines"), units.label("units")).where(line.customer_id == _CUSTOMER)
+
+
+_BEFORE = Prepared(_before())
+
+
+@cache
+def _upsert(*, adds: bool, judges_stock: bool) -> Prepared:
     """One statement (N2). Where carts hold goods, whether there is enough is judged afterwards, behind the stock's lock."""
     line = tables.CartLine
-    row = select(literal(customer_id), Stock.id, literal(quantity), Stock.price_minor).where(Stock.id == stock_id)
-    if not limits.hold_seconds:
-        row = row.where(quantity <= AVAILABLE)
+    units = bindparam("units", type_=Integer)
+    row = select(_CUSTOMER, Stock.id, units, Stock.price_minor).where(Stock.id == _STOCK)
+    if judges_stock:
+        row = row.where(units <= AVAILABLE)
     values = insert(line).from_select([line.customer_id, line.stock_id, line.quantity, line.price_minor_seen], row)
-    new_quantity = there + values.excluded.quantity
-    allowed = [new_quantity <= limits.quantity_max]
-    if not limits.hold_seconds:
-        allowed.append(new_quantity <= select(AVAILABLE).where(Stock.id == stock_id).scalar_subquery())
-    return values.on_conflict_do_update(
-        index_elements=[line.customer_id, line.stock_id],
-        set_={
-            "quantity": new_quantity,
-            "price_minor_seen": values.excluded.price_minor_seen,
-            "held": func.least(line.held, new_quantity),
-        },
-        where=and_(*allowed),
-    ).returning(line.stock_id)
-
-
-def _units(customer_id: int, stock_id: int, there: SQLColumnExpression[int]) -> Select[int]:
-    line = tables.CartLine
-    return select(there).select_from(line).where(line.customer_id == customer_id, line.stock_id == stock_id)
+    new_quantity = (line.quantity if adds else 0) + values.excluded.quantity
+    allowed = [new_quantity <= bindparam("units_max", type_=Integer)]
+    if judges_stock:
+        allowed.append(new_quantity <= select(AVAILABLE).where(Stock.id == _STOCK).scalar_subquery())
+    return Prepared(
+        values.on_conflict_do_update(
+            index_elements=[line.customer_id, line.stock_id],
+            set_={
+                "quantity": new_quantity,
+                "price_minor_seen": values.excluded.price_minor_seen,
+                "held": func.least(line.held, new_quantity),
+            },
+            where=and_(*allowed),
+        ).returning(line.stock_id)
+    )
 
 
 def _explain(connection: Connection, stock_id: int, wanted: int, limits: Limits) -> NoReturn:
@@ -241,12 +236,6 @@ def _explain(connection: Connection, stock_id: int, wanted: int, limits: Limits)
     if wanted > limits.quantity_max:
         raise InvalidBasket("quantity", "take at most %(maximum)s units of one product", maximum=limits.quantity_max)
     raise NotEnoughStock([ShortLine(stock_id, wanted, min(available, wanted - 1))])
-
-
-def _other_lines(connection: Connection, customer_id: int, stock_id: int) -> int:
-    line = tables.CartLine
-    counting = select(func.count()).where(line.customer_id == customer_id, line.stock_id != stock_id)
-    return connection.execute(counting).scalar_one()
 
 
 def take_out_of_cart(connection: Connection, customer_id: int, stock_id: int) -> bool:
