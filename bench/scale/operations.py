@@ -13,7 +13,7 @@ from bench.scale.filling import MAKERS, Size
 from customers.accounts import sessions, store
 from customers.accounts.sessions import Lifetimes
 from distributor import queries
-from distributor.database import reading, transaction
+from distributor.database import reading, transaction, trip
 from distributor.sales import Line, Sales
 from distributor.strategies import load
 from settings import Settings
@@ -119,7 +119,7 @@ class Shop:
 
     def _sign_in(self) -> None:
         with transaction(self.engine) as connection:
-            store.credentials(connection, f"customer{self._customer_id()}@example.org")
+            trip(connection, [store.asking_for_credentials(f"customer{self._customer_id()}@example.org")])
 
     def _read(self, question: Callable[..., Found], *values: Any, **named: Any) -> Found:
         with reading(self.engine) as connection:
