@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checker import evidence as books
-from checker.checks import events, holds, ledgers, money, orders, stock
+from checker.checks import ending, events, holds, ledgers, money, orders, stock
 from checker.evidence import Evidence, EvidenceMissing
 from checker.verdict import Check, Verdict
 
@@ -32,6 +32,7 @@ CHECKS: tuple[Callable[[Evidence], Check], ...] = (
     ledgers.both_ledgers_agree_on_sales,
     ledgers.both_ledgers_agree_on_supplies,
     ledgers.production_is_conserved,
+    ending.the_run_came_to_its_end,
 )
 
 

@@ -263,6 +263,17 @@ def test_events_that_are_still_on_their_way_make_the_verdict_unknown_not_invalid
     assert judgement.exit_code == 2
 
 
+def test_a_run_that_was_broken_off_is_never_valid_however_right_its_books_are() -> None:
+    """All that was sent may have arrived by the moment of the interruption."""
+    evidence = copy.deepcopy(good_run())
+    evidence.run.update(drained=False, drain_reason="stopped by the user")
+    judgement = judge_evidence(evidence)
+    assert judgement.exit_code == 2
+    assert [check.summary for check in judgement.checks if check.verdict is not Verdict.VALID] == [
+        "it did not: stopped by the user"
+    ]
+
+
 def test_an_open_key_may_or_may_not_have_become_an_order() -> None:
     """I5: an indefinite attempt is no promise either way."""
     evidence = copy.deepcopy(good_run())
