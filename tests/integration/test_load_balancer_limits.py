@@ -81,6 +81,24 @@ def test_who_sends_too_slowly_is_told_and_holds_no_server(sent: bytes, status: i
         assert running.requests == []
 
 
+def test_dripping_a_body_does_not_extend_its_deadline_either() -> None:
+    """T03: each byte buys time at the least rate that is accepted, and no more."""
+    with world(1, timeouts=Timeouts(client_seconds=0.2)) as running, running.connect() as client:
+        stop = threading.Event()
+
+        def drip() -> None:
+            client.send(b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 100000\r\n\r\n")
+            while not stop.wait(0.02):
+                client.send(b"x")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        assert client.answer().status == 408
+        stop.set()
+        dripping.join()
+        assert running.requests == []
+
+
 def test_a_server_that_accepts_no_connection_in_time_is_left_for_another_one() -> None:
     """Its queue is full: nothing is refused, and nothing is answered."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as stack:
@@ -229,8 +247,8 @@ def test_the_limits_of_a_head_are_those_of_the_options() -> None:
 
 
 def test_a_burst_of_connections_is_served() -> None:
-    """T14."""
-    with world(3) as running:
+    """T14. Checks that such a burst delays would say nothing of the servers."""
+    with world(3, check=Check(path="/readyz", inter_seconds=60.0, timeout_seconds=5.0)) as running:
         clients = [running.connect() for _ in range(500)]
         for client in clients:
             client.send(GET)

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from load_balancer.http1 import upgrades
 from load_balancer.http1.events import Request, Reserved, Response
@@ -128,3 +130,51 @@ def test_only_the_answer_that_was_asked_for_changes_the_protocol(fields: bytes, 
 def test_the_settings_refuse_protocols_that_would_carry_requests_past_us(protocol: str, tmp_path: Path) -> None:
     (problem,) = problems(f"load_balancer:\n  upgrade: [websocket, {protocol}]\n", tmp_path)
     assert problem.startswith("config.yml:2: load_balancer.upgrade.1: ")
+
+
+NAMES = [
+    b"Upgrade",
+    b"UPGRADE",
+    b"Connection",
+    b"connection",
+    b"HTTP2-Settings",
+    b"Sec-WebSocket-Key",
+    b"Keep-Alive",
+    b"A",
+]
+VALUES = [
+    b"websocket", b"WebSocket", b"h2c", b"upgrade", b"Upgrade, HTTP2-Settings", b"keep-alive", b"close, upgrade", KEY,
+    b"websocket, h2c", b"h2c, websocket", b"", b"websocket/13",
+]  # fmt: skip
+
+
+NO_TOKENS = (KEY, b"websocket/13")  # such a Connection is refused
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=7), st.sampled_from([b"GET", b"POST"])
+)
+def test_whatever_stands_there_only_what_was_asked_for_by_the_letter_is_asked(
+    lines: list[tuple[bytes, bytes]], method: bytes
+) -> None:
+    """G1, G2, W2: two Upgrades, lists, h2c in any company, a name that Connection does not nominate."""
+    lines = [(name, value) for name, value in lines if name.lower() != b"connection" or value not in NO_TOKENS]
+    request = request_of(b"".join(b"%b: %b\r\n" % line for line in lines), method + b" / HTTP/1.1")
+    opening = request.opening.lower()
+    assert not any(
+        b"\r\n%b:" % name in opening for name in (b"upgrade", b"connection", b"http2-settings", b"keep-alive")
+    )
+    given_protocols = [value.lower() for name, value in lines if name.lower() == b"upgrade"]
+    nominated = b"upgrade" in b",".join(value for name, value in lines if name.lower() == b"connection").lower()
+    asked = (
+        method == b"GET"
+        and nominated
+        and given_protocols in ([b"websocket"], [b"websocket/13"], [b"upgrade"], [b"keep-alive"])
+    )
+    if request.reserved is Reserved.UPGRADE:
+        assert len(given_protocols) == 1
+        assert nominated
+        assert method == b"GET"
+        assert b"h2c" not in given_protocols[0]
+    else:
+        assert not asked

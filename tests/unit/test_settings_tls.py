@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from settings import load, self_signed
-from settings.model import Settings
-from settings.tls import file_fault, names
+from load_balancer.options import Address, TlsOptions, from_settings
+from settings import Runtime, Secrets, load, self_signed
+from settings.addresses import Addresses
+from settings.model import LoadBalancer, Settings
+from settings.tls import Tls, file_fault, names
 from tests.unit.test_settings import problems
 
 
@@ -102,3 +104,37 @@ def test_a_certificate_of_our_own_is_made_once_and_anew_when_it_does_not_fit(tmp
     self_signed.ensure(tmp_path, "shop.example")
     assert certificate.read_bytes() != second
     assert file_fault(str(certificate), str(key)) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "secret", "url"),
+    [
+        ("127.0.0.1", False, "http://127.0.0.1:8000"),
+        ("0.0.0.0", True, "https://127.0.0.1:8000"),
+        ("::", True, "https://[::1]:8000"),
+        ("::1", False, "http://[::1]:8000"),
+        ("shop.example", True, "https://shop.example:8000"),
+    ],
+)
+def test_the_shops_url_is_one_that_this_machine_reaches(host: str, secret: bool, url: str, tmp_path: Path) -> None:
+    settings = Settings(load_balancer=LoadBalancer(listen_host=host, tls=Tls(self_signed=secret)))
+    secrets = Secrets.read_or_make(tmp_path, [])
+    runtime = Runtime(tmp_path, settings, Addresses(8_000), "", "postgres", broker_is_ours=False, secrets=secrets)
+    assert runtime.shop_url == url
+
+
+@pytest.mark.parametrize("host", ["[::1]", "::g"])
+def test_an_ipv6_address_to_listen_on_is_one_and_has_no_brackets(host: str, tmp_path: Path) -> None:
+    (problem,) = problems(f"load_balancer:\n  listen_host: '{host}'\n", tmp_path)
+    assert problem.startswith("config.yml:2: load_balancer.listen_host: ")
+
+
+def test_the_balancer_gets_what_the_settings_say_of_tls(tmp_path: Path) -> None:
+    """A certificate of our own is there by then."""
+    tls = Tls(self_signed=True, version_min="1.3", handshake_timeout_ms=500, redirect_port=8080)
+    settings = Settings(load_balancer=LoadBalancer(tls=tls))
+    options = from_settings(settings, Addresses(8_000), tmp_path)
+    assert options.tls == TlsOptions(*self_signed.paths(tmp_path), "1.3", tls.ciphers, 0.5)
+    assert options.tls.certificate.exists()
+    assert options.redirect == Address("127.0.0.1", 8_080)
+    assert options.behind_tls
