@@ -94,7 +94,11 @@ class Operator:
     async def reload(self) -> Outcome:
         """P2; raises RefusedError."""
         async with self._reloading:
+            certificate = [] if self.balancer.certificate is None else [ReadCertificate()]
             try:
+                if self._settings is None and certificate:  # it has files of its own to read again
+                    self.order(*certificate)
+                    return Outcome(("tls",), (), (), ())
                 if self._settings is None:
                     raise RefusedError(NOTHING_TO_READ)
                 reading = await asyncio.to_thread(self._settings.read_again)
@@ -108,7 +112,7 @@ class Operator:
             keys = reading.keys
             outcome = Outcome(keys.live, keys.balancer, keys.system, planned.left_out)
             self._settings.took(reading)
-            self.order(*([] if self.balancer.certificate is None else [ReadCertificate()]), *planned.orders)
+            self.order(*certificate, *planned.orders)
             log.info("the settings were read again: %s", outcome)
             self.balancer.note(SUBJECT, "", "RELOADED", str(outcome))
             return outcome

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from load_balancer.admin.operator import carry_out
-from load_balancer.admin.orders import ReadCertificate
 from load_balancer.options import Address, Limits, Timeouts, TlsOptions
 from settings import self_signed
 from tests.integration.test_load_balancer_tunnels import ASK, accept
@@ -260,7 +258,7 @@ def test_a_certificate_is_read_again_for_new_connections_only(tmp_path: Path) ->
         mine[0].unlink()
         shutil.copy(mine[1], tmp_path / "old key")
         self_signed.ensure(tmp_path, "127.0.0.1")
-        running.loop.call(lambda: carry_out(running.balancer, ReadCertificate()))
+        running.loop.run(running.service.operator.reload())
         context = ssl.create_default_context(cafile=mine[0])
         with shaken(context, running) as new:
             assert new.getpeercert(binary_form=True) != first
@@ -268,7 +266,7 @@ def test_a_certificate_is_read_again_for_new_connections_only(tmp_path: Path) ->
         assert old.answer().status == 200
         old.socket.close()
         shutil.copy(tmp_path / "old key", mine[1])
-        running.loop.call(lambda: carry_out(running.balancer, ReadCertificate()))
+        running.loop.run(running.service.operator.reload())
         event = running.loop.call(running.balancer.figures).events[-1]
         assert (event.server, event.after) == ("certificate", "REFUSED")
         assert "does not belong" in event.reason
