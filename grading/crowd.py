@@ -19,7 +19,7 @@ from grading.world import discrepancies, fingerprint
 from settings import Settings
 
 ATTEMPTS_MAX = 200  # in races every buyer learns the outcome, however often the strategy makes them repeat
-STUCK_SECONDS = 60.0
+STUCK_SECONDS = 180.0  # of a whole race; one in which nothing moves is ended long before, from outside
 
 
 class Stuck(Exception):

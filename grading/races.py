@@ -93,7 +93,7 @@ def _all_sold(results: Sequence[Any], count: int) -> str:
 
 def opposite_baskets(ground: Ground) -> None:
     """Baskets with the same goods, named in opposite orders."""
-    buyers, times = (4, 3) if ground.quick else (8, 10)
+    buyers, times = (4, 3) if ground.quick else (6, 6)
     world = make_world(ground.engine, [1_000_000] * 6, customers=buyers)
     _meet(ground, 2)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from scenarios.run import Recipe
 from scenarios.simulate import Options
 
-UNSAFE_STRATEGIES = frozenset({"naive"})
+UNSAFE_STRATEGIES = frozenset({"naive", "process_mutex"})
 """Strategies that promise nothing: the controls that an experiment must catch."""
 
 
