@@ -5,7 +5,7 @@ M1  Every mark is 0 to 100 points; it passes from `PASS_POINTS` on, correctness 
 M2  Speed and waiting are ratios to `row_lock`, measured in the same run on the same database: as good as row_lock is
     `LEVEL_POINTS`, twice as bad half of that. `naive`, which protects nothing, shows what safety costs: as good as naive
     (or a quarter better than row_lock, whichever is more) is 100.
-M3  The total weighs them: a fast strategy that is wrong cannot pass, a correct one that is slow can.
+M3  The total weighs them; the verdict does not: each mark has to pass by itself, so no speed makes up for a wrong sale.
 """
 
 import statistics
