@@ -1,12 +1,11 @@
-"""A million offers: a hundred manufacturers with 10,000 products each, gathered twice, the second time while customers buy.
+"""A million offers: a hundred manufacturers with 10,000 products each, gathered while customers buy what is there already.
 
-The first gather finds an empty database and makes every row; the second adds to rows that are there. Both are timed from
-the month's beginning until every supply was seen booked. Between the two, customers buy undisturbed while the production lines
-make at least one more of everything. Purchases that began during the second gather are compared with those before it.
-``memory_mb_max``: the most resident memory of each process; ``cpu_seconds``: what each kind computed during the second gather.
+The database is empty at first, so every row of stock is made, with all its indexes: the costlier kind of gather. It is timed from
+the month's beginning until every supply was seen booked. Customers buy from the first booked supply on, and for a while after the
+gather; purchases that began during it are compared with the later ones.
+``memory_mb_max``: the most resident memory of each process; ``cpu_seconds``: what each kind computed during the gather.
 """
 
-import json
 import threading
 import time
 from dataclasses import dataclass, field
@@ -15,26 +14,22 @@ from typing import Any
 
 import psutil
 import psycopg
-import requests
 
 from bench.gather import Buyers, percentile
 from bench.running_system import RunningSystem, running_system, temporary_state
-from settings import Runtime
 
 MANUFACTURERS, PRODUCTS = 100, 10_000
 BUYERS = 4
-SELLING_SECONDS = 75  # between the gathers: a line makes one unit of each of its products in 60
+SELLING_SECONDS = 25  # after the gather, to compare with
 GATHER_SECONDS_MAX = 600.0
 PORT_BASE = 26_100
 SETTINGS = (
     f"manufacturers.count={MANUFACTURERS}",
     f"manufacturers.products_per_manufacturer={PRODUCTS}",
     "manufacturers.manufacturers_per_process=50",
-    f"manufacturers.units_per_month={60 * PRODUCTS}",
-    "manufacturers.batch_units=1",
-    "manufacturers.initial_units_per_product=5",
-    "manufacturers.capacity_units_per_product=5",
-    "manufacturers.breakdown_probability=0",
+    "manufacturers.units_per_month=0",
+    "manufacturers.initial_units_per_product=100",
+    "distributor.offer_deadline_seconds=30",
     "simulation.month_seconds=3600",
     "customers.simulated=0",
     "broker.url=postgres",
@@ -61,7 +56,7 @@ class Processes:
             ended = process.cpu_times()
             kind = name.partition("-")[0]
             living = sum(sum(child.cpu_times()[:2]) for child in process.children(recursive=True))
-            seconds[kind] = seconds.get(kind, 0.0) + sum(ended[:4]) + living
+            seconds[kind] = round(seconds.get(kind, 0.0) + sum(ended[:4]) + living, 1)
         return seconds
 
     def _named(self) -> list[tuple[str, psutil.Process]]:
@@ -81,73 +76,56 @@ def run() -> dict[str, Any]:
 
 def _measure(system: RunningSystem) -> dict[str, Any]:
     status = system.status()
+    buyers, processes = Buyers(status["shop"]), Processes(system)
+    threads = [threading.Thread(target=buyers.buy_until_stopped, args=(n,)) for n in range(1, BUYERS + 1)]
+    threads.append(threading.Thread(target=processes.watch))
     with psycopg.connect(status["database"].replace("+psycopg", ""), autocommit=True) as connection:
-        first = _gathered(connection, 1)
-        print(json.dumps({"first": first}))
-        buyers, processes = Buyers(status["shop"]), Processes(system)
-        threads = [threading.Thread(target=buyers.buy_until_stopped, args=(n,)) for n in range(1, BUYERS + 1)]
-        threads.append(threading.Thread(target=processes.watch))
+        _wait_for_supplies(connection, 1)
         for thread in threads:
             thread.start()
         try:
-            time.sleep(SELLING_SECONDS)
+            began, ended = _wait_for_supplies(connection, MANUFACTURERS)
             computed = processes.cpu_seconds()
-            closed_at = time.time()
-            _close_month(system)
-            second = _gathered(connection, 2)
-            computed = {kind: round(now - computed.get(kind, 0.0), 1) for kind, now in processes.cpu_seconds().items()}
+            time.sleep(SELLING_SECONDS)
         finally:
             buyers.stop.set()
             processes.stop.set()
             for thread in threads:
                 thread.join()
-        began, ended = second["began"], second["ended"]
-    before = [p for p in buyers.purchases if p[0] < closed_at - 1]
-    during = [p for p in buyers.purchases if began <= p[0] <= ended]
-    p99 = {"before": percentile(before, 99), "during": percentile(during, 99)}
+        offers = connection.execute("SELECT count(*) FROM supply_line").fetchone()
+    during = [p for p in buyers.purchases if p[0] <= ended]
+    after = [p for p in buyers.purchases if p[0] > ended + 1]
+    p99 = {"during": percentile(during, 99), "after": percentile(after, 99)}
     return {
-        "first_gather_seconds": round(first["ended"] - first["began"], 1),
         "gather_seconds": round(ended - began, 1),
-        "offers": second["offers"],
-        "month_end_seconds": round(began - closed_at, 1),
-        "purchases_before": len(before),
+        "offers": (offers or (0,))[0],
         "purchases_during": len(during),
-        "p99_ms_before": round(p99["before"], 1),
-        "p99_ms_during": round(p99["during"], 1),
-        "p99_ratio": round(p99["during"] / p99["before"], 2),
-        "p50_ms_before": round(percentile(before, 50), 1),
+        "purchases_after": len(after),
         "p50_ms_during": round(percentile(during, 50), 1),
+        "p50_ms_after": round(percentile(after, 50), 1),
+        "p99_ms_during": round(p99["during"], 1),
+        "p99_ms_after": round(p99["after"], 1),
+        "p99_ratio": round(p99["during"] / p99["after"], 2),
         "statuses_during": {str(s): sum(p[2] == s for p in during) for s in sorted({p[2] for p in during})},
         "cpu_seconds": computed,
         "memory_mb_max": processes.memory_mb_max,
     }
 
 
-_GATHERED = """
+_BOOKED = """
     SELECT extract(epoch FROM month.gathering_at)::float, extract(epoch FROM clock_timestamp())::float, count(supply.id)
-    FROM month LEFT JOIN supply ON supply.month = month.number WHERE month.number = %s GROUP BY month.number
+    FROM month LEFT JOIN supply ON supply.month = month.number WHERE month.number = 1 GROUP BY month.number
 """
 
 
-def _gathered(connection: psycopg.Connection[Any], month: int) -> dict[str, Any]:
-    """When every manufacturer's offer of the month is booked: unix times of the beginning and of the last one."""
+def _wait_for_supplies(connection: psycopg.Connection[Any], number: int) -> tuple[float, float]:
+    """Until so many are booked; unix times of the month's beginning and of now."""
     deadline = time.monotonic() + GATHER_SECONDS_MAX
     while True:
-        row = connection.execute(_GATHERED, (month,)).fetchone()
-        if row is not None and row[2] == MANUFACTURERS:
-            break
+        row = connection.execute(_BOOKED).fetchone()
+        if row is not None and row[2] >= number:
+            return row[0], row[1]
         if time.monotonic() > deadline:
-            message = f"month {month}: {row[2] if row else 0} of {MANUFACTURERS} offers were booked"
+            message = f"{row[2] if row else 0} of {number} offers were booked"
             raise RuntimeError(message)
         time.sleep(0.2)
-    offers = connection.execute(
-        "SELECT count(*) FROM supply JOIN supply_line ON supply_id = supply.id WHERE month = %s", (month,)
-    ).fetchone()
-    return {"began": row[0], "ended": row[1], "offers": (offers or (0,))[0]}
-
-
-def _close_month(system: RunningSystem) -> None:
-    runtime = Runtime.read(system.state)
-    url = next(each["url"] for each in system.status()["processes"] if each["name"] == "distributor")
-    headers = {"Authorization": f"Bearer {runtime.secrets.control_token}"}
-    requests.post(f"{url}/internal/months/close", headers=headers, timeout=30).raise_for_status()

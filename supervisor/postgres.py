@@ -54,7 +54,7 @@ class Cluster:
             "max_connections": connections_max,
             "superuser_reserved_connections": 3,
             "password_encryption": "scram-sha-256",
-            "shared_buffers": "64MB",
+            "shared_buffers": "256MB",  # touched only as far as there is data; a million goods with their indexes need most of it
             "fsync": "on",
             "synchronous_commit": "on",
             "jit": "off",

@@ -22,6 +22,12 @@ SETTLE_TIMEOUT_MS = 300_000
 """The totals of a month with millions of sales may take longer than any other statement may; chosen. Were they given up,
 they would be each time, and the shop would stay closed for good."""
 
+SETTLE_MEMORY = (
+    "64MB"  # for each sort and hash of that one statement: with 4 MB, a million goods are sorted on the disk
+)
+
+_FOR_TOTALS = text("SELECT set_config('statement_timeout', :timeout, true), set_config('work_mem', :memory, true)")
+
 _TICK = text(
     """
     SELECT clock_timestamp() AS now, calendar.epoch, calendar.month_seconds,
@@ -86,11 +92,11 @@ _SETTLE = text(
 _TELL_TOTALS = text(
     """
     WITH supplied AS (
-        SELECT line.stock_id, sum(line.quantity - line.withdrawn) AS units
+        SELECT line.stock_id, sum(line.quantity - line.withdrawn)::bigint AS units
         FROM supply JOIN supply_line AS line ON line.supply_id = supply.id
         WHERE supply.month = :number GROUP BY line.stock_id
     ), sold AS (
-        SELECT line.stock_id, sum(line.quantity) AS units
+        SELECT line.stock_id, sum(line.quantity)::bigint AS units
         FROM orders JOIN order_line AS line ON line.order_id = orders.id
         WHERE orders.month = :number GROUP BY line.stock_id
     ), total AS (
@@ -200,7 +206,7 @@ def close(connection: Connection, number: int, rules: Rules) -> Close | None:
 
 def settle(connection: Connection, number: int) -> bool:
     """End the month, write every manufacturer's totals to the outbox and, after an early end, jump the calendar."""
-    connection.execute(text("SELECT set_config('statement_timeout', :ms, true)"), {"ms": str(SETTLE_TIMEOUT_MS)})
+    connection.execute(_FOR_TOTALS, {"timeout": str(SETTLE_TIMEOUT_MS), "memory": SETTLE_MEMORY})
     closed_at: datetime | None = connection.execute(_SETTLE, {"number": number}).scalar()
     if closed_at is None:
         return False
