@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 
+from supervisor import control
 from tests.conftest import ROOT, wait_until
 
 START_SECONDS_MAX = 120  # measured 5 s on an idle machine
@@ -47,7 +48,9 @@ class Up:
         return status
 
     def process_row(self, name: str) -> dict[str, Any]:
-        return next(row for row in self.status()["processes"] if row["name"] == name)
+        """Asked as `main.py status` does, without starting that: tests ask again and again."""
+        answer = control.ask(self.state, {"command": "status"})
+        return next(row for row in answer["processes"] if row["name"] == name)
 
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
