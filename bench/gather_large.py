@@ -81,11 +81,12 @@ def _measure(system: RunningSystem) -> dict[str, Any]:
     threads.append(threading.Thread(target=processes.watch))
     with psycopg.connect(status["database"].replace("+psycopg", ""), autocommit=True) as connection:
         _wait_for_supplies(connection, 1)
+        before = processes.cpu_seconds()
         for thread in threads:
             thread.start()
         try:
             began, ended = _wait_for_supplies(connection, MANUFACTURERS)
-            computed = processes.cpu_seconds()
+            computed = {kind: round(now - before.get(kind, 0.0), 1) for kind, now in processes.cpu_seconds().items()}
             time.sleep(SELLING_SECONDS)
         finally:
             buyers.stop.set()
