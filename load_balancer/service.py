@@ -164,6 +164,7 @@ async def managing(options: Options, listeners: Listeners, settings: Settings | 
         stack.push_async_callback(_cancel, tasks)
         if listeners.inherits:
             await _until_checked(balancer)
+            operator.catch_up()
         await group.start()
         admin = await _accept(stack, admin_sockets, lambda: AdminConnection(operator)) if admin_sockets else None
         listeners.serving()
@@ -202,6 +203,7 @@ async def serving(
         stack.push_async_callback(_cancel, tasks)
         if listeners.inherits and checks:
             await _until_checked(balancer)
+            operator.catch_up()
         listener = await _accept(stack, sockets, entrance(balancer))
         if redirect_sockets:
             listener.join(await _accept(stack, redirect_sockets, lambda: RedirectingClient(balancer)))

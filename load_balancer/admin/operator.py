@@ -2,6 +2,7 @@
 
 P1  An order is carried out wholly or not at all, and is kept for the next life of the process before it is answered.
 P2  Reloads come one after the other. One that is refused changes nothing, and an event says why.
+P3  A successor takes over what the life before was ordered while this one started, right before it accepts anybody.
 """
 
 import asyncio
@@ -10,9 +11,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from load_balancer.admin.orders import Configure, Order, PutServer, ReadCertificate, RemoveServer, SetState, plan
+from load_balancer.admin.orders import (
+    Configure,
+    Order,
+    PutServer,
+    ReadCertificate,
+    RemoveServer,
+    SetState,
+    plan,
+    towards,
+)
 from load_balancer.admin.system_settings import Reading, RefusedError
-from load_balancer.options import ServerAddress
+from load_balancer.options import Options, ServerAddress
 from load_balancer.proxy.balancer import Balancer
 from load_balancer.stats.figures import Figures
 
@@ -28,6 +38,9 @@ class Settings(Protocol):
 
     def read_again(self) -> Reading:
         """Raises RefusedError."""
+
+    def catch_up(self) -> Options:
+        """What is to hold now."""
 
     def took(self, reading: Reading) -> None:
         """The reading holds now."""
@@ -90,6 +103,14 @@ class Operator:
         if self._workers is not None:
             self._workers.order(orders)
         self._keep()
+
+    def catch_up(self) -> None:
+        """P3."""
+        if self._settings is None:
+            return
+        options = self._settings.catch_up()
+        for order in (Configure(options), *towards(options.servers, self.balancer.configured())):
+            carry_out(self.balancer, order)
 
     async def reload(self) -> Outcome:
         """P2; raises RefusedError."""

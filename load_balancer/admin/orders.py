@@ -7,7 +7,7 @@ No I/O. Carried out by operator.py.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -121,6 +121,19 @@ def plan(before: Options, after: Options, current: Mapping[str, ServerAddress]) 
     if dataclasses.replace(before, servers=()) != dataclasses.replace(after, servers=()):
         orders.append(Configure(after))
     return Plan(tuple(orders), tuple(left_out))
+
+
+def towards(wanted: Sequence[ServerAddress], current: Sequence[ServerAddress]) -> tuple[Order, ...]:
+    """What makes the current servers those that are wanted, with their states."""
+    known = {server.name: server for server in current}
+    orders: list[Order] = []
+    for server in wanted:
+        mine = known.pop(server.name, None)
+        if mine is None or dataclasses.replace(mine, state=server.state) != server:
+            orders.append(PutServer(server))
+        if mine is not None and mine.state is not server.state:
+            orders.append(SetState(server.name, server.state))
+    return (*orders, *(RemoveServer(name) for name in known))
 
 
 def carried_out(orders: tuple[Order, ...], servers: Mapping[str, ServerAddress]) -> dict[str, ServerAddress]:

@@ -47,6 +47,11 @@ class SystemSettings:
         self.options = self._options(self._settings)
         self._go_on()
 
+    def catch_up(self) -> Options:
+        """What is to hold now, where the life before took orders while this one started."""
+        self._go_on()
+        return self.options
+
     def read_again(self) -> Reading:
         """Takes some ten milliseconds, so in a thread; raises RefusedError."""
         runtime = self._runtime

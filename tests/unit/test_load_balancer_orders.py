@@ -9,13 +9,24 @@ import pytest
 
 from load_balancer.admin import commands, orders
 from load_balancer.admin.forms import FormError, document_of, read_json, read_server, read_state, refuse_double_cookie
-from load_balancer.admin.orders import Configure, Difference, PutServer, RemoveServer, carried_out, difference, plan
+from load_balancer.admin.orders import (
+    Configure,
+    Difference,
+    PutServer,
+    RemoveServer,
+    SetState,
+    carried_out,
+    difference,
+    plan,
+)
+from load_balancer.admin.system_settings import SystemSettings
 from load_balancer.balancing.members import Observe, ServerOptions
 from load_balancer.balancing.servers import Admin
 from load_balancer.options import Address, Options, OptionsError, ServerAddress, from_settings
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
 from settings.model import LoadBalancer
+from settings.runtime import BALANCER_FILE
 
 
 def settings(**sections: Any) -> Settings:
@@ -174,15 +185,54 @@ def test_two_servers_never_share_a_cookie() -> None:
         refuse_double_cookie(dataclasses.replace(one, options=ServerOptions(cookie="b")), [one, other])
 
 
+def test_orders_lead_from_any_servers_to_any_others() -> None:
+    one, two, three = options(Settings()).servers
+    drained = dataclasses.replace(two, state=Admin.DRAIN)
+    heavier = dataclasses.replace(three, options=ServerOptions(weight=9))
+    assert orders.towards([one, two], [one, two]) == ()
+    assert orders.towards([one, drained, heavier], [one, two, three]) == (
+        SetState("web-2", Admin.DRAIN),
+        PutServer(heavier),
+    )
+    assert orders.towards([drained], [one]) == (PutServer(drained), RemoveServer("web-1"))
+
+
+def runtime_of(state: Path, of: Settings) -> Runtime:
+    secrets = Secrets.read_or_make(state, ["m1"])
+    return Runtime(
+        state, of, Addresses(8000), "postgresql+psycopg://", "postgres", broker_is_ours=False, secrets=secrets
+    )
+
+
+def test_a_successor_begins_with_what_was_ordered_before_and_meanwhile(tmp_path: Path) -> None:
+    """S1, P3, O1: and with what a restart's newer settings say of other things."""
+    first = SystemSettings(runtime_of(tmp_path, Settings()))
+    one, two, three = first.options.servers
+    first.keep([one, dataclasses.replace(two, options=ServerOptions(weight=50), state=Admin.MAINT)])
+    newer = settings(load_balancer={"servers": {"web-2": {"maxconn": 7}}, "retries": 1})
+    successor = SystemSettings(dataclasses.replace(runtime_of(tmp_path, newer), balancer_revision=1))
+    expected = dataclasses.replace(two, options=ServerOptions(weight=50, maxconn=7), state=Admin.MAINT)
+    assert successor.options.servers == (one, expected)
+    assert successor.options.retry.retries == 1
+    first.keep([one, two, three])
+    assert successor.catch_up().servers == (one, dataclasses.replace(two, options=ServerOptions(maxconn=7)), three)
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"revision": 0, "load_balancer": {"retries": -1}, "servers": {}}'])
+def test_a_record_that_cannot_be_used_is_not_used(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """S3."""
+    (tmp_path / BALANCER_FILE).write_text(damage)
+    assert SystemSettings(runtime_of(tmp_path, Settings())).options.servers == options(Settings()).servers
+    assert "cannot be used" in caplog.text
+
+
 def test_commands_say_what_they_cannot_do_with_another_engine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An honest error, and what can be done instead."""
-    secrets = Secrets.read_or_make(tmp_path, ["m1"])
-    engine = settings(load_balancer={"engine": "haproxy"})
-    Runtime(
-        tmp_path, engine, Addresses(8000), "postgresql+psycopg://", "postgres", broker_is_ours=False, secrets=secrets
-    ).write()
+    runtime_of(tmp_path, settings(load_balancer={"engine": "haproxy"})).write()
     for code in (
         commands.servers(tmp_path, as_json=False),
         commands.set_weight(tmp_path, "web-1", 5),
