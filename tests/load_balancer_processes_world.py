@@ -57,7 +57,7 @@ class Load:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.told: dict[str, int | str] = {}
-        self._threads = [threading.Thread(target=self._ask_on) for _ in range(clients)]
+        self._threads = [threading.Thread(target=self._ask_on, daemon=True) for _ in range(clients)]
         for thread in self._threads:
             thread.start()
 

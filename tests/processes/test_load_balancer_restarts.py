@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import socket
 import threading
 import urllib.request
 from collections import Counter
@@ -29,16 +30,27 @@ from supervisor.supervision import Supervisor
 from tests.conftest import wait_until
 from tests.load_balancer_processes_world import Load, Servers
 
-PORT_BASE = 26_100
+PORT_BASES = range(31_100, 29_100, -50)
 CLIENTS = 2  # of each kind
 PAUSE_SECONDS = 0.003  # after each answer: the processes that start meanwhile need the processor, too
+
+
+def free_addresses() -> Addresses:
+    """Of which those that are used here are free."""
+    for base in PORT_BASES:
+        found = Addresses(base)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in (found.shop, found.load_balancer_admin, found.web(1), found.web(2)):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return found
+    raise AssertionError("no free ports")
 
 
 class Supervised:
     """A balancer in front of two servers, under a supervisor whose loop runs in a thread."""
 
     def __init__(self, folder: Path) -> None:
-        addresses = Addresses(PORT_BASE)
+        addresses = free_addresses()
         self.state = folder
         self.config = folder / "config.yml"
         self.say("retries: 2")
