@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Self
 
 import pytest
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from distributor.database import transaction
 from distributor.errors import DatabaseUnavailable, OutcomeUnknown, ShopClosed
-from distributor.gather.booking import book
+from distributor.gather.booking import book, rename
 from distributor.gather.feed import Offer, OfferItem
 from distributor.months import overview, transitions
 from distributor.months.decisions import Begin, Rules
@@ -253,16 +254,21 @@ def offer(code: str, month: int, skus: list[str], quantity: int) -> Offer:
 
 def book_at_once(engine: Engine, offers: list[Offer]) -> list[BaseException]:
     """Each offer in a thread of its own; what went wrong."""
+    return at_once(engine, [partial(book, offer=offer) for offer in offers])
+
+
+def at_once(engine: Engine, works: list[Callable[[Connection], object]]) -> list[BaseException]:
+    """Each in a thread and a transaction of its own; what went wrong."""
     failures: list[BaseException] = []
 
-    def bring(brought: Offer) -> None:
+    def do(work: Callable[[Connection], object]) -> None:
         try:
             with transaction(engine) as connection:
-                book(connection, brought)
+                work(connection)
         except Exception as error:  # noqa: BLE001 - the test shows it
             failures.append(error)
 
-    threads = [threading.Thread(target=bring, args=(brought,)) for brought in offers]
+    threads = [threading.Thread(target=do, args=(work,)) for work in works]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -333,7 +339,6 @@ def test_two_manufacturers_cannot_take_one_name_at_the_same_time(engine: Engine)
     with transaction(engine) as connection:
         transitions.prepare(connection, ["m1", "m2"], HOUR)
         transitions.begin(connection, Begin(1, datetime.now(UTC) + HOUR))
-    item = OfferItem("BIKE", "Bicycle", 1, 1, "GBP")
-    failures = book_at_once(engine, [Offer(code, "Same Works", 1, (item,), "a" * 64) for code in ("m1", "m2")])
+    failures = at_once(engine, [partial(rename, code=code, name="Same Works") for code in ("m1", "m2")])
     assert len(failures) == 1
     assert "cannot be told apart" in str(failures[0])
