@@ -54,7 +54,7 @@ class Cluster:
             "max_connections": connections_max,
             "superuser_reserved_connections": 3,
             "password_encryption": "scram-sha-256",
-            "max_wal_size": "4GB",  # a gather of a million goods writes more than the default of 1 GB, after which checkpoints are forced
+            "max_wal_size": "4GB",  # a gather of a million goods writes more than 1 GB: checkpoints were forced
             "shared_buffers": "256MB",  # touched only as far as there is data; a million goods with their indexes need most of it
             "fsync": "on",
             "synchronous_commit": "on",

@@ -81,7 +81,7 @@ def test_control_row_lock_unordered_deadlocks_and_still_sells_right(engine: Engi
         patch.setattr(random, "sample", lambda _lines, _count: next(orders))
         results = tally(at_once([lambda c=c: buy(sales, c, "k", *basket) for c in world.customers[:2]]))  # type: ignore[misc]
     assert results == {201: 2}
-    assert causes == ["40P01"]
+    assert set(causes) == {"40P01"}  # the victim's second attempt may meet the other one again
     assert not discrepancies(engine)
 
 
