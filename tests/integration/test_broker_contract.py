@@ -275,6 +275,8 @@ def test_a_consumer_started_before_its_queue_exists_begins_when_it_does(world: W
         world.admin.declare([late])
         publish(world, world.message(late))
         consuming.wait_for(2)
+    world.wait_depth(0)
+    assert world.admin.depth([late]) == {late: 0}
 
 
 def test_both_sides_go_on_after_their_connections_were_cut(world: World) -> None:
@@ -351,6 +353,7 @@ def test_declaring_again_and_at_once_from_many_sides_changes_nothing(world: Worl
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: world.admin.declare(world.recipients), range(8)))
     world.wait_depth(1)
+    assert world.admin.dead_letters(world.recipients) == []
 
 
 def test_nothing_is_known_of_queues_that_nobody_declared(world: World) -> None:

@@ -62,8 +62,10 @@ def test_a_lease_is_renewed_while_the_handler_works(world: World, database: psyc
         wait_until(due, 10, "it is claimed")
         first = due()
         wait_until(lambda: due() > first, 10, "the lease is renewed")
+        assert database.execute("SELECT attempts FROM broker.message").fetchall() == [(1,)]
         done.set()
         consuming.wait_for(1)
+    world.wait_depth(0)
 
 
 def test_ended_connections_are_replaced(world: World, database: psycopg.Connection[Any]) -> None:
@@ -78,6 +80,7 @@ def test_ended_connections_are_replaced(world: World, database: psycopg.Connecti
                 " WHERE datname = current_database() AND application_name LIKE 'broker %'"
             )
     publisher.close()
+    assert world.admin.dead_letters([world.recipient]) == []
 
 
 def test_a_consumer_needs_one_connection_and_a_publisher_one(world: World, database: psycopg.Connection[Any]) -> None:

@@ -130,6 +130,7 @@ def test_sold_out_means_closed(database_url: str, engine: Engine) -> None:
         wait_until(lambda: leader.leading, 5, "it leads")
         rows(engine, "UPDATE stock SET sold = supplied RETURNING id")
         wait_until(lambda: (1, "closed", "depleted") in states(engine), 5, "month 1 is closed")
+    assert rows(engine, "SELECT close_requested FROM month WHERE number = 1") == [(False,)]  # by nobody's hand
 
 
 def test_a_shop_that_never_had_goods_is_not_sold_out(engine: Engine) -> None:
@@ -276,6 +277,8 @@ def test_a_new_month_length_takes_effect_at_the_next_start(database_url: str, en
         wait_until(lambda: (1, "open", None) in states(engine), 5, "month 1 is open")
     with leading(database_url, length=timedelta(seconds=0.5), months_max=2):
         wait_until(lambda: (2, "closed", "time_over") in states(engine), 5, "both months went by")
+    assert states(engine) == [(1, "closed", "time_over"), (2, "closed", "time_over")]
+    assert rows(engine, "SELECT month_seconds FROM calendar") == [(0.5,)]
 
 
 def until_led_again(leader: Leader) -> Callable[[], bool]:
@@ -293,6 +296,7 @@ def test_a_leader_whose_session_was_ended_takes_the_lead_again(
         wait_until(until_led_again(leader), 5, "it leads again")
         request_close(engine)
         wait_until(lambda: (2, "open", None) in states(engine), 5, "month 2 is open")
+    assert states(engine) == [(1, "closed", "by_hand"), (2, "open", None)]
 
 
 def test_the_months_are_shown(engine: Engine) -> None:

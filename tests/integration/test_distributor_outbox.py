@@ -250,6 +250,8 @@ def test_a_database_that_ends_the_session_is_not_the_end_of_the_relay(engine: En
         write(engine, 3)
         wait_until(lambda: pending(engine) == 0, 10, "all went out")
     own.dispose()
+    assert {message.recipient for message in carrier.messages} == {"m1"}
+    assert len({message.id for message in carrier.messages}) == 3
 
 
 def test_with_the_real_queue_in_postgres(engine: Engine, database_url: str) -> None:

@@ -91,8 +91,10 @@ def test_customers_come_again_with_the_next_month(shop: Running, traffic: Traffi
     """T2."""
     wait_until(lambda: len(shop.books.finished) == 2, 20, "both customers are done for month 1")
     bought = shop.books.orders
+    known = set(shop.books.customers)
     shop.books.month = 2
     wait_until(lambda: shop.books.orders > bought, 20, "somebody buys in month 2")
+    assert set(shop.books.customers) == known, "the same people"
 
 
 def test_a_lost_account_is_opened_anew(shop: Running, traffic: Traffic, wait_until: WaitUntil) -> None:

@@ -216,6 +216,8 @@ def test_ipv6_on_both_sides(tmp_path: Path) -> None:
     ):
         try:
             wait_until(lambda: _get_v6(front) == (200, b"hello"), 10.0, "the page comes through")
+            assert balancer.poll() is None
+            assert server.poll() is None
         finally:
             for process in (balancer, server):
                 process.kill()
