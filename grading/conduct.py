@@ -30,6 +30,7 @@ from distributor.database import CONFLICTS, SESSION_ENDED, WAITED_TOO_LONG, sqls
 from distributor.errors import DistributorError, StrategyFailed
 from distributor.strategies.answers import problem_of
 from distributor.strategies.contract import Line, Short, Strategy, Taken
+from distributor.strategies.wrapping import Wrapping
 from grading.checks import CONDUCT, Check
 
 CPU_SECONDS_MAX = 0.5  # of one take; ours need a millisecond
@@ -289,19 +290,12 @@ class Conduct:
         call.error_where = self.where()
 
 
-class Watched:
+class Watched(Wrapping):
     """The strategy, as the shop sees it; every ``take`` goes through `Conduct`."""
 
     def __init__(self, strategy: Strategy, conduct: Conduct) -> None:
-        self._strategy = strategy
+        super().__init__(strategy)
         self._conduct = conduct
-        self.name = strategy.name
-        self.isolation = strategy.isolation
-        self.retry_on = strategy.retry_on
-        self.groups_max = strategy.groups_max
-        around = getattr(strategy, "whole_transaction", None)
-        if around is not None:
-            self.whole_transaction = around
 
     def take(self, connection: Connection, baskets: Sequence[Sequence[Line]]) -> list[Taken | Short]:
         return self._conduct.take(self._strategy, connection, baskets)

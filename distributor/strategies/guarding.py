@@ -25,6 +25,7 @@ from distributor.errors import DistributorError, StrategyFailed
 from distributor.strategies.answers import problem_of
 from distributor.strategies.contract import Line, Short, Strategy, Taken
 from distributor.strategies.loading import NAMES, load
+from distributor.strategies.wrapping import Wrapping
 from settings.model import Database
 
 HUNG_MAX = 20  # threads left behind: some megabytes of address space, and a reason to look at the log; chosen
@@ -63,21 +64,14 @@ class _Call:
             self.error = error
 
 
-class Guarded:
+class Guarded(Wrapping):
     """In the place of the strategy that it wraps; shared by all threads of a process."""
 
     def __init__(self, strategy: Strategy, seconds: float) -> None:
-        self._strategy = strategy
+        super().__init__(strategy)
         self._seconds = seconds
         self._hung: list[_Call] = []
         self._lock = threading.Lock()
-        self.name = strategy.name
-        self.isolation = strategy.isolation
-        self.retry_on = strategy.retry_on
-        self.groups_max = strategy.groups_max
-        around = getattr(strategy, "whole_transaction", None)
-        if around is not None:
-            self.whole_transaction = around
 
     def take(self, connection: Connection, baskets: Sequence[Sequence[Line]]) -> list[Taken | Short]:
         """Raises StrategyFailed, or what the database raises."""

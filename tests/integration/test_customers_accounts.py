@@ -1,6 +1,5 @@
 """Accounts and sessions through the API on a real database: opened once, ended everywhere, guessed slowly."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,26 +8,9 @@ from sqlalchemy import Engine, text
 
 from distributor.database import transaction
 from tests.customers_world import CARD_NUMBER, PASSWORD, Program, make_app, make_runtime
-from tests.distributor_world import World, engine_for, make_world, rows
+from tests.distributor_world import World, rows
 
 PROBLEM = "application/problem+json"
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def world(engine: Engine) -> World:
-    return make_world(engine, [5, 3, 0, 40], customers=0)
-
-
-@pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Flask:
-    return make_app(make_runtime(tmp_path, database_url))
 
 
 @pytest.fixture

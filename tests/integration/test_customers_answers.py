@@ -2,7 +2,6 @@
 
 import gzip
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,9 @@ from sqlalchemy import Engine, text
 from customers.pages import csrf
 from distributor.database import transaction
 from tests.customers_world import Person, field_value, make_app, make_runtime
-from tests.distributor_world import World, engine_for, make_world
+from tests.distributor_world import World, make_world
 
 GZIP = {"Accept-Encoding": "gzip"}
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

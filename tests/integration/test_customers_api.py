@@ -2,8 +2,6 @@
 
 import re
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,27 +9,10 @@ from flask import Flask
 from sqlalchemy import Engine, text
 
 from distributor.database import transaction
-from tests.customers_world import Program, make_app, make_runtime
-from tests.distributor_world import World, discrepancies, engine_for, make_world, rows, set_month
+from tests.customers_world import Program
+from tests.distributor_world import World, discrepancies, rows, set_month
 
 PROBLEM = "application/problem+json"
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def world(engine: Engine) -> World:
-    return make_world(engine, [5, 3, 0, 40], customers=0)
-
-
-@pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Flask:
-    return make_app(make_runtime(tmp_path, database_url))
 
 
 @pytest.fixture

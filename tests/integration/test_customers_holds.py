@@ -12,16 +12,9 @@ from sqlalchemy import Engine, text
 from customers.instance import EXTENSION, Instance
 from distributor.database import transaction
 from tests.customers_world import Person, Program, make_app, make_runtime
-from tests.distributor_world import World, engine_for, make_world, rows
+from tests.distributor_world import World, make_world, rows
 
 HOLD_SECONDS = 300
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ and what says of itself that it is English (`lang="en"`) is none either.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from customers.instance import EXTENSION, Instance
 from distributor.database import transaction
 from distributor.errors import DatabaseUnavailable, OutcomeUnknown, ShopClosed
 from tests.customers_world import PASSWORD, Person, field_value, make_app, make_runtime
-from tests.distributor_world import World, add_same_good, engine_for, make_world, sell_to_others, set_month
+from tests.distributor_world import World, add_same_good, make_world, sell_to_others, set_month
 
 SHOWN_ATTRIBUTES = frozenset(
     {"alt", "aria-label", "title", "placeholder", "data-once", "data-show", "data-hide", "data-none", "data-held"}
@@ -66,13 +66,6 @@ class Words(HTMLParser):
 
     def words(self) -> set[str]:
         return {word for text in self.texts for word in WORD.findall(text)}
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import re
 import zlib
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,17 +14,10 @@ from customers.pages import pictures
 from distributor.database import transaction
 from distributor.errors import DatabaseUnavailable, OutcomeUnknown, ShopClosed
 from tests.customers_world import Person, make_app, make_runtime
-from tests.distributor_world import World, engine_for, make_world, set_month
+from tests.distributor_world import World, make_world, set_month
 
 FIRST_VISIT_BYTES_MAX = 60_000  # all that a browser loads for the first page, without pictures; the promise is 100 KB
 PART = {"HX-Request": "true", "HX-Request-Type": "partial"}
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
@@ -41,11 +33,6 @@ def world(engine: Engine) -> World:
             {"s": world.stock[0]},
         )
     return world
-
-
-@pytest.fixture
-def app(database_url: str, tmp_path: Path) -> Flask:
-    return make_app(make_runtime(tmp_path, database_url))
 
 
 @pytest.fixture

@@ -20,21 +20,9 @@ from distributor.errors import Busy, DistributorError, OutcomeUnknown
 from distributor.sales import Answer, Asked, Unsettled
 from tests.conftest import free_port, wait_until
 from tests.customers_world import Program, make_app, make_runtime
-from tests.distributor_world import World, discrepancies, engine_for, make_world, rows
+from tests.distributor_world import World, discrepancies, rows
 
 Told = tuple[int, dict[str, str], Any]
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def world(engine: Engine) -> World:
-    return make_world(engine, [5, 3, 0, 40], customers=0)
 
 
 @dataclass

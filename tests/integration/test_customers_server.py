@@ -19,17 +19,10 @@ from customers.turned_away import TURNED_AWAY
 from customers.wsgi import Answer
 from tests.conftest import free_port
 from tests.customers_world import make_app, make_runtime
-from tests.distributor_world import World, engine_for, make_world
+from tests.distributor_world import World, make_world
 
 OF_A_BODY = {"content-type", "content-length"}
 NUMBER = "request-number-1"
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -15,19 +15,7 @@ from customers.window import SHOWN_SECONDS
 from distributor.database import transaction
 from tests.conftest import wait_until
 from tests.customers_world import Person, make_app, make_runtime
-from tests.distributor_world import World, engine_for, make_world, rows
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def world(engine: Engine) -> World:
-    return make_world(engine, [5, 3, 0, 40], customers=0)
+from tests.distributor_world import World, rows
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The catalogue's lists and its search on a real database: what they mean, and by which index they are read."""
 
 import sys
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,17 +9,10 @@ from sqlalchemy import Engine, event, text
 
 from distributor import queries
 from distributor.database import transaction
-from tests.distributor_world import World, engine_for, make_world, rows
+from tests.distributor_world import World, make_world, rows
 
 CATALOGUE = sys.modules["distributor.queries.catalogue"]
 """The module, whose name is that of a function of the package, too."""
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -27,14 +27,7 @@ from tests.distributor_partners import (
     redirect,
     serving,
 )
-from tests.distributor_world import engine_for, rows, set_month
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
+from tests.distributor_world import rows, set_month
 
 
 @pytest.fixture

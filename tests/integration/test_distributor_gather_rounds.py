@@ -11,14 +11,7 @@ from distributor.gather.booking import record_attempt, tasks
 from distributor.gather.gatherer import Gatherer
 from tests.conftest import wait_until
 from tests.distributor_partners import FakePartners, answer, attempts, begin_month, gather, item, never, serving
-from tests.distributor_world import engine_for, set_month
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
+from tests.distributor_world import set_month
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,18 +19,11 @@ from distributor.months.transitions import look_closely
 from distributor.sales import Line
 from distributor.strategies import CONTROLS, NAMES, load
 from settings.model import Cart as Limits
-from tests.distributor_world import discrepancies, engine_for, make_world, rows
+from tests.distributor_world import discrepancies, make_world, rows
 from tests.holds_world import HOLD_SECONDS, HoldingShop, overheld
 
 ADA, BOB, CLEO = range(3)
 LAST, FEW, MANY = range(3)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -22,13 +22,6 @@ HOUR = timedelta(hours=1)
 RULES = Rules(length_min=timedelta(0), gathering_max=timedelta(seconds=5), months_max=0)
 
 
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
-
-
 class Source:
     """A gather that has nothing to do."""
 

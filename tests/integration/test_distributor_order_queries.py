@@ -1,7 +1,5 @@
 """What an order's page asks: how far it has come, which card paid, and who else has what was lost."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import Engine, text
 
@@ -11,16 +9,9 @@ from distributor.outbox.pending import claim, mark_published
 from distributor.sales import Line, Sales
 from distributor.strategies import load
 from settings import Settings
-from tests.distributor_world import World, engine_for, make_world, rows, set_month
+from tests.distributor_world import World, make_world, rows, set_month
 
 SHA = "0" * 64
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -22,13 +22,6 @@ from tests.distributor_world import engine_for, rows
 FAST = Distributor(relay_idle_ms=20, relay_batch_messages=10, relay_lease_seconds=0.5)
 
 
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
-
-
 class FakeCarrier:
     """Confirms what it can. ``away``: it cannot be reached; ``queues``: who has one; ``full``: whose takes no more."""
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
@@ -18,16 +18,9 @@ from settings import Settings
 from settings.model import Cart as Limits
 from tests.conftest import wait_until
 from tests.distributor_races import at_once
-from tests.distributor_world import World, engine_for, make_world, set_month
+from tests.distributor_world import World, make_world, set_month
 
 T = TypeVar("T")
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Counters against their rows: what is found, what is repaired, what is left to people (R1 to R4)."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from distributor.strategies import load
 from settings.model import Settings
 from tests.conftest import free_port
 from tests.customers_world import make_runtime
-from tests.distributor_world import World, discrepancies, engine_for, make_world, rows
+from tests.distributor_world import World, discrepancies, make_world, rows
 
 SOLD = 3
 WAITS_FOR_A_LOCK = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -26,13 +26,6 @@ SELL_ONE = (
     "UPDATE stock SET sold = sold + 1 WHERE id = :id",
     "UPDATE order_line SET quantity = quantity + 1 WHERE stock_id = :id",
 )
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

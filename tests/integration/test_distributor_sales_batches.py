@@ -1,7 +1,6 @@
 """Several purchases in one transaction, each with its own outcome: what a committer of batches will rest on (S1-S3)."""
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, event, text
@@ -12,20 +11,13 @@ from distributor.sales.committer import Committer
 from distributor.sales.rules import Answer, Purchase
 from distributor.strategies.contract import Line
 from distributor.strategies.row_lock import RowLock
-from tests.distributor_world import World, discrepancies, engine_for, make_world, rows, set_month
+from tests.distributor_world import World, discrepancies, make_world, rows, set_month
 
 
 class InBatches(RowLock):
     """row_lock keeps C3 for batches as well: what is short has only been locked."""
 
     groups_max = 10
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

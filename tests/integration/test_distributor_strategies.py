@@ -1,6 +1,6 @@
 """One contract for every strategy (`distributor/strategies/contract.py`), on a real database: the cases of `grading`."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,14 +14,6 @@ from distributor.strategies.answers import problem_of
 from distributor.strategies.contract import Line, Short, Taken, TakenLine
 from distributor.strategies.row_lock import RowLock
 from grading.contract import CASES, Case, Unmet
-from tests.distributor_world import engine_for
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.mark.parametrize("name", NAMES)

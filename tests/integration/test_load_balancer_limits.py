@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import cast
 
 import pytest
@@ -81,21 +82,30 @@ def test_who_sends_too_slowly_is_told_and_holds_no_server(sent: bytes, status: i
         assert running.requests == []
 
 
+@contextlib.contextmanager
+def dripping(client: RawClient, first: bytes, drop: bytes) -> Iterator[None]:
+    """``first`` at once, then a drop every 20 ms for as long as the block lasts."""
+    stop = threading.Event()
+
+    def drip() -> None:
+        client.send(first)
+        while not stop.wait(0.02):
+            client.send(drop)
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 def test_dripping_a_body_does_not_extend_its_deadline_either() -> None:
     """T03: each byte buys time at the least rate that is accepted, and no more."""
     with world(1, timeouts=Timeouts(client_seconds=0.2)) as running, running.connect() as client:
-        stop = threading.Event()
-
-        def drip() -> None:
-            client.send(b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 100000\r\n\r\n")
-            while not stop.wait(0.02):
-                client.send(b"x")
-
-        dripping = threading.Thread(target=drip)
-        dripping.start()
-        assert client.answer().status == 408
-        stop.set()
-        dripping.join()
+        with dripping(client, b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 100000\r\n\r\n", b"x"):
+            assert client.answer().status == 408
         assert running.requests == []
 
 
@@ -137,19 +147,12 @@ def test_an_idle_connection_ends_without_a_word() -> None:
 
 def test_dripping_a_head_does_not_extend_its_deadline() -> None:
     """T02: the deadline is for the head as a whole."""
-    with world(1, timeouts=Timeouts(http_request_seconds=0.2)) as running, running.connect() as client:
-        stop = threading.Event()
-
-        def drip() -> None:
-            client.send(b"GET / HTTP/1.1\r\n")
-            while not stop.wait(0.05):
-                client.send(b"A: b\r\n")
-
-        dripping = threading.Thread(target=drip)
-        dripping.start()
+    with (
+        world(1, timeouts=Timeouts(http_request_seconds=0.2)) as running,
+        running.connect() as client,
+        dripping(client, b"GET / HTTP/1.1\r\n", b"A: b\r\n"),
+    ):
         assert client.answer().status == 408
-        stop.set()
-        dripping.join()
 
 
 def test_a_client_that_does_not_read_stops_the_server_and_is_cut_off() -> None:
