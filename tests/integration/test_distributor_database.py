@@ -193,8 +193,14 @@ def test_a_deadlock_is_a_conflict_and_repeating_the_whole_transaction_resolves_i
         connection.execute(text("CREATE TABLE thing (id int PRIMARY KEY, value int NOT NULL DEFAULT 0)"))
         connection.execute(text("INSERT INTO thing VALUES (1, 0), (2, 0)"))
     meet = threading.Barrier(2)
+    committed = threading.Event()
     causes: list[str] = []
     waits: list[float] = []
+
+    def back_off(seconds: float) -> None:
+        """Comes again when the other has committed: at once it could lock the first row before the woken one does."""
+        waits.append(seconds)
+        assert committed.wait(5)
 
     def cross(order: tuple[int, int]) -> None:
         def attempt() -> None:
@@ -204,7 +210,8 @@ def test_a_deadlock_is_a_conflict_and_repeating_the_whole_transaction_resolves_i
                     meet.wait(5)
                 add(connection, order[1])
 
-        repeat(attempt, Retries(5, random=lambda: 0.5, sleep=waits.append, on_retry=causes.append))
+        repeat(attempt, Retries(5, random=lambda: 0.5, sleep=back_off, on_retry=causes.append))
+        committed.set()
 
     threads = [threading.Thread(target=cross, args=(order,)) for order in ((1, 2), (2, 1))]
     for thread in threads:
