@@ -26,12 +26,17 @@ def up(context: typer.Context, strategy: Annotated[str | None, STRATEGY] = None)
 
 @app.command(epilog=COMMON_HELP)
 def status(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False
+    context: typer.Context,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    as_metrics: Annotated[bool, typer.Option("--metrics", help="restarts and silence, for Prometheus")] = False,
 ) -> None:
-    """Show every process of the running system: name, state, pid, URL."""
+    """Show every process of the running system: name, state, pid, URL; how often it was started again, and why."""
     from supervisor import commands
 
-    raise typer.Exit(commands.status(common_of(context).state_folder, as_json=as_json))
+    if as_json and as_metrics:
+        raise typer.BadParameter("--json and --metrics do not go together")
+    raise typer.Exit(commands.status(common_of(context).state_folder, as_json=as_json, as_metrics=as_metrics))
 
 
 @app.command(epilog=COMMON_HELP)

@@ -253,6 +253,7 @@ class Supervisor(Section):
     stop_timeout_seconds: Seconds = 10.0
     restart_backoff_ms: Milliseconds = 200
     restart_backoff_ms_max: Milliseconds = 5_000
+    watchdog_seconds: Annotated[float, Field(ge=0, le=86_400)] = 30.0
 
 
 class Logging(Section):

@@ -5,6 +5,7 @@ C1  At most one life at a time, and every life is reaped before the next one beg
 C2  A child that was told to stop is never started again, whatever it is doing at that moment.
 C3  Stopping always ends: stop signal, deadline, kill signal, SIGKILL; a paused child is woken to hear it.
 C4  A life hands over only to one that serves; where that does not come to serve, everything stays as it was.
+C5  A life that hangs is ended as if it had died, after it had a moment to say where it stands.
 States and transitions: spec.TRANSITIONS. Called by supervision.py; everything runs in one thread.
 """
 
@@ -15,44 +16,28 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from supervisor import tree
 from supervisor.errors import StartError
 from supervisor.handover import Announcement, HeldSockets, Passed
+from supervisor.life import DIED, HUNG, Life, Limits
 from supervisor.logs import LogFile
 from supervisor.ports import users_of
-from supervisor.restart import EXIT_CANNOT_START, EXIT_USAGE, Death, GiveUp, Policy, deaths_in_a_row, decide, ending
+from supervisor.restart import EXIT_CANNOT_START, EXIT_USAGE, Death, GiveUp, deaths_in_a_row, decide, ending
 from supervisor.spawn import start_child
 from supervisor.spec import TRANSITIONS, Spec, State
 
 PROBE_SECONDS_FIRST, PROBE_SECONDS_LONGEST = 0.05, 0.25
+ABORT_SECONDS = 2.0  # for the tracebacks of all threads; measured: milliseconds
 KILL_SECONDS = 2.0  # from the kill signal (PostgreSQL: SIGQUIT, which still removes its shared memory) to SIGKILL
 SLOW_PERIOD_SECONDS, SLOW_PAUSED_SECONDS = 0.1, 0.08
 SLOW_PERIODS_PER_LOOK = 10  # finding the descendants walks all processes of the machine: once a second is enough
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The supervisor's settings."""
-
-    ready_seconds: float = 60.0
-    stop_seconds: float = 10.0
-    policy: Policy = field(default_factory=Policy)
-
-
-@dataclass(frozen=True)
-class Life:
-    """One process; ``end`` gives its exit code, ``serves`` whether it told so before it ended, where that is expected."""
-
-    process: subprocess.Popen[bytes]
-    end: asyncio.Task[int]
-    serves: asyncio.Task[bool]
 
 
 class Child:
@@ -71,7 +56,8 @@ class Child:
         self.spec = spec
         self.state = State.WAITING
         self.fault: str | None = None
-        self.restarts = 0
+        self.restarts: Counter[str] = Counter()  # by reason
+        self.last_end = ""
         self.ready = asyncio.Event()
         self.log = LogFile(logs / f"{spec.name}.log")
         self._limits = limits
@@ -86,6 +72,7 @@ class Child:
         self._stopping = asyncio.Event()
         self._wake = asyncio.Event()  # cuts a back-off short
         self._restarting = False
+        self._hung = ""  # why the present life is ended (C5)
         self._task: asyncio.Task[None] | None = None
         self._slow: asyncio.Task[None] | None = None
 
@@ -141,6 +128,20 @@ class Child:
         if self._process is process:
             self._kill(signal.SIGKILL)
         return ""
+
+    async def abort(self, why: str) -> None:
+        """End a life that hangs (C5)."""
+        life = self._life
+        if life is None or self.state not in (State.STARTING, State.READY):
+            return
+        self._hung = why
+        _log.error(
+            "action=hung process=%s pid=%s sent=%s: %s", self.spec.name, self.pid, self.spec.abort_signal.name, why
+        )
+        tree.send(life.process, self.spec.abort_signal)
+        tree.send_all(tree.members(life.process), signal.SIGCONT)
+        await asyncio.wait({life.end}, timeout=ABORT_SECONDS)
+        tree.send_all(tree.members(life.process), signal.SIGKILL)
 
     def send_fault(self, fault: str) -> None:
         """kill, pause, resume or slow; raises LookupError where there is no process to do it to."""
@@ -226,16 +227,18 @@ class Child:
 
     async def _after_death(self, death: Death) -> None:
         step = decide(death, self._limits.policy)
+        reason = HUNG if self._hung else DIED
         what = f"{self.spec.name} ended {ending(death.exit_code)}"
+        self.last_end = f"{reason}: {self._hung or ending(death.exit_code)}"
         if isinstance(step, GiveUp):
             self._to(State.FAILED)
             _log.error("action=give_up process=%s reason=%s", self.spec.name, step.reason)
             if self._start_depends_on_it():
                 raise self._cannot_start(f"{self.spec.name} could not be started: {step.reason}", death.exit_code)
             return
-        self.restarts += 1
+        self.restarts[reason] += 1
         self._to(State.BACKOFF)
-        _log.warning("action=backoff %s; it is started again in %.1f s", what, step.after_seconds)
+        _log.warning("action=backoff reason=%s %s; it is started again in %.1f s", reason, what, step.after_seconds)
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), step.after_seconds)
@@ -251,7 +254,8 @@ class Child:
                 await self.spec.before_start()
             if self._stopping.is_set():
                 return 0, 0.0
-            life = self._life = self._spawn()
+            life, self._hung = self._spawn(), ""
+            self._life = life
         except StartError as error:
             if self._start_depends_on_it():
                 raise

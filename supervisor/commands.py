@@ -49,21 +49,33 @@ def up(options: Options) -> int:
     return EXIT_FINE
 
 
-def status(state: Path, *, as_json: bool) -> int:
+def status(state: Path, *, as_json: bool, as_metrics: bool = False) -> int:
     """Print every process; with ``as_json`` everything that programs need, passwords included."""
     answer = _ask(state, {"command": "status"})
     if answer is None:
         return EXIT_FAILED
+    if as_metrics:
+        from supervisor.figures import as_text
+
+        sys.stdout.write(as_text(answer["processes"]))
+        return EXIT_FINE
     if as_json:
         _print(json.dumps(answer, indent=2))
         return EXIT_FINE
     for row in answer["processes"]:
         fault = f" ({row['fault']})" if row["fault"] else ""
-        restarts = f"  restarted {row['restarts']} times" if row["restarts"] else ""
-        _print(f"{row['name']:<16} {row['state'] + fault:<16} {row['pid'] or '-':>8}  {row['url']}{restarts}")
+        restarts = f"  {_restarts(row)}" if row["restarts"] else ""
+        silence = f"  silent for {row['silent_seconds']:.0f} s" if row["silent_seconds"] else ""
+        _print(f"{row['name']:<16} {row['state'] + fault:<16} {row['pid'] or '-':>8}  {row['url']}{restarts}{silence}")
     _print(f"load balancer's statistics: {answer['stats']}")
     _print(f"shop: {answer['shop']}   (the system is {answer['state']}, pid {answer['pid']})")
     return EXIT_FINE
+
+
+def _restarts(row: dict[str, Any]) -> str:
+    """How often, why, and what the last reason was."""
+    counted = ", ".join(f"{reason} {count}" for reason, count in row["restarts_by_reason"].items() if count)
+    return f"restarted {row['restarts']} times ({counted}; last: {row['last_end']})"
 
 
 def stop(state: Path) -> int:

@@ -1,4 +1,5 @@
-"""Questions that tell whether a process can do its work: HTTP /readyz, a PostgreSQL login, an AMQP greeting."""
+"""Questions that tell whether a process can do its work (HTTP /readyz, a PostgreSQL login, an AMQP greeting), and whether
+it lives (HTTP /healthz, a byte of PostgreSQL or RabbitMQ): a port that accepts proves nothing, the kernel does that."""
 
 import asyncio
 
@@ -6,12 +7,15 @@ SECONDS_MAX = 3.0  # a probe that takes longer has failed
 HTTP_STATUS_BYTES = len("HTTP/1.1 200")
 AMQP_GREETING = b"AMQP\x00\x00\x09\x01"
 AMQP_METHOD_FRAME = b"\x01"
+POSTGRES_TLS_QUESTION = (
+    b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # SSLRequest: answered before any log-in, also when all places are taken
+)
 
 
-async def _ask(host: str, port: int, request: bytes, answer_bytes: int) -> bytes:
+async def _ask(host: str, port: int, request: bytes, answer_bytes: int, seconds: float = SECONDS_MAX) -> bytes:
     """Send, and read the first bytes of the answer; empty when nobody answers in time."""
     try:
-        async with asyncio.timeout(SECONDS_MAX):
+        async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(request)
@@ -22,15 +26,29 @@ async def _ask(host: str, port: int, request: bytes, answer_bytes: int) -> bytes
         return b""
 
 
-async def http_ready(port: int, path: str = "/readyz", host: str = "127.0.0.1") -> bool:
+async def http_ready(port: int, path: str = "/readyz", host: str = "127.0.0.1", seconds: float = SECONDS_MAX) -> bool:
     request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
-    answer = await _ask(host, port, request, HTTP_STATUS_BYTES)
+    answer = await _ask(host, port, request, HTTP_STATUS_BYTES, seconds)
     return answer.endswith(b" 200")
+
+
+async def http_alive(port: int, seconds: float) -> bool:
+    return await http_ready(port, "/healthz", seconds=seconds)
 
 
 async def amqp_ready(port: int, host: str = "127.0.0.1") -> bool:
     """A node greets with a method frame once it takes logins; a port that is merely open says nothing."""
     return await _ask(host, port, AMQP_GREETING, 1) == AMQP_METHOD_FRAME
+
+
+async def amqp_alive(port: int, seconds: float) -> bool:
+    """A node that is blocked by an alarm greets, too."""
+    return await _ask("127.0.0.1", port, AMQP_GREETING, 1, seconds) != b""
+
+
+async def postgres_alive(port: int, seconds: float) -> bool:
+    """The server answers this while it recovers, and when it takes no more log-ins."""
+    return await _ask("127.0.0.1", port, POSTGRES_TLS_QUESTION, 1, seconds) != b""
 
 
 async def postgres_ready(url: str) -> bool:

@@ -11,6 +11,7 @@ import dataclasses
 import logging
 import logging.handlers
 import os
+import resource
 import signal
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
@@ -20,8 +21,9 @@ from settings import Runtime, Secrets, Settings, SettingsError, log_lines
 from settings.addresses import HOST, Addresses
 from settings.runtime import BALANCER_FILE, manufacturer_codes
 from supervisor import control, leftovers, lock, postgres, rabbitmq, system
-from supervisor.child import Child, Limits
+from supervisor.child import Child
 from supervisor.console import Console
+from supervisor.life import HUNG, Limits
 from supervisor.options import Options
 from supervisor.ports import refuse_taken
 from supervisor.resolution import Broker, choose_broker, external_database, refuse_missing_engine
@@ -34,6 +36,7 @@ LOG_BYTES_MAX = 5_000_000
 SIMULATED = "customers.simulated"
 CHILD_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
+    "PYTHONFAULTHANDLER": "1",  # the tracebacks of all threads, when a process that hangs is ended
     # glibc: give large blocks back when they are freed. Measured: a web instance that has hashed passwords (19 MiB each)
     # holds 65 MB instead of 125 MB.
     "MALLOC_MMAP_THRESHOLD_": "4194304",
@@ -59,6 +62,7 @@ class System:
                 limits.ready_timeout_seconds,
                 limits.stop_timeout_seconds,
                 Policy(limits.restart_backoff_ms, limits.restart_backoff_ms_max),
+                limits.watchdog_seconds,
             ),
             environment={**CHILD_ENVIRONMENT, leftovers.TAG: str(runtime.state)},
             on_change=self._on_change,
@@ -204,7 +208,8 @@ class System:
         if child.state is State.READY:
             self._console.ready(child.spec.name, child.spec.url)
         elif child.state is State.BACKOFF:
-            self._console.note(f"{child.spec.name:<{16}} died, is started again; its log: {child.log.path}", "yellow")
+            what = "hung" if child.last_end.startswith(HUNG) else "died"
+            self._console.note(f"{child.spec.name:<{16}} {what}, is started again; its log: {child.log.path}", "yellow")
         elif child.state is State.FAILED and not self.supervisor.starting:
             self._console.note(f"{child.spec.name:<{16}} failed; its log: {child.log.path}", "red")
 
@@ -213,6 +218,8 @@ async def run(options: Options, console: Console) -> None:
     """Run a system until it is told to stop; raises SettingsError or StartError (U2)."""
     settings = options.load()
     refuse_missing_engine(settings)
+    _, cores_max = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, cores_max))  # an image of a process holds keys and passwords
     os.umask(0o077)  # whatever we or a child creates, in the state folder or elsewhere, is the owner's alone
     state = lock.prepare_folder(options.state)
     with lock.take(state), logging_to(state / "logs" / "supervisor.log", settings.logging.level):

@@ -7,14 +7,17 @@ States: see TRANSITIONS; a transition that is missing there is a mistake of ours
 
 import enum
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from supervisor.spawn import Account
 
 Probe = Callable[[], Awaitable[bool]]
 """Answers once whether the process can do its work now; never raises, never takes longer than a few seconds."""
+Alive = Callable[[float], Coroutine[Any, Any, bool]]
+"""Answers once, after so many seconds at most, whether the process lives at all; never raises."""
 
 
 class State(enum.Enum):
@@ -68,6 +71,8 @@ class Spec:
     on_demand: bool = False
     before_start: Callable[[], Awaitable[None]] | None = None
     handover_seconds: float | None = None
+    alive: Alive | None = None
+    abort_signal: signal.Signals = signal.SIGABRT
 
 
 def layers(specs: Iterable[Spec]) -> list[list[Spec]]:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from supervisor.child import Child, Limits
+from supervisor.child import Child
 from supervisor.control import FAULTS
 from supervisor.errors import StartError
+from supervisor.life import DIED, HUNG, Limits
 from supervisor.spec import Spec, State, layers
+from supervisor.watchdog import Watchdog
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class Supervisor:
             for spec in layer
         }
         self._limits = limits
+        self._watchdog = Watchdog(self.children.values(), limits.watchdog_seconds, limits.ready_seconds)
         self._background: set[asyncio.Task[Any]] = set()
 
     def request_stop(self) -> None:
@@ -58,6 +61,7 @@ class Supervisor:
 
     async def start(self) -> bool:
         """Start everything (V1); False when a stop was requested meanwhile (V2)."""
+        self._watchdog.start()
         stop = asyncio.create_task(self.stop_requested.wait())
         starts = {asyncio.create_task(self._start_one(child)) for child in self.children.values()}
         try:
@@ -96,6 +100,7 @@ class Supervisor:
     async def stop(self) -> None:
         """Stop everything in reverse order (O2); each layer has the whole deadline."""
         self.stop_requested.set()
+        await self._watchdog.stop()
         for layer in reversed(self._layers):
             members = [self.children[spec.name] for spec in layer]
             await asyncio.gather(*(child.stop(self._limits.stop_seconds, self.hurry) for child in members))
@@ -152,7 +157,10 @@ class Supervisor:
                 "pid": child.pid,
                 "state": child.state.value,
                 "url": child.spec.url,
-                "restarts": child.restarts,
+                "restarts": child.restarts.total(),
+                "restarts_by_reason": {reason: child.restarts[reason] for reason in (DIED, HUNG)},
+                "last_end": child.last_end,
+                "silent_seconds": round(self._watchdog.silent_seconds(child.spec.name), 1),
                 "fault": child.fault,
             }
             for child in self.children.values()

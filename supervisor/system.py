@@ -12,7 +12,7 @@ from settings import Runtime
 from settings.addresses import HOST
 from supervisor.leftovers import TAG
 from supervisor.postgres import Cluster
-from supervisor.probes import amqp_ready, http_ready, postgres_ready
+from supervisor.probes import amqp_alive, amqp_ready, http_alive, http_ready, postgres_alive, postgres_ready
 from supervisor.rabbitmq import Node
 from supervisor.spec import Spec
 
@@ -53,6 +53,7 @@ def _ours(runtime: Runtime, name: str, kind: str, port: int, depends_on: tuple[s
         ports=(port,),
         depends_on=depends_on,
         folder=PROJECT,
+        alive=functools.partial(http_alive, port),
     )
 
 
@@ -74,6 +75,8 @@ def _postgres(runtime: Runtime, cluster: Cluster) -> Spec:
         stop_signal=signal.SIGINT,  # "fast": sessions are ended, everything is written
         kill_signal=signal.SIGQUIT,  # "immediate": recovers at the next start, but removes its shared memory
         death_signal=signal.SIGINT,
+        alive=functools.partial(postgres_alive, port),
+        abort_signal=signal.SIGQUIT,
         account=cluster.account,
         # Not marked as one of ours: what a killed supervisor leaves of it is ended by ``end_leftovers``, its own way.
         environment={TAG: ""},
@@ -91,6 +94,7 @@ def _rabbitmq(node: Node) -> Spec:
         url=f"amqp://{HOST}:{node.port}",
         ports=(node.port, node.distribution_port),
         death_signal=signal.SIGTERM,
+        alive=functools.partial(amqp_alive, node.port),
         environment=node.environment(),
         folder=node.folder,
     )

@@ -1,7 +1,8 @@
 """Stand-ins for the tests of the supervisor. As a program: a child that answers /readyz and behaves as it is told.
 
 ``python supervisor_stand_in.py PORT [BEHAVIOUR]``: ready (default), deaf (ignores SIGTERM), dies (exit code 1 at once),
-refuses (exit code 64), blocked (exit code 70), unready (answers 503), family (starts a child of its own).
+refuses (exit code 64), blocked (exit code 70), unready (answers 503), family (starts a child of its own), deadlocks (its
+main thread waits for a lock that it holds, as soon as it is ready).
 """
 
 import signal
@@ -16,11 +17,19 @@ EXIT_CODES = {"dies": 1, "refuses": 64, "blocked": 70}
 def serve(port: int, behaviour: str) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            asked.append(self.path)
             self.send_response(503 if behaviour == "unready" else 200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    class Server(ThreadingHTTPServer):
+        def service_actions(self) -> None:
+            """Called by the main thread once half a second; /healthz is asked whether it is ready first."""
+            if behaviour == "deadlocks" and asked:
+                wait_for_itself()
+
+    asked: list[str] = []
+    server = Server(("127.0.0.1", port), Handler)
     if behaviour == "family":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         sys.stdout.write(f"child {child.pid}\n")
@@ -32,6 +41,12 @@ def serve(port: int, behaviour: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN if behaviour == "deaf" else on_signal)
     sys.stdout.write("started\n")
     server.serve_forever()
+
+
+def wait_for_itself() -> None:
+    lock = threading.Lock()
+    with lock, lock:
+        raise AssertionError
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def stand_in(name: str, port: int, behaviour: str = "ready", depends_on: tuple[s
         url=f"http://127.0.0.1:{port}",
         ports=(port,),
         depends_on=depends_on,
+        alive=functools.partial(probes.http_alive, port),
     )
 
 

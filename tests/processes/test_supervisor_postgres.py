@@ -1,5 +1,6 @@
 """The embedded PostgreSQL (invariants G1 to G4 of supervisor/postgres.py)."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 
 from supervisor import postgres
+from supervisor.probes import postgres_alive
 from supervisor.spawn import Account, start_child
 from tests.conftest import ROOT, Server, answers, free_port, plain, wait_until
 
@@ -145,6 +147,26 @@ def test_a_pid_that_now_belongs_to_something_else_is_no_hindrance(cluster: postg
     lock.write_text(content.replace(str(first.pid), str(os.getpid()), 1))
     assert cluster.end_leftovers() == []
     assert start(cluster, port).poll() is None
+
+
+def test_only_a_server_that_stands_still_gives_no_sign_of_life(cluster: postgres.Cluster) -> None:
+    """D1, D2 of liveness.py: one whose places are all taken lives; one that is stopped has a port that accepts, and does not."""
+    port = free_port()
+    server = start(cluster, port)
+    taken = []
+    try:
+        with pytest.raises(psycopg.OperationalError, match="remaining connection slots"):
+            while True:
+                taken.append(psycopg.connect(plain(cluster.url(port, PASSWORD))))
+        assert asyncio.run(postgres_alive(port, 10.0))
+        server.send_signal(signal.SIGSTOP)
+        assert not asyncio.run(postgres_alive(port, 0.3))
+    finally:
+        for connection in taken:
+            connection.close()
+        server.send_signal(signal.SIGQUIT)
+        server.send_signal(signal.SIGCONT)
+    assert server.wait(10) is not None
 
 
 @as_root

@@ -1,11 +1,14 @@
 """The private RabbitMQ node (invariants N1 to N3 of supervisor/rabbitmq.py)."""
 
+import asyncio
+
 import pika
 import pika.exceptions
 import psutil
 import pytest
 
-from tests.conftest import BrokerNode
+from supervisor.probes import amqp_alive
+from tests.conftest import BrokerNode, free_port
 
 
 def _connect(node: BrokerNode, user: str) -> pika.BlockingConnection:
@@ -54,3 +57,8 @@ def test_the_node_listens_on_loopback_only_and_has_no_epmd(rabbitmq_node: Broker
     assert hosts == {"127.0.0.1"}
     names = [child.name() for child in psutil.Process(node).children(recursive=True)]
     assert "epmd" not in names
+
+
+def test_a_node_gives_a_sign_of_life_and_a_port_without_one_does_not(rabbitmq_node: BrokerNode) -> None:
+    assert asyncio.run(amqp_alive(rabbitmq_node.port, 10.0))
+    assert not asyncio.run(amqp_alive(free_port(), 10.0))

@@ -11,8 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from supervisor.child import Child, Limits
+from supervisor.child import Child
 from supervisor.errors import StartError
+from supervisor.figures import as_text
+from supervisor.life import Limits
 from supervisor.restart import Policy
 from supervisor.spec import Spec, State
 from supervisor.supervision import Supervisor
@@ -27,7 +29,8 @@ class World:
 
     def __init__(self, logs: Path, *specs: Spec, limits: Limits = QUICK) -> None:
         self.changes: list[tuple[str, State]] = []
-        self.supervisor = Supervisor(specs, logs, limits, environment={}, on_change=self._seen)
+        environment = {"PYTHONFAULTHANDLER": "1"}
+        self.supervisor = Supervisor(specs, logs, limits, environment=environment, on_change=self._seen)
 
     def _seen(self, child: Child) -> None:
         self.changes.append((child.spec.name, child.state))
@@ -85,7 +88,7 @@ def test_a_killed_process_is_started_again(tmp_path: Path) -> None:
         child, first = world.supervisor.children["one"], world.pid("one")
         world.supervisor.fault("kill", ["one"])
         await world.wait_until(lambda: child.pid != first and child.state is State.READY, "restarted")
-        assert child.restarts == 1
+        assert child.restarts == {"died": 1}
         assert ("one", State.BACKOFF) in world.changes
 
     running(world, body)
@@ -233,7 +236,7 @@ def test_a_graceful_restart_drains_and_counts_as_no_death(tmp_path: Path) -> Non
         child, first = world.supervisor.children["one"], world.pid("one")
         world.supervisor.fault("restart", ["one"])
         await world.wait_until(lambda: child.pid != first and child.state is State.READY, "restarted")
-        assert child.restarts == 0
+        assert child.restarts.total() == 0
         assert "draining" in (tmp_path / "one.log").read_text()
 
     running(world, body)
@@ -277,3 +280,34 @@ def test_a_fault_names_what_it_does_not_know(tmp_path: Path) -> None:
         assert world.supervisor.children["one"].state is State.READY
 
     running(world, body)
+
+
+def test_a_process_that_hangs_says_where_and_is_started_again_but_not_one_that_was_paused(tmp_path: Path) -> None:
+    """C5, D3, G3: one whose main thread waits for itself, one that somebody stopped by hand, one that was told to pause."""
+    stuck, stopped, paused = (
+        stand_in(name, free_port(), behaviour)
+        for name, behaviour in (("stuck", "deadlocks"), ("stopped", "ready"), ("paused", "ready"))
+    )
+    limits = dataclasses.replace(QUICK, watchdog_seconds=1.0)
+    world = World(tmp_path, stuck, stopped, paused, limits=limits)
+
+    async def body() -> None:
+        children = world.supervisor.children
+        first = {name: world.pid(name) for name in children}
+        os.kill(first["stopped"], signal.SIGSTOP)
+        world.supervisor.fault("pause", ["paused"])
+        await world.wait_until(lambda: children["stuck"].restarts["hung"], "the deadlock is found")
+        await world.wait_until(lambda: children["stopped"].restarts["hung"], "the stop is found")
+        await world.wait_until(lambda: children["stopped"].state is State.READY, "started again")
+        assert world.pid("stopped") != first["stopped"]
+        rows = {str(row["name"]): row for row in world.supervisor.rows()}
+        assert rows["stopped"]["restarts_by_reason"] == {"died": 0, "hung": 1}
+        assert rows["stopped"]["last_end"] == "hung: it gave no sign of life for 1 s, state T (stopped)"
+        assert 'supervisor_restarts_total{process="stopped",reason="hung"} 1.0' in as_text(world.supervisor.rows())
+        assert (world.pid("paused"), children["paused"].restarts.total()) == (first["paused"], 0)
+        assert rows["paused"]["silent_seconds"] == 0
+
+    running(world, body)
+    said = (tmp_path / "stuck.log").read_text()
+    assert "Fatal Python error: Aborted" in said
+    assert "in wait_for_itself" in said

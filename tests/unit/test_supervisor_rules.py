@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 
 from settings import Runtime, Secrets, Settings, SettingsError
-from settings.addresses import HIGHEST_OFFSET
-from supervisor import environment, rabbitmq
+from settings.addresses import HIGHEST_OFFSET, Addresses
+from supervisor import environment, postgres, rabbitmq, system
 from supervisor.errors import StartError
 from supervisor.logs import BYTES_MAX, LogFile
 from supervisor.resolution import external_database, refuse_missing_engine, refuse_unusable_urls
@@ -67,6 +67,22 @@ def test_a_balancer_that_is_not_installed_is_told_before_anything_starts(monkeyp
     with pytest.raises(StartError, match="haproxy is not installed") as refused:
         refuse_missing_engine(wished)
     assert "apt install haproxy" in refused.value.fix
+
+
+def test_every_process_of_a_system_is_watched(tmp_path: Path) -> None:
+    """D1 of liveness.py: whoever adds one must say how it is asked for a sign of life."""
+    runtime = Runtime(
+        state=tmp_path,
+        settings=Settings(),
+        addresses=Addresses(),
+        database_url="postgresql+psycopg://u@h/d",
+        broker_url="amqp://h",
+        broker_is_ours=True,
+        secrets=Secrets.read_or_make(tmp_path, []),
+    )
+    cluster = postgres.locate(tmp_path, runtime.secrets.installation_id)
+    node = rabbitmq.Node(rabbitmq.Installation(tmp_path, tmp_path), tmp_path, 1, 2, "cds-test@localhost")
+    assert [one.name for one in system.specs(runtime, cluster, node) if one.alive is None] == []
 
 
 def test_every_state_can_end_stopped() -> None:
