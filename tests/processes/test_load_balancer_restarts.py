@@ -23,8 +23,9 @@ from settings import Runtime, Secrets
 from settings import load as read_settings
 from settings.addresses import Addresses
 from supervisor import system
-from supervisor.child import Child, Limits
+from supervisor.child import Child
 from supervisor.handover import HeldSockets
+from supervisor.life import Limits
 from supervisor.restart import Policy
 from supervisor.supervision import Supervisor
 from tests.conftest import wait_until
