@@ -33,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from distributor.references import keep_references
 from distributor.words import keep_words
 
 Now = func.clock_timestamp()
@@ -73,7 +74,8 @@ class Product(Base):
 
 
 class Stock(Base):
-    """One manufacturer's units of one product (later: and of one branch). Carts and order lines point here."""
+    """One manufacturer's units of one product (later: and of one branch). Carts and order lines point here; where it points
+    itself is references.py's."""
 
     __tablename__ = "stock"
     __table_args__ = (
@@ -93,8 +95,8 @@ class Stock(Base):
         {"postgresql_with": {"fillfactor": 50}},
     )
     id: Mapped[int] = mapped_column(primary_key=True)
-    product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
-    manufacturer_id: Mapped[int] = mapped_column(ForeignKey("manufacturer.id"))
+    product_id: Mapped[int]
+    manufacturer_id: Mapped[int]
     name: Mapped[str] = mapped_column(String(200))
     price_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(String(3))
@@ -169,15 +171,15 @@ class Supply(Base):
 
 
 class SupplyLine(Base):
-    """Units of one stock row in one supply; ``withdrawn`` the part taken back after a refusal."""
+    """Units of one stock row in one supply; ``withdrawn`` the part taken back after a refusal. Both ids are references.py's."""
 
     __tablename__ = "supply_line"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="supply_line_quantity_positive"),
         CheckConstraint("withdrawn BETWEEN 0 AND quantity", name="supply_line_withdrawn_bounded"),
     )
-    supply_id: Mapped[int] = mapped_column(ForeignKey("supply.id"), primary_key=True)
-    stock_id: Mapped[int] = mapped_column(ForeignKey("stock.id"), primary_key=True)
+    supply_id: Mapped[int] = mapped_column(primary_key=True)
+    stock_id: Mapped[int] = mapped_column(primary_key=True)
     quantity: Mapped[int]
     withdrawn: Mapped[int] = mapped_column(server_default=text("0"))
 
@@ -383,3 +385,6 @@ class Pruned(Base):
     kind: Mapped[str] = mapped_column(String(40), primary_key=True)
     up_to: Mapped[dt.datetime]
     rows: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+keep_references(Base.metadata)

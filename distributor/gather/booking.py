@@ -133,6 +133,7 @@ _PRODUCTS = text(
 )
 
 # With their units and words at once: a row that is made and then changed would be written twice, with all its indexes.
+# By name, as two of these indexes and the catalogue's pages are: neighbours there are neighbours in the table, too.
 _NEW_ROWS = text(
     """
     WITH made AS (
@@ -141,7 +142,7 @@ _NEW_ROWS = text(
                good_words(offered.name, offered.sku)
         FROM offered JOIN product ON product.sku = offered.sku
         WHERE NOT EXISTS (SELECT FROM known WHERE known.sku = offered.sku)
-        ORDER BY product.id
+        ORDER BY offered.name
         RETURNING id, supplied
     )
     INSERT INTO supply_line (supply_id, stock_id, quantity) SELECT :supply_id, id, supplied FROM made ORDER BY id

@@ -1,6 +1,6 @@
 """What is in stock: pages of it, single goods, and who else makes the same good."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args
@@ -169,8 +169,8 @@ def catalogue_total(connection: Connection, *, q: str = "", manufacturer: str = 
     return int(row.total)
 
 
-def _parameters(words: Sequence[str], manufacturer: str) -> dict[str, Any]:
-    searched = {"words": search.query_of(words)} if words else {}
+def _parameters(words: str, manufacturer: str) -> dict[str, Any]:
+    searched = {"words": words} if words else {}
     return searched | ({"manufacturer": manufacturer} if manufacturer else {})
 
 

@@ -59,6 +59,12 @@ def test_a_search_means_the_beginnings_of_words_and_nothing_else(
         assert (page.total, queries.catalogue_total(connection, q=q)) == (len(found), len(found))
 
 
+def test_a_word_is_a_longest_run_of_letters_and_digits(engine: Engine) -> None:
+    """Also one that looks like a number with an exponent, which PostgreSQL's own parser takes apart."""
+    found = rows(engine, "SELECT words_in('9E1951E3 Tea—pot_2 ÉCLAIR+2 ')")
+    assert [list(row) for row in found] == [[["9e1951e3", "tea", "pot", "2", "éclair", "2"]]]
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=100))
 def test_any_text_can_be_searched_for(engine: Engine, world: World, q: str) -> None:

@@ -20,7 +20,7 @@ from tests.holds_world import HOLD_SECONDS, HoldingShop, overheld
 
 ROWS = 3
 CUSTOMERS = 3
-EMPTY = "TRUNCATE customer, month, manufacturer, product, calendar, outbox RESTART IDENTITY CASCADE"
+EMPTY = "TRUNCATE customer, month, manufacturer, product, stock, supply_line, calendar, outbox RESTART IDENTITY CASCADE"
 LIMITS = Cart(hold_seconds=HOLD_SECONDS, hold_extensions_max=1, hold_lines_max=2, hold_units_max=5)
 ROW = st.integers(0, ROWS - 1)
 CUSTOMER = st.integers(0, CUSTOMERS - 1)

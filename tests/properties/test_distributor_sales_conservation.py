@@ -29,7 +29,7 @@ from tests.distributor_world import World, discrepancies, engine_for, make_world
 
 ROWS = 4
 CUSTOMERS = 2
-EMPTY = "TRUNCATE customer, month, manufacturer, product, calendar, outbox RESTART IDENTITY CASCADE"
+EMPTY = "TRUNCATE customer, month, manufacturer, product, stock, supply_line, calendar, outbox RESTART IDENTITY CASCADE"
 ROW = st.integers(0, ROWS - 1)
 CUSTOMER = st.integers(0, CUSTOMERS - 1)
 LINES = st.lists(st.tuples(ROW, st.integers(1, 4)), min_size=1, max_size=5)
