@@ -63,6 +63,8 @@ class IdConverter(BaseConverter):
 class ShopFlask(Flask):
     """Asked before each of ten functions in a request whether it is asynchronous; none of ours is."""
 
+    jinja_environment = languages.LanguageEnvironment
+
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func
 

@@ -5,7 +5,7 @@ import logging
 from typing import Any
 from urllib.parse import quote
 
-from flask import Response, g, make_response, render_template, request
+from flask import Response, g, make_response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
@@ -13,6 +13,7 @@ from customers import purchase
 from customers.errors import PROBLEM_PREFIX, Rule, TooManyAttempts, detail, details, retry_after_seconds, rule_of
 from customers.identity import is_api
 from customers.languages import lazy_gettext as _
+from customers.languages import render_template
 from customers.rate_limits import requests as rate_limits
 
 PROBLEM_TYPE = "application/problem+json"

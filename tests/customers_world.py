@@ -15,6 +15,7 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import Environment
 from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
@@ -59,6 +60,10 @@ class CompiledOnce(BytecodeCache):
 
     def __init__(self) -> None:
         self._code: dict[tuple[str, str], bytes] = {}
+
+    def get_bucket(self, environment: Environment, name: str, filename: str | None, source: str) -> Bucket:
+        """A template differs from one language to the next."""
+        return super().get_bucket(environment, f"{name} {getattr(environment, 'code', '')}", filename, source)
 
     def load_bytecode(self, bucket: Bucket) -> None:
         code = self._code.get((bucket.key, bucket.checksum))

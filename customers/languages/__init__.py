@@ -7,6 +7,18 @@ with named places: `_("%(count)s left", count=…)`. `deploy/messages` brings th
 
 from customers.languages.current import language
 from customers.languages.messages import DEFAULT, LANGUAGES
+from customers.languages.templates import LanguageEnvironment, render_template
 from customers.languages.texts import Lazy, gettext, install, lazy_gettext, ngettext
 
-__all__ = ["DEFAULT", "LANGUAGES", "Lazy", "gettext", "install", "language", "lazy_gettext", "ngettext"]
+__all__ = [
+    "DEFAULT",
+    "LANGUAGES",
+    "LanguageEnvironment",
+    "Lazy",
+    "gettext",
+    "install",
+    "language",
+    "lazy_gettext",
+    "ngettext",
+    "render_template",
+]

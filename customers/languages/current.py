@@ -4,7 +4,8 @@ C1  It is decided once a request, when the first text is needed: a file or a num
 C2  Outside of a request everything is English, also in a thread that has just answered in another language.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from flask import Flask, current_app, has_request_context
@@ -32,6 +33,16 @@ def _decided() -> str:
     code = choose()
     _chosen.set(code)
     return code
+
+
+@contextmanager
+def speaking(code: str) -> Iterator[None]:
+    """Texts are in this language within, whoever reads them."""
+    before = _chosen.set(code)
+    try:
+        yield
+    finally:
+        _chosen.reset(before)
 
 
 def follow(app: Flask, choose: Choose) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from flask import Response as JsonResponse
-from flask import jsonify, redirect, render_template, request
+from flask import jsonify, redirect, request
 from werkzeug.wrappers import Response
 
 from customers import account_export, identity
@@ -12,6 +12,7 @@ from customers.accounts.cards import CardEntry
 from customers.errors import EmailTaken, InvalidInput, TooManyAttempts
 from customers.instance import customer, instance
 from customers.languages import gettext as _
+from customers.languages import render_template
 from customers.pages import forms
 from customers.rate_limits import requests as rate_limits
 

@@ -3,11 +3,12 @@
 Forms of the cart are on the checkout page, too; their field ``back`` says on which of the two the customer goes on.
 """
 
-from flask import redirect, render_template, request
+from flask import redirect, request
 from werkzeug.wrappers import Response
 
 from customers.errors import InvalidInput, detail
 from customers.instance import customer, instance
+from customers.languages import render_template
 from customers.pages import catalogue_views, checkout_views, forms, offers, sentences
 from distributor.errors import HoldRefused, InvalidBasket, NotEnoughStock
 

@@ -1,12 +1,13 @@
 """Catalogue and product: read the address, call one function, choose the page."""
 
-from flask import make_response, render_template, request
+from flask import make_response, request
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from customers import vary
 from customers.errors import NotFound
 from customers.instance import customer, instance
+from customers.languages import render_template
 from customers.pages import forms, guests
 from customers.query_input import ProductsWanted, read_products
 from distributor.queries import Item, Product

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Response as Answered
-from flask import make_response, render_template, request
+from flask import make_response, request
 from werkzeug.wrappers import Response
 
 from customers import error_pages, purchase
@@ -24,6 +24,7 @@ from customers.accounts.cards import Card, CardEntry
 from customers.errors import CustomersError, InvalidInput, MalformedRequest
 from customers.instance import customer, instance
 from customers.languages import gettext as _
+from customers.languages import render_template
 from customers.pages import cart_shown, csrf, forms, offers, sentences
 from customers.pages.cart_shown import CartShown
 from customers.rate_limits import requests as rate_limits

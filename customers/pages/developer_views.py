@@ -1,6 +1,6 @@
 """The page /api: the API's description for people, made from the very document that programs read."""
 
-from flask import Response, make_response, render_template, request
+from flask import Response, make_response, request
 from markupsafe import Markup, escape
 
 from customers.api import reference
@@ -8,6 +8,7 @@ from customers.api.openapi import PREFIX, document
 from customers.api.problems import KINDS
 from customers.api.prose import PARAGRAPHS
 from customers.instance import instance
+from customers.languages import render_template
 from customers.query_input import ProductsWanted
 
 _ANYTHING = ProductsWanted(page=1, per_page=1, q="", manufacturer="", sort="price")

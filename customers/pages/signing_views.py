@@ -1,12 +1,13 @@
 """Sign up, log in and out: read the form, call one function, choose the page."""
 
-from flask import redirect, render_template, request
+from flask import redirect, request
 from werkzeug.wrappers import Response
 
 from customers import identity, reader_language
 from customers.accounts import Registration, recognised
 from customers.errors import EmailTaken, InvalidInput, TooManyAttempts, WrongCredentials
 from customers.instance import customer, instance
+from customers.languages import render_template
 from customers.pages import forms
 from customers.rate_limits import requests as rate_limits
 
