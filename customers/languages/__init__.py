@@ -7,7 +7,7 @@ with named places: `_("%(count)s left", count=…)`. `deploy/messages` brings th
 
 from customers.languages.current import language
 from customers.languages.messages import DEFAULT, LANGUAGES
-from customers.languages.templates import LanguageEnvironment, render_template
+from customers.languages.templates import LanguageEnvironment, macros, render_template
 from customers.languages.texts import Lazy, gettext, install, lazy_gettext, ngettext
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "install",
     "language",
     "lazy_gettext",
+    "macros",
     "ngettext",
     "render_template",
 ]

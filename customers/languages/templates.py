@@ -48,6 +48,11 @@ def render_template(name: str, /, **values: Any) -> str:
     return environment(app).get_template(name).render(values)
 
 
+def macros(name: str) -> Any:
+    """The macros of a template that stand by themselves, in the language of this request."""
+    return environment(current_app).get_template(name).module
+
+
 def environment(app: Flask) -> LanguageEnvironment:
     """For the language of this request."""
     known: dict[str, LanguageEnvironment] = app.extensions.setdefault(EXTENSION, {})
@@ -72,7 +77,7 @@ class _Folding(NodeTransformer):
     """F1"""
 
     def __init__(self, of: LanguageEnvironment, code: str) -> None:
-        self._functions = {name: of.globals[name] for name in FOLDED if name in of.globals}
+        self._functions: dict[str, Any] = {name: of.globals[name] for name in FOLDED if name in of.globals}
         self._messages = CATALOGUES[code]
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802 - Jinja's name
