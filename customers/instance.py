@@ -42,7 +42,14 @@ def instance() -> Instance:
 
 def customer() -> Customer:
     """Whose request this is; raises NotSignedIn for a guest."""
-    if not current_user.is_authenticated:
+    found = customer_or_guest()
+    if found is None:
         raise NotSignedIn
+    return found
+
+
+def customer_or_guest() -> Customer | None:
+    """Whose request this is; None for a guest."""
     # Flask-Login gives a proxy; the customer itself is what functions want.
-    return cast("Customer", current_user._get_current_object())  # noqa: SLF001 - werkzeug's documented way
+    found = current_user._get_current_object()  # noqa: SLF001 - werkzeug's documented way
+    return cast("Customer", found) if found.is_authenticated else None

@@ -9,7 +9,7 @@ F2  A page is made in one language from beginning to end: that of its reader (cu
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from flask import Flask, current_app
@@ -32,6 +32,10 @@ class LanguageEnvironment(Environment):
     """Flask's, and in ``code`` its language; None for the one that the application has, which looks up every text."""
 
     code: str | None = None
+
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """All templates have the same ones: looking them up in one place instead of two is a tenth of a page."""
+        return super().make_globals(d) if d else self.globals
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         template = super()._parse(source, name, filename)
@@ -70,6 +74,7 @@ def _made(app: Flask, code: str) -> LanguageEnvironment:
         raise ValueError(message)
     made: LanguageEnvironment = app.jinja_env.overlay()  # type: ignore[assignment]  # of the same class
     made.code = code
+    made.autoescape = True  # all are HTML; asked by each template for each page
     return made
 
 

@@ -1,16 +1,15 @@
 """Catalogue and product: read the address, call one function, choose the page."""
 
 from flask import make_response, request
-from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from customers import vary
 from customers.errors import NotFound
-from customers.instance import customer, instance
+from customers.instance import customer_or_guest, instance
 from customers.languages import render_template
 from customers.pages import forms, guests
 from customers.query_input import ProductsWanted, read_products
-from distributor.queries import Item, Product
+from distributor.queries import Item, Maker, Product
 
 Page = str | tuple[str, int] | Response
 
@@ -24,6 +23,7 @@ def show_catalogue() -> Response:
     shop = instance().shop
     reader = _reader()
     page = shop.window.products(wanted) if reader is None else shop.products(wanted, reader)
+    makers = shop.window.makers()
     is_part = request.headers.get("HX-Request-Type") == "partial"
     response = make_response(
         render_template(
@@ -31,13 +31,19 @@ def show_catalogue() -> Response:
             here="catalogue",
             wanted=wanted,
             page=page,
-            makers=shop.window.makers(),
+            makers=makers,
+            maker_name=_name_of(wanted.manufacturer, makers),
             suggested=() if page.items else _suggested(),
             can_add=reader is not None,
         )
     )
     vary.add(response, "HX-Request-Type")
     return response
+
+
+def _name_of(code: str, makers: tuple[Maker, ...]) -> str:
+    """The code itself of one that has nothing in stock any more."""
+    return next((maker.name for maker in makers if maker.code == code), code) if code else ""
 
 
 def _suggested() -> tuple[Item, ...]:
@@ -74,4 +80,5 @@ def product_page(stock_id: int, errors: dict[str, str] | None = None, general: s
 
 def _reader() -> int | None:
     """Guests share what was read a moment ago; a customer sees the shop after what they have just done."""
-    return customer().id if current_user.is_authenticated else None
+    reader = customer_or_guest()
+    return reader.id if reader else None

@@ -67,6 +67,8 @@ def _opens(path: str) -> bool:
     """Whether a GET of this very path is answered by a page; a path that begins like a host's name is none."""
     if not path.startswith("/") or path.startswith("//"):
         return False
+    if request.url_rule is not None and request.method == "GET" and path == request.path:  # as found for this request
+        return str(request.endpoint).startswith("pages.")
     try:
         endpoint, _arguments = current_app.url_map.bind("").match(path, method="GET")
     except (HTTPException, RequestRedirect):
