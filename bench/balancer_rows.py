@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.balancer import programs
-from bench.balancer.programs import Program
+from bench.balancer.programs import Place, Program
 from load_balancer.http1.events import End, Rejected, Request
 from load_balancer.http1.requests import RequestParser
 from tests.unit.test_load_balancer_requests import BODY_MAX
@@ -28,9 +28,9 @@ from tests.unit.test_load_balancer_responses import Row as AnswerRow
 SILENCE_SECONDS = 0.6  # what says nothing for so long waits for more
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "http-rows.md"
 GOOD_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-Start = Callable[[Path, Sequence[int]], AbstractContextManager[Program]]
+Start = Callable[[Path, Place], AbstractContextManager[Program]]
 PROXIES: dict[str, Start] = {
-    "ours": lambda folder, ports: programs.ours(folder, ports, BODY_MAX),
+    "ours": lambda folder, place: programs.ours(folder, place, BODY_MAX),
     "HAProxy": programs.haproxy,
     "nginx": programs.nginx,
 }
@@ -56,7 +56,7 @@ def run() -> dict[str, Any]:
         threads = []
         for proxy, start in PROXIES.items():
             recorder = stack.enter_context(recording())
-            program = stack.enter_context(start(folder, [recorder.port]))
+            program = stack.enter_context(start(folder, Place([recorder.port])))
             results[proxy] = Results()
             threads.append(threading.Thread(target=_send_all, args=(program.port, recorder, results[proxy])))
         for thread in threads:

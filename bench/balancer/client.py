@@ -55,6 +55,19 @@ end
 _DELAY = "function delay() return math.random(0, {delay_max}) end\n"
 
 
+def visitors_heads() -> tuple[list[bytes], list[bytes]]:
+    """The heads of the kind "visitors": one of the first for each page, and one of the second for each visitor behind it."""
+    headers = "".join(f"{name}: {value}\r\n" for name, value in _HEADERS.items()).replace('\\"', '"')
+    path = PATHS["visitors"]
+    openings = [
+        f"GET {path}?page={page} HTTP/1.1\r\nHost: shop.example\r\n{headers}"
+        f"Referer: http://shop.example{path}?page={page * 7 % PAGES}\r\nCookie: {_COOKIE}"
+        for page in range(1, PAGES + 1)
+    ]
+    endings = [f"{visitor}\r\n\r\n" for visitor in range(1, VISITORS + 1)]
+    return [opening.encode() for opening in openings], [ending.encode() for ending in endings]
+
+
 @dataclass(frozen=True)
 class Result:
     """``errors``: what wrk says of failed requests; such a run counts for nothing."""
@@ -78,7 +91,7 @@ def script(folder: Path, kind: str, *, delay_max_ms: int = 0) -> Path:
     return file
 
 
-def ask(port: int, lua: Path, *, connections: int, seconds: float) -> Result:
+def ask(port: int, lua: Path, *, connections: int, seconds: float, cores: str = OTHERS_CORE) -> Result:
     command = [
         "wrk",
         "-t1",
@@ -89,7 +102,7 @@ def ask(port: int, lua: Path, *, connections: int, seconds: float) -> Result:
         str(lua),
         f"http://127.0.0.1:{port}",
     ]
-    done = subprocess.run(pinned(command, OTHERS_CORE), capture_output=True, text=True, check=True)
+    done = subprocess.run(pinned(command, cores), capture_output=True, text=True, check=True)
     text = done.stdout
     total, rate = re.search(r"(\d+) requests in", text), re.search(r"Requests/sec:\s+([\d.]+)", text)
     if total is None or rate is None:

@@ -1,4 +1,4 @@
-"""The figures: processor time a request, requests a second, p99 at 80 % load, idle connections, cost of a choice.
+"""The figures: processor time a request, requests a second, p99 at 80 % load, two workers, idle connections, a choice's cost.
 
 Rounds go round all programs, so that whatever else the machine does hits all of them; medians. The processor time of
 the proxy's own process is the steadier figure: the rate also depends on what the client gets of the other core.
@@ -6,26 +6,27 @@ the proxy's own process is the steadier figure: the rate also depends on what th
 
 import statistics
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from bench.balancer import programs
 from bench.balancer.client import KINDS, Result, ask, script
 from bench.balancer.idle import idle_connections
-from bench.balancer.programs import Program
+from bench.balancer.latency import Start, at_rate
+from bench.balancer.programs import ALONE, Program
+from bench.balancer.workers import two_workers
 from bench.balancer_choice import choices
 
 ROUNDS = 4
 SECONDS = 2.0
 CONNECTIONS = 32
 PACED_ROUNDS = 3
-PACED_SECONDS = 4.0
+PACED_SECONDS = 3.0
+LOAD = 0.8
 DELAY_MAX_MS = 20  # a connection asks a hundred times a second on average
 IDLE_CONNECTIONS = 5_000
 
-Start = Callable[[Path], AbstractContextManager[Program]]
 PROXIES: dict[str, Start] = {
     "haproxy": programs.haproxy,
     "haproxy_as_ours": programs.haproxy_as_ours,
@@ -40,17 +41,28 @@ def run() -> dict[str, Any]:
     if missing:
         print(f"skipped: install {' '.join(missing)} (apt install {' '.join(missing)})")
         return {"skipped": f"not installed: {', '.join(missing)}"}
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # nginx's worker may run as another user
-        stack.enter_context(programs.page_servers(folder))
-        running = {name: stack.enter_context(start(folder)) for name, start in PROXIES.items()}
-        plain = stack.enter_context(programs.aiohttp_proxy(folder))
-        figures: dict[str, Any] = {kind: _speed(kind, running, plain, script(folder, kind)) for kind in KINDS}
-        figures["at_80_percent"] = _paced(running, folder, figures["visitors"]["ours"]["requests_per_second"] * 0.8)
-        figures["idle"] = {name: idle_connections(program, IDLE_CONNECTIONS) for name, program in running.items()}
+        figures = _on_one_core(folder)
+        figures["at_80_percent"] = at_rate(PROXIES, folder, figures["visitors"]["ours"]["requests_per_second"] * LOAD)
+        famous = {name: start for name, start in PROXIES.items() if name != "haproxy_as_ours"}
+        figures["two_workers"] = two_workers(famous, folder)
     figures["choice_ns"] = choices()
     return figures | {"targets": _targets(figures)}
+
+
+def _on_one_core(folder: Path) -> dict[str, Any]:
+    """What wrk finds, and idle connections."""
+    with ExitStack() as stack:
+        stack.enter_context(programs.page_servers(folder))
+        running = {name: stack.enter_context(start(folder, ALONE)) for name, start in PROXIES.items()}
+        plain = stack.enter_context(programs.aiohttp_proxy(folder))
+        figures: dict[str, Any] = {kind: _speed(kind, running, plain, script(folder, kind)) for kind in KINDS}
+        rate = figures["visitors"]["ours"]["requests_per_second"] * LOAD
+        figures["at_80_percent_by_wrk"] = _paced(running, folder, rate)
+        figures["idle"] = {name: idle_connections(program, IDLE_CONNECTIONS) for name, program in running.items()}
+    return figures
 
 
 def _speed(kind: str, running: dict[str, Program], plain: Program, lua: Path) -> dict[str, Any]:
@@ -84,7 +96,7 @@ def _medians(rounds: list[tuple[float, Result]]) -> dict[str, Any]:
 
 
 def _paced(running: dict[str, Program], folder: Path, rate: float) -> dict[str, Any]:
-    """The same rate for all: 80 % of what ours did."""
+    """The same for all, with what else a client and servers on one core make of it (see both_ends.py)."""
     lua = script(folder, "visitors", delay_max_ms=DELAY_MAX_MS)
     connections = max(1, round(rate * DELAY_MAX_MS / 2000))
     taken: dict[str, list[Result]] = {name: [] for name in running}
@@ -99,7 +111,7 @@ def _paced(running: dict[str, Program], folder: Path, rate: float) -> dict[str, 
         }
         for name, results in taken.items()
     }
-    print(f"at 80 %: {figures}")
+    print(f"at 80 %, by wrk: {figures}")
     return {"wanted_per_second": round(rate)} | figures
 
 
@@ -114,7 +126,12 @@ def _targets(figures: dict[str, Any]) -> dict[str, Any]:
                 "by_cpu": round(theirs["cpu_us_per_request"] / mine["cpu_us_per_request"], 2),
                 "by_rate": round(mine["requests_per_second"] / theirs["requests_per_second"], 2),
             }
-    late = figures["at_80_percent"]
-    ratios["p99_ms_above_haproxy"] = round(late["ours"]["p99_ms"] - late["haproxy"]["p99_ms"], 3)
+    for way in ("at_80_percent", "at_80_percent_by_wrk"):
+        late = figures[way]
+        ratios[f"{way}_p99_ms_above_haproxy"] = round(late["ours"]["p99_ms"] - late["haproxy"]["p99_ms"], 3)
+    for kind, by_name in figures["two_workers"].items():
+        for other in ("haproxy", "nginx"):
+            ratio = by_name["ours"]["requests_per_second"] / by_name[other]["requests_per_second"]
+            ratios[f"two_workers_{kind}_vs_{other}"] = round(ratio, 2)
     ratios["idle_mb"] = figures["idle"]["ours"]["rss_mb"]
     return ratios

@@ -1,9 +1,9 @@
 """The programs that are compared, and the servers behind them, each a process of its own that ends with the run.
 
 All proxies get the same three servers (one nginx with one worker: a short page, so that it is never the bottleneck of a
-proxy), active checks where they have them, keep-alive on both sides, no access log, one thread. HAProxy and nginx do
-less than ours with a request: no Via, no request id, none of the checks that their configuration leaves off;
-``haproxy_as_ours`` does the same.
+proxy), active checks where they have them, keep-alive on both sides, no access log, one thread (or so many as ``Place``
+says). HAProxy and nginx do less than ours with a request: no Via, no request id, none of the checks that their
+configuration leaves off; ``haproxy_as_ours`` does the same.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ from load_balancer.engines.haproxy import haproxy_cfg
 ROOT = Path(__file__).resolve().parents[2]
 PORT_BASE = 28_000
 SERVER_PORTS = (PORT_BASE + 1, PORT_BASE + 2, PORT_BASE + 3)
-PROXY_CORE, OTHERS_CORE = 0, 1
+PROXY_CORE, OTHERS_CORE = "0", "1"
 CONNECTIONS_MAX = 8_000
 START_SECONDS_MAX = 15.0
 PACKAGES = {"wrk": "wrk", "nginx": "nginx", "haproxy": "haproxy"}
 BODY = "<p>" + "x" * 1_000 + "</p>"
 
-_NGINX = """daemon off; pid {folder}/{name}.pid; error_log {folder}/{name}.err; worker_processes 1;
+_NGINX = """daemon off; pid {folder}/{name}.pid; error_log {folder}/{name}.err; worker_processes {workers};
 worker_rlimit_nofile 18000; events {{ worker_connections 16384; }}
 http {{ access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
 fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
@@ -47,7 +47,7 @@ server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ proxy_pass http://
 proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;
 proxy_set_header X-Forwarded-Proto http; }} }}"""
 _HAPROXY = """global
-  nbthread 1
+  nbthread {workers}
   maxconn {connections}
 defaults
   mode http
@@ -96,55 +96,68 @@ class Program:
         return sum(process.num_fds() for process in self.processes)
 
 
-def pinned(command: Sequence[str], core: int) -> list[str]:
-    """On a core of its own where there are two."""
+@dataclass(frozen=True)
+class Place:
+    """Where and how a proxy runs. ``cores``: as taskset has them; ``workers``: its threads or processes."""
+
+    server_ports: Sequence[int] = SERVER_PORTS
+    cores: str = PROXY_CORE
+    workers: int = 1
+
+
+ALONE = Place()
+
+
+def pinned(command: Sequence[str], cores: str) -> list[str]:
+    """On these cores, where there are two."""
     if shutil.which("taskset") is None or (os.cpu_count() or 1) < 2:
         return list(command)
-    return ["taskset", "-c", str(core), *command]
+    return ["taskset", "-c", cores, *command]
 
 
 @contextlib.contextmanager
-def page_servers(folder: Path) -> Iterator[Program]:
+def page_servers(folder: Path, cores: str = OTHERS_CORE) -> Iterator[Program]:
     """Three addresses of one nginx, on the core that the proxies do not have."""
     listens = " ".join(f"listen 127.0.0.1:{port} backlog=4096;" for port in SERVER_PORTS)
-    with _nginx(folder, "servers", SERVER_PORTS[0], _PAGE_SERVER.format(listens=listens, body=BODY), OTHERS_CORE) as it:
+    place = Place(cores=cores)
+    with _nginx(folder, "servers", SERVER_PORTS[0], _PAGE_SERVER.format(listens=listens, body=BODY), place) as it:
         yield it
 
 
 @contextlib.contextmanager
-def haproxy(folder: Path, server_ports: Sequence[int] = SERVER_PORTS) -> Iterator[Program]:
+def haproxy(folder: Path, place: Place = ALONE) -> Iterator[Program]:
     port = PORT_BASE + 20
-    servers = "".join(f"  server s{number} 127.0.0.1:{at}\n" for number, at in enumerate(server_ports, 1))
+    servers = "".join(f"  server s{number} 127.0.0.1:{at}\n" for number, at in enumerate(place.server_ports, 1))
     config = folder / "haproxy.cfg"
-    config.write_text(_HAPROXY.format(connections=CONNECTIONS_MAX, port=port, servers=servers))
-    with _running("haproxy", port, ["haproxy", "-db", "-f", str(config)], folder, PROXY_CORE) as it:
+    config.write_text(_HAPROXY.format(connections=CONNECTIONS_MAX, port=port, servers=servers, workers=place.workers))
+    with _running("haproxy", port, ["haproxy", "-db", "-f", str(config)], folder, place.cores) as it:
         yield it
 
 
 @contextlib.contextmanager
-def haproxy_as_ours(folder: Path, server_ports: Sequence[int] = SERVER_PORTS) -> Iterator[Program]:
-    """With all that ours does to a request, as `load_balancer.engine: haproxy` has it; on one thread as the others."""
+def haproxy_as_ours(folder: Path, place: Place = ALONE) -> Iterator[Program]:
+    """With all that ours does to a request, as `load_balancer.engine: haproxy` has it; on as many threads as the others."""
     port = PORT_BASE + 23
-    servers = [f"s{number}=127.0.0.1:{at}" for number, at in enumerate(server_ports, 1)]
+    servers = [f"s{number}=127.0.0.1:{at}" for number, at in enumerate(place.server_ports, 1)]
     text = haproxy_cfg(read_options(f"127.0.0.1:{port}", servers, None, "/healthz", ()))
     config = folder / "haproxy_as_ours.cfg"
-    config.write_text(text.replace("global\n", "global\n  nbthread 1\n", 1))
-    with _running("haproxy_as_ours", port, ["haproxy", "-db", "-f", str(config)], folder, PROXY_CORE) as it:
+    config.write_text(text.replace("global\n", f"global\n  nbthread {place.workers}\n", 1))
+    with _running("haproxy_as_ours", port, ["haproxy", "-db", "-f", str(config)], folder, place.cores) as it:
         yield it
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, server_ports: Sequence[int] = SERVER_PORTS) -> Iterator[Program]:
+def nginx(folder: Path, place: Place = ALONE) -> Iterator[Program]:
     port = PORT_BASE + 21
-    servers = " ".join(f"server 127.0.0.1:{at};" for at in server_ports)
-    with _nginx(folder, "nginx", port, _NGINX_PROXY.format(servers=servers, port=port), PROXY_CORE) as it:
+    servers = " ".join(f"server 127.0.0.1:{at};" for at in place.server_ports)
+    with _nginx(folder, "nginx", port, _NGINX_PROXY.format(servers=servers, port=port), place) as it:
         yield it
 
 
 @contextlib.contextmanager
 def ours(
     folder: Path,
-    server_ports: Sequence[int] = SERVER_PORTS,
+    place: Place = ALONE,
     body_bytes_max: int = 1_048_576,
     *,
     log_kind: str = "none",
@@ -152,14 +165,15 @@ def ours(
     """``log_kind``: none, combined or json."""
     port = PORT_BASE + 10 + ("none", "combined", "json").index(log_kind)
     log = "None" if log_kind == "none" else f"AccessLogOptions(Path({str(folder / log_kind)!r}), {log_kind!r})"
-    servers = [f"s{number}=127.0.0.1:{at}" for number, at in enumerate(server_ports, 1)]
+    servers = [f"s{number}=127.0.0.1:{at}" for number, at in enumerate(place.server_ports, 1)]
     code = (
         "import dataclasses, sys; from pathlib import Path; from load_balancer.commands import read_options;"
         "from load_balancer.options import AccessLogOptions; from load_balancer.service import run;"
         f"options = read_options('127.0.0.1:{port}', {servers!r}, None, '/healthz', ());"
-        f"sys.exit(run(dataclasses.replace(options, body_bytes_max={body_bytes_max}, access_log={log})))"
+        f"options = dataclasses.replace(options, body_bytes_max={body_bytes_max}, access_log={log}, workers={place.workers});"
+        "sys.exit(run(options))"
     )
-    with _running("ours", port, [sys.executable, "-c", code], folder, PROXY_CORE) as it:
+    with _running("ours", port, [sys.executable, "-c", code], folder, place.cores) as it:
         yield it
 
 
@@ -172,18 +186,20 @@ def aiohttp_proxy(folder: Path) -> Iterator[Program]:
 
 
 @contextlib.contextmanager
-def _nginx(folder: Path, name: str, port: int, inner: str, core: int) -> Iterator[Program]:
+def _nginx(folder: Path, name: str, port: int, inner: str, place: Place) -> Iterator[Program]:
     config = folder / f"{name}.conf"
-    config.write_text(_NGINX.format(folder=folder, name=name, inner=inner))
+    config.write_text(_NGINX.format(folder=folder, name=name, inner=inner, workers=place.workers))
     command = ["nginx", "-e", str(folder / f"{name}.err"), "-c", str(config)]
-    with _running(name, port, command, folder, core) as program:
+    with _running(name, port, command, folder, place.cores) as program:
         yield program
 
 
 @contextlib.contextmanager
-def _running(name: str, port: int, command: Sequence[str], folder: Path, core: int) -> Iterator[Program]:
+def _running(name: str, port: int, command: Sequence[str], folder: Path, cores: str) -> Iterator[Program]:
+    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 1):
+        raise RuntimeError(f"something listens on {port} already: it would be measured in the place of {name}")
     with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(pinned(command, core), cwd=ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen(pinned(command, cores), cwd=ROOT, stdout=log, stderr=log)
     try:
         _await_port(process, name, port, folder / f"{name}.log")
         yield Program(name, port, process)
