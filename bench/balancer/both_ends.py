@@ -69,6 +69,8 @@ class Servers:
         connection = self._connections[descriptor]
         try:
             data, stamp, _, _ = connection.recvmsg(_READ_BYTES, _STAMP_ROOM)
+        except BlockingIOError:
+            return  # what came was for another connection that had this descriptor before
         except ConnectionResetError:
             data, stamp = b"", []
         if not data:
@@ -140,7 +142,10 @@ class Clients:
     def take(self, descriptor: int) -> None:
         """Something came here (E2, E3)."""
         connection = self._connections[descriptor]
-        data, stamp, _, _ = connection.recvmsg(_READ_BYTES, _STAMP_ROOM)
+        try:
+            data, stamp, _, _ = connection.recvmsg(_READ_BYTES, _STAMP_ROOM)
+        except BlockingIOError:
+            return  # as with servers
         if not data:
             raise RuntimeError("the proxy ended a connection without an answer")
         data = self._answers.pop(descriptor, b"") + data
