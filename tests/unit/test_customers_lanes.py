@@ -1,0 +1,92 @@
+"""Threads beside the event loop: who gets a call, and in which order calls are worked on."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from customers.lanes import Lane
+
+SECONDS_MAX = 20.0
+
+
+@pytest.fixture
+def lane() -> Iterator[Lane]:
+    lane = Lane("tried", 3)
+    yield lane
+    lane.end()
+
+
+def test_one_call_after_the_other_is_worked_on_by_one_thread(lane: Lane) -> None:
+    """L4; a queue would let all three take turns."""
+
+    async def ask() -> list[int]:
+        return [await lane.call(_here) for _time in range(30)]
+
+    assert len(set(asyncio.run(ask())[1:])) <= 2, "the thread may not be idle again when its answer is there"
+
+
+def test_as_many_run_at_once_as_there_are_threads_and_the_rest_in_their_order(lane: Lane) -> None:
+    """L1"""
+    go, begun = threading.Event(), threading.Semaphore(0)
+    order: list[int] = []
+
+    def hold() -> None:
+        begun.release()
+        assert go.wait(SECONDS_MAX)
+
+    async def ask() -> None:
+        held = [lane.call(hold) for _thread in range(3)]
+        for _thread in range(3):
+            await asyncio.to_thread(begun.acquire, timeout=SECONDS_MAX)
+        later = [lane.call(lambda number=number: order.append(number)) for number in range(5)]  # type: ignore[misc]
+        assert lane.waiting == 5
+        assert order == []
+        held.append(lane.call(lambda: None))
+        go.set()
+        await asyncio.gather(*held, *later)
+        assert lane.waiting == 0
+
+    asyncio.run(ask())
+    assert sorted(order) == [0, 1, 2, 3, 4]
+
+
+def test_a_call_of_one_thread_follows_the_other() -> None:
+    """L1, the order, which more threads would hide."""
+    lane, order = Lane("alone", 1), list[int]()
+
+    async def ask() -> None:
+        await asyncio.gather(*(lane.call(lambda number=number: order.append(number)) for number in range(50)))  # type: ignore[misc]
+
+    asyncio.run(ask())
+    lane.end()
+    assert order == list(range(50))
+
+
+def test_an_error_reaches_who_waits_and_the_thread_goes_on(lane: Lane) -> None:
+    async def ask() -> int:
+        for _time in range(5):
+            with pytest.raises(ZeroDivisionError):
+                await lane.call(lambda: 1 // 0)
+        return await lane.call(_here)
+
+    assert asyncio.run(ask())
+
+
+def test_threads_end_after_their_calls() -> None:
+    lane = Lane("ended", 2)
+
+    async def ask() -> None:
+        await lane.call(_here)
+
+    asyncio.run(ask())
+    lane.end()
+    for thread in threading.enumerate():
+        if thread.name.startswith("ended-"):
+            thread.join(SECONDS_MAX)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ended-")]
+
+
+def _here() -> int:
+    return threading.get_ident()
