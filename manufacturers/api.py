@@ -69,7 +69,10 @@ class Api:
                 return problem(408, f"the body did not arrive within {BODY_SECONDS_MAX} seconds")
             code, timestamp, nonce, signature = (_only(request, name) for name in HEADERS)
             signed = Signed(code, timestamp, nonce, signature, request.method, request.raw_path, body)
-            return await handler(request, self.plants[self.doorkeeper.admit(signed, time.time())], body)
+            now = time.time()
+            plant = self.plants[self.doorkeeper.admit(signed, now)]
+            await plant.keep_nonce(nonce, signed.expires_at, int(now))
+            return await handler(request, plant, body)
 
         return checked
 

@@ -5,8 +5,8 @@ A2  A signed request counts once: its nonce is remembered for as long as its tim
 A3  Only a request with a right signature can make us remember anything, so strangers cannot fill the memory.
 A4  Signatures are compared in constant time, for a manufacturer that does not exist too.
 
-The nonces live in memory. Within the window after a restart an old request could be replayed; every call of the API
-gives the same answer when it is asked again, so that changes nothing.
+A nonce is decided on in memory and kept in the ledger before its request is answered, so that A2 holds across restarts,
+also where the asker's clock is ahead of ours (which is why the moment of our start is no substitute).
 Signed text: timestamp, nonce, method, path with query, SHA-256 of the body, one a line.
 """
 
@@ -40,6 +40,11 @@ class Signed:
     target: str  # path with query, as sent
     body: bytes
 
+    @property
+    def expires_at(self) -> int:
+        """Unix time from which on its timestamp is too old; of one that was admitted."""
+        return int(self.timestamp) + WINDOW_SECONDS
+
 
 def signature(key: str, timestamp: str, nonce: str, request: tuple[str, str, bytes]) -> str:
     """Lower-case hex HMAC-SHA256; ``request``: method, path with query, body."""
@@ -51,9 +56,12 @@ def signature(key: str, timestamp: str, nonce: str, request: tuple[str, str, byt
 class Doorkeeper:
     """Checks signatures and remembers nonces. Used by one thread."""
 
-    def __init__(self, keys: Mapping[str, str]) -> None:
+    def __init__(self, keys: Mapping[str, str], used: Mapping[str, Mapping[str, int]] | None = None) -> None:
+        """``used``: manufacturer code -> nonce -> when it expires, from earlier lives."""
         self._keys = dict(keys)
-        self._expiry: dict[tuple[str, str], float] = {}
+        self._expiry: dict[tuple[str, str], float] = {
+            (code, nonce): expiry for code, nonces in (used or {}).items() for nonce, expiry in nonces.items()
+        }
         self._purge_at = 0.0
 
     def admit(self, request: Signed, now: float) -> str:
@@ -73,7 +81,7 @@ class Doorkeeper:
         self._purge(now)
         if (request.code, request.nonce) in self._expiry:
             raise NotAuthenticated
-        self._expiry[request.code, request.nonce] = int(request.timestamp) + WINDOW_SECONDS
+        self._expiry[request.code, request.nonce] = request.expires_at
         return request.code
 
     @property

@@ -20,6 +20,7 @@ TOTAL_UNITS_MAX = 1_000_000_000_000  # what is unsold is carried over: the large
 PRICE_MINOR_MAX = 1_000_000_000_000
 ORDER_ID_MAX = 2**63 - 1
 LINES_MAX = 100_000
+PARTS_MAX = 10_000  # of a month's end; chosen: 10,000 products in each are more than anybody makes
 CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 REASONS = ("depleted", "finished", "time_over", "by_hand")
 
@@ -79,7 +80,10 @@ def _closed(body: dict[str, Any], skus: Collection[str]) -> MonthClosed:
         Total(row["sku"], *(_integer(row, name, 0, TOTAL_UNITS_MAX, field) for name in ("supplied", "sold", "unsold")))
         for field, row in _rows(body, "totals", skus)
     ]
-    return MonthClosed(_month(body), body["reason"], tuple(totals))
+    if not body.keys() & {"part", "parts"}:  # as it was said before there were parts
+        return MonthClosed(_month(body), body["reason"], tuple(totals))
+    parts = _integer(body, "parts", 1, PARTS_MAX)
+    return MonthClosed(_month(body), body["reason"], tuple(totals), _integer(body, "part", 1, parts), parts)
 
 
 READERS: dict[str, Callable[[dict[str, Any], Collection[str]], Sale | StockDepleted | MonthClosed]] = {

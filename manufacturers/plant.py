@@ -100,6 +100,12 @@ class Plant:
     async def accept(self, month: int, sha256: str) -> None:
         await self._in_pool(lambda: self.books.accept(month, sha256))
 
+    async def keep_nonce(self, nonce: str, expires_at: int, now: int) -> None:
+        await self._in_pool(lambda: self.books.keep_nonce(nonce, expires_at, now))
+
+    async def nonces(self) -> dict[str, int]:
+        return await self._in_pool(self.books.nonces)
+
     async def report(self, month: int | None) -> dict[str, Any]:
         return await self._in_pool(lambda: self.books.report(month))
 

@@ -163,7 +163,8 @@ async def _open_doors(
     """Start the API and the consumer of sales."""
     registry, events = make_registry(plants)
     keys = assignment.runtime.secrets.manufacturer_keys
-    api = Api(plants, Doorkeeper({code: keys[code] for code in plants}), readiness, registry)
+    used = {code: await plant.nonces() for code, plant in plants.items()}
+    api = Api(plants, Doorkeeper({code: keys[code] for code in plants}, used), readiness, registry)
     server = web.AppRunner(api.application(), access_log=None, shutdown_timeout=REQUESTS_SECONDS_MAX)
     await server.setup()
     cleanups.push_async_callback(server.cleanup)

@@ -69,6 +69,17 @@ class Books:
             at = _now()
             return [inbox.take_in(self._connection, event, at) for event in events]
 
+    def keep_nonce(self, nonce: str, expires_at: int, now: int) -> None:
+        """Note what a request was signed with; what is too old by now (``now``, Unix time) is forgotten."""
+        with self._lock, transaction(self._connection):
+            self._connection.execute("DELETE FROM nonce WHERE expires_at < ?", (now,))
+            self._connection.execute("INSERT OR IGNORE INTO nonce VALUES (?, ?)", (nonce, expires_at))
+
+    def nonces(self) -> dict[str, int]:
+        """All that are kept, and when they expire."""
+        with self._lock:
+            return dict(self._connection.execute("SELECT nonce, expires_at FROM nonce"))
+
     def report(self, month: int | None = None) -> dict[str, Any]:
         """All figures at one moment."""
         with self._lock, transaction(self._connection):

@@ -25,14 +25,14 @@ WITH known AS (SELECT month FROM offer UNION SELECT month FROM sale_line UNION S
 SELECT month, (SELECT state FROM offer WHERE offer.month = known.month),
     (SELECT reason FROM month_closed WHERE month_closed.month = known.month),
     (SELECT coalesce(sum(quantity), 0) FROM sale_line WHERE sale_line.month = known.month),
-    (SELECT sum(unsold) FROM month_total WHERE month_total.month = known.month)
+    (SELECT sum(unsold) FROM month_total JOIN month_closed USING (month) WHERE month = known.month)
 FROM known WHERE :month IS NULL OR month = :month ORDER BY month
 """
 
 DRIFT = """
 WITH own AS (SELECT month, sku, sum(quantity) AS sold FROM sale_line
         WHERE month IN (SELECT month FROM month_closed) GROUP BY month, sku),
-    both AS (SELECT month, sku FROM own UNION SELECT month, sku FROM month_total)
+    both AS (SELECT month, sku FROM own UNION SELECT month, sku FROM month_total JOIN month_closed USING (month))
 SELECT month, sku, coalesce(own.sold, 0), coalesce(month_total.sold, 0)
 FROM both LEFT JOIN own USING (month, sku) LEFT JOIN month_total USING (month, sku)
 WHERE coalesce(own.sold, 0) <> coalesce(month_total.sold, 0) AND (:month IS NULL OR month = :month)

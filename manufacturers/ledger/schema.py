@@ -7,6 +7,7 @@ L3  An offer's month, content and hash never change after it was made (triggers)
 L4  At most one offer is in state offered: asking for a later month releases the earlier one in the same transaction.
 L5  A row in ``event`` exists exactly if its effect does: both are written in one transaction. Neither is changed later.
 L6  A ledger exists whole or not at all: tables, version and the initial units are written in one transaction.
+L7  A month is in ``month_closed`` exactly if all its parts are in ``month_part``; its totals are in ``month_total`` part by part.
 
 Readers outside this process (the checker) rely on the names of tables and columns.
 """
@@ -103,6 +104,24 @@ CREATE TABLE month_closed (
 ) STRICT;
 """
 
+# Made where they are missing, also in a ledger that is older than they are.
+LATER_TABLES = """
+CREATE TABLE IF NOT EXISTS nonce (
+    nonce TEXT PRIMARY KEY,
+    expires_at INTEGER NOT NULL  -- Unix time: from then on the request is too old in itself
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS month_part (
+    month INTEGER NOT NULL,
+    part INTEGER NOT NULL CHECK (part BETWEEN 1 AND parts),
+    parts INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    content_sha256 TEXT NOT NULL,
+    event_id TEXT NOT NULL UNIQUE REFERENCES event (event_id),
+    PRIMARY KEY (month, part)
+) STRICT, WITHOUT ROWID;
+"""
+
 
 class LedgerUnusable(Exception):
     """The file is not a ledger of this version; the text names the file and the way out."""
@@ -163,6 +182,8 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path, products: Iter
         for statement in _statements(TABLES):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    for statement in _statements(LATER_TABLES):
+        connection.execute(statement)
     connection.executemany(
         "INSERT INTO product (sku, name, price_minor, currency, produced, in_stock) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (sku) DO UPDATE SET name = excluded.name, price_minor = excluded.price_minor,"

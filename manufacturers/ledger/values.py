@@ -49,9 +49,13 @@ class Total:
 
 @dataclass(frozen=True)
 class MonthClosed:
+    """Part ``part`` of ``parts`` of what is told of a month's end; each product is in one of them."""
+
     month: int
     reason: str
     totals: tuple[Total, ...]
+    part: int = 1
+    parts: int = 1
 
 
 @dataclass(frozen=True)

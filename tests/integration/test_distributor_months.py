@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from broker.contract import MONTH_CLOSED, Message, Unroutable
+from broker.envelope import encode
 from distributor.database import transaction, trip
 from distributor.errors import Busy
 from distributor.months import gate, overview, transitions
@@ -199,9 +202,40 @@ def test_every_manufacturer_is_told_the_totals(engine: Engine) -> None:
         "m2": [{"sku": "P002", "supplied": 4, "sold": 0, "unsold": 4}],
         "m3": [],
     }
-    assert {(body["month"], body["reason"]) for body in told.values()} == {(1, "by_hand")}
+    assert {tuple(body[name] for name in ("month", "reason", "part", "parts")) for body in told.values()} == {
+        (1, "by_hand", 1, 1)
+    }
     closed_at = datetime.fromisoformat(told["m3"]["closed_at"])
     assert abs(datetime.now(UTC) - closed_at) < timedelta(minutes=1)
+
+
+def test_totals_of_very_many_products_are_told_in_parts(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each product in one of them, each part small enough, whoever has few products gets one."""
+    monkeypatch.setattr(transitions, "PART_PRODUCTS", 2)
+    make_world(engine, [1] * 9)  # five of m1, four of m2
+    set_month(engine, "closing")
+    with transaction(engine) as connection:
+        connection.execute(text("INSERT INTO manufacturer (code, name) VALUES ('m3', 'Third Works')"))
+        assert transitions.settle(connection, 1)
+    told = [(row.manufacturer, row.body) for row in rows(engine, "SELECT * FROM outbox ORDER BY id")]
+    assert [(code, body["part"], body["parts"], [total["sku"] for total in body["totals"]]) for code, body in told] == [
+        ("m1", 1, 3, ["P001", "P003"]),
+        ("m1", 2, 3, ["P005", "P007"]),
+        ("m1", 3, 3, ["P009"]),
+        ("m2", 1, 2, ["P002", "P004"]),
+        ("m2", 2, 2, ["P006", "P008"]),
+        ("m3", 1, 1, []),
+    ]
+
+
+def test_the_longest_part_of_a_months_totals_fits_into_a_message() -> None:
+    """The longest sku that a feed may have, and the largest counts that a database can hold."""
+    longest = {"sku": "X" * 64} | dict.fromkeys(("supplied", "sold", "unsold"), 2**63 - 1)
+    head = {"month": 999_999, "reason": "time_over", "part": 10_000, "parts": 10_000, "closed_at": "x" * 24}
+    body = head | {"totals": [longest] * transitions.PART_PRODUCTS}
+    encode(Message(uuid.uuid4(), MONTH_CLOSED, "m1", body))
+    with pytest.raises(Unroutable):
+        encode(Message(uuid.uuid4(), MONTH_CLOSED, "m1", body | {"totals": [longest] * 4 * transitions.PART_PRODUCTS}))
 
 
 def test_totals_that_take_longer_than_other_statements_still_end_the_month(database_url: str) -> None:

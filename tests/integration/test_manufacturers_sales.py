@@ -140,7 +140,7 @@ def test_a_month_is_closed_once(apply: Handler, books: Books) -> None:
     first = closed(1, sold=0)
     apply(first)
     apply(first)
-    with pytest.raises(Poison, match="month 1 was closed before"):
+    with pytest.raises(Poison, match="part 1 of the end of month 1 was told before"):
         apply(closed(1, sold=1))
     assert books.report()["months"][0]["unsold_units"] == 9
 

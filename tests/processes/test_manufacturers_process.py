@@ -15,7 +15,7 @@ import pytest
 
 from manufacturers.process import main
 from tests.conftest import free_port
-from tests.manufacturers_world import Factory, assert_conserved, make_runtime, rows
+from tests.manufacturers_world import Factory, assert_conserved, make_runtime, rows, sign
 
 KILLS = 8
 BUSY = {
@@ -108,6 +108,21 @@ def test_killed_at_random_moments_it_loses_nothing_that_anybody_was_told(
     for number in accepted:
         assert factory.signed("GET", f"/api/v1/offers/{number}").body == frozen[number]
     assert len(accepted) > KILLS, "the buyers got nowhere; the trial says nothing"
+
+
+def test_a_request_that_was_overheard_is_refused_after_a_kill(
+    factory: Factory, wait_until: Callable[..., None]
+) -> None:
+    """A2: within its window, and although the process that admitted it is gone; the same question signed anew is answered."""
+    key = factory.runtime.secrets.manufacturer_keys["m1"]
+    headers = sign(key, "m1", "GET", "/api/v1/offers/1")
+    factory.start_ready(wait_until)
+    first = factory.request("GET", "/api/v1/offers/1", b"", headers)
+    assert first.status == 200
+    factory.kill()
+    factory.start_ready(wait_until)
+    assert factory.request("GET", "/api/v1/offers/1", b"", headers).status == 401
+    assert factory.signed("GET", "/api/v1/offers/1").body == first.body
 
 
 def test_a_signal_ends_it_in_order(factory: Factory, wait_until: Callable[..., None]) -> None:

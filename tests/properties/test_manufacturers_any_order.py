@@ -40,7 +40,7 @@ class Manufacturer(RuleBasedStateMachine):
         self.stock = dict(self.produced)
         self.offers: dict[int, tuple[str, str]] = {}
         self.events: dict[uuid.UUID, Message] = {}
-        self.closed: set[int] = set()
+        self.closed: dict[int, dict[str, Any]] = {}
 
     @rule(made=st.dictionaries(skus, units, min_size=1))
     def produce(self, made: dict[str, int]) -> None:
@@ -103,17 +103,17 @@ class Manufacturer(RuleBasedStateMachine):
     def deliver(self, message: Message) -> None:
         event = check(message, "m1", self.books.skus)
         known = self.events.get(message.id)
-        closed_already = message.type == MONTH_CLOSED and message.body["month"] in self.closed
-        if known is not None and known == message:
+        closed = self.closed.get(message.body["month"]) if message.type == MONTH_CLOSED else None
+        if known == message or (known is None and closed == message.body):
             assert self.books.take_in(event) is False
-        elif known is not None or closed_already:
+        elif known is not None or closed is not None:
             with pytest.raises(EventRefused):
                 self.books.take_in(event)
         else:
             assert self.books.take_in(event) is True
             self.events[message.id] = message
             if message.type == MONTH_CLOSED:
-                self.closed.add(message.body["month"])
+                self.closed[message.body["month"]] = message.body
 
     @rule(price=st.integers(1, 500))
     def start_again(self, price: int) -> None:

@@ -126,6 +126,32 @@ def test_events_that_were_pruned_are_not_missed_younger_ones_are() -> None:
     }
 
 
+def in_parts(*numbers: int, parts: int) -> list[dict[str, Any]]:
+    """The month's end told in parts; the first one has all totals."""
+    event = "event_id type manufacturer body published_at"
+    return [
+        row(event, f"part-{number}", "month.closed", "m1", body, f"{ON_THE_DAY}32")
+        for number in numbers
+        for body in [CLOSED_BODY | {"part": number, "parts": parts} | ({"totals": []} if number > 1 else {})]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "verdict"),
+    [
+        (in_parts(2, 1, parts=2), Verdict.VALID),
+        (in_parts(1, parts=2), Verdict.INVALID),
+        (in_parts(1, 1, parts=2), Verdict.INVALID),
+        (in_parts(1, 2, parts=3), Verdict.INVALID),
+        (in_parts(2, parts=2), Verdict.INVALID),
+    ],
+)
+def test_a_month_may_be_told_in_parts_if_all_are_told(told: list[dict[str, Any]], verdict: Verdict) -> None:
+    evidence = good_run()
+    evidence.database["outbox"][1:] = told
+    assert verdicts(evidence)["every closed month is told exactly once"] is verdict
+
+
 Break = Callable[[Evidence], object]
 
 

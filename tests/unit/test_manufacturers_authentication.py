@@ -104,3 +104,12 @@ def test_strangers_leave_nothing_in_the_memory_and_expired_nonces_are_forgotten(
     much_later = str(NOW + 10 * WINDOW_SECONDS)
     doorkeeper.admit(request(timestamp=much_later), int(much_later))
     assert doorkeeper.remembered == 1
+
+
+def test_what_an_earlier_life_admitted_is_known_to_the_next_one() -> None:
+    """A2: signed by a clock that is ahead, so that it is younger than the next life's beginning."""
+    ahead = request(timestamp=str(NOW + WINDOW_SECONDS))
+    Doorkeeper(KEYS).admit(ahead, NOW)
+    with pytest.raises(NotAuthenticated):
+        Doorkeeper(KEYS, {"m1": {NONCE: ahead.expires_at}}).admit(ahead, NOW + 1)
+    assert Doorkeeper(KEYS).admit(ahead, NOW + 1) == "m1", "the control: without what is kept it is admitted again"

@@ -22,6 +22,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "month": 2,
         "reason": "time_over",
         "totals": [{"sku": "A", "supplied": 9, "sold": 2, "unsold": 7}],
+        "part": 2,
+        "parts": 3,
         "closed_at": AT,
     },
 }
@@ -35,7 +37,7 @@ def test_what_years_of_full_capacity_left_unsold_is_understood() -> None:
     """Units left are carried over, month after month: their sum may be far more than one month's supply."""
     total: dict[str, Any] = {"sku": "A", "supplied": 10_000_000, "sold": 0, "unsold": 10_000_000 * 1_200}
     event = check(message(MONTH_CLOSED, BODIES[MONTH_CLOSED] | {"totals": [total]}), "m1", SKUS)
-    assert event.content == MonthClosed(2, "time_over", (Total(**total),))
+    assert event.content == MonthClosed(2, "time_over", (Total(**total),), 2, 3)
 
 
 def test_good_messages_are_understood() -> None:
@@ -43,7 +45,7 @@ def test_good_messages_are_understood() -> None:
     assert contents == {
         SALE_RECORDED: Sale(1, 2, (SaleLine("A", 2, 5),)),
         STOCK_DEPLETED: StockDepleted(2, "B"),
-        MONTH_CLOSED: MonthClosed(2, "time_over", (Total("A", 9, 2, 7),)),
+        MONTH_CLOSED: MonthClosed(2, "time_over", (Total("A", 9, 2, 7),), 2, 3),
     }
 
 
@@ -81,6 +83,8 @@ BAD: list[tuple[str, tuple[Any, ...], list[Any]]] = [
     (MONTH_CLOSED, (*TOTAL_0, "unsold"), NOT_COUNTS),
     (MONTH_CLOSED, (*TOTAL_0, "sku"), ["Z", None]),
     (MONTH_CLOSED, ("totals",), [None, {}, "x"]),
+    (MONTH_CLOSED, ("part",), [0, 4, None, "2", True]),
+    (MONTH_CLOSED, ("parts",), [0, 10_001, None, "3"]),
 ]
 
 
