@@ -14,7 +14,7 @@ from broker.contract import TYPES, Message, Poison, Rejected, Unroutable
 
 SCHEMA = 1
 CONTENT_TYPE = "application/json"
-BYTES_MAX = 4_000_000  # chosen: a part of a month's totals, of 10,000 products, has 1.7 MB at most; RabbitMQ alone would allow 128 MiB
+BYTES_MAX = 4_000_000  # chosen: 10,000 products of a month's totals have 1.7 MB at most; RabbitMQ would allow 128 MiB
 QUOTED_CHARACTERS_MAX = 60
 REASON_CHARACTERS_MAX = 1_000
 _KEYS = frozenset({"schema", "id", "type", "recipient", "body"})
