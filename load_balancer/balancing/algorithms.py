@@ -1,32 +1,46 @@
 """Which server gets the next request: HAProxy's `balance`. Each algorithm sees only the servers that may be chosen.
 
 B1  ``choose`` returns one of the members, or None if there is none; it does no I/O and reads no clock.
-B2  Its cost does not grow with the number of servers, or only with its logarithm; ``rebuild`` may walk over all of
-    them, for it follows a change of state.
+B2  Its cost does not grow with the number of servers, at most with the logarithm of how many weights or loads they
+    have; ``rebuild`` may walk over all of them, for it follows a change of state.
 B3  A server that is full is parked: it is not chosen until it is unparked.
 B4  One of ``avoid`` is chosen only where there is no other.
 """
 
-from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from heapq import heapify, heappop, heappush
 from random import Random
 from typing import Final, Protocol
 
+from load_balancer.balancing.cycles import Cycle
 from load_balancer.balancing.members import Server
+from load_balancer.balancing.rings import Ring
 from load_balancer.balancing.shares import Shares
+
+# Loads of which no server is left stay in a heap until they come up, or until there are too many of them.
+_LOADS_PER_SERVER_MAX: Final = 4
+_LOADS_MORE: Final = 64
 
 
 class Algorithm(Protocol):
-    """The contract of a balancing algorithm. Servers are told apart by name and ordered by ``order``."""
+    """The contract of a balancing algorithm. Servers are told apart by name and ordered by ``order``.
+
+    Whoever calls sets ``parked`` of a server, before ``rebuild``, ``park`` and ``unpark``; the latter two tell that it
+    has changed. An algorithm may keep what it likes in ``place`` and ``bucket`` of its members.
+    """
 
     follows_load: bool  # whether ``loaded`` has to be told
 
     def rebuild(self, members: Sequence[Server]) -> None:
-        """From now on exactly these may be chosen, in their order; weights above 0. Those that are full are parked."""
+        """From now on exactly these may be chosen, in their order; weights above 0."""
 
-    def choose(self, avoid: Collection[str]) -> Server | None:
-        """A server for one request (B1, B2, B4); ``avoid``: names. ``loaded`` has to be told next, if it follows load."""
+    @property
+    def choose(self) -> Callable[[Collection[str]], Server | None]:
+        """A server for one request (B1, B2, B4); ``avoid``: names. Holds until ``rebuild``.
+
+        If the algorithm follows load, ``loaded`` or ``park`` has to be told of the server next.
+        """
 
     def park(self, server: Server) -> None:
         """It is full (B3)."""
@@ -35,64 +49,41 @@ class Algorithm(Protocol):
         """It is no longer full."""
 
     def loaded(self, server: Server) -> None:
-        """The number of its requests has changed, and it is not full."""
+        """The number of its requests has changed, and it is not full, nor was it."""
 
     def forget(self, server: Server) -> None:
         """It was removed; it is no member any more."""
 
 
-class Rotation:
-    """Equal weights, no limits: between two requests to one server every other one gets exactly one.
-
-    A change of state does not start the round anew: the turn goes on behind the server that was chosen last, else a
-    server that flaps would send all requests to the first one.
-    """
-
-    def __init__(self) -> None:
-        self._members: list[Server] = []
-        self._next = 0
-        self._last: Server | None = None
-
-    def rebuild(self, members: Sequence[Server]) -> None:
-        self._members = list(members)
-        last = -1 if self._last is None else self._last.order
-        place = bisect_right(self._members, last, key=lambda member: member.order)
-        self._next = place if place < len(self._members) else 0
-
-    def choose(self, avoid: Collection[str]) -> Server | None:
-        members, place = self._members, self._next
-        if not members:
-            return None
-        if avoid:
-            around = ((place + step) % len(members) for step in range(min(len(members), len(avoid) + 1)))
-            place = next((candidate for candidate in around if members[candidate].name not in avoid), place)
-        self._next = place + 1 if place + 1 < len(members) else 0
-        self._last = server = members[place]
-        return server
-
-
 class RoundRobin:
-    """Each in turn, as often as its weight says. Equal weights without limits, the usual case, need only a list."""
+    """Each in turn, as often as its weight says, by the simplest means that keep this exact.
+
+    Servers of one weight need a ring, weights of which nobody is ever full a list of turns, all others the shares.
+    """
 
     follows_load = False
 
     def __init__(self) -> None:
-        self._rotation = Rotation()
         self._shares = Shares()
-        self.choose: Callable[[Collection[str]], Server | None] = self._rotation.choose
+        self._cycle = Cycle(self._shares)
+        self._turns: Ring | Shares = Ring()
+        self.choose: Callable[[Collection[str]], Server | None] = self._turns.choose
 
     def rebuild(self, members: Sequence[Server]) -> None:
-        even = len({member.effective_weight for member in members}) <= 1
-        plain = even and not any(member.limit for member in members)
-        used: Rotation | Shares = self._rotation if plain else self._shares
-        used.rebuild(members)
-        self.choose = used.choose
+        self._cycle.interrupt()
+        self._shares.rebuild(members)
+        only = self._shares.only
+        self._turns = self._shares if only is None else only
+        self.choose = self._turns.choose
+        if only is None and not any(member.limit for member in members) and self._cycle.fits():
+            self._cycle.begin()
+            self.choose = self._cycle.choose
 
     def park(self, server: Server) -> None:
-        self._shares.park(server)
+        self._turns.park(server)
 
     def unpark(self, server: Server) -> None:
-        self._shares.unpark(server)
+        self._turns.unpark(server)
 
     def loaded(self, server: Server) -> None:
         """Turns do not depend on it."""
@@ -101,99 +92,81 @@ class RoundRobin:
         self._shares.forget(server.name)
 
 
-class _Load:
-    """A server in the heap: ``stamp`` marks its one valid entry, ``turn`` orders servers of equal load."""
-
-    __slots__ = ("server", "stamp", "turn")
-
-    def __init__(self, server: Server, turn: int) -> None:
-        self.server = server
-        self.stamp = 0
-        self.turn = turn
-
-
 class LeastConn:
-    """The one with the fewest requests for its weight; among equals the one that was chosen longest ago.
+    """The one with the fewest requests for its weight; among equals the one whose load has been the same for longest.
 
     As in HAProxy idle servers are equal whatever their weight, else requests one after the other all went to the
-    heaviest. A heap with one valid entry a server; entries that are out of date are dropped when they come up.
+    heaviest. A bucket for each load holds its servers in the order in which they came to it; a heap of the loads
+    for which there is a bucket tells the least one. There are few of them, however many servers there are.
     """
 
     follows_load = True
 
     def __init__(self) -> None:
-        self._loads: dict[str, _Load] = {}
-        self._heap: list[tuple[float, int, int, _Load]] = []
-        self._turns = 0
+        self._buckets: dict[float, OrderedDict[Server, None]] = {}
+        self._loads: list[float] = []
+        self._count = 0
 
     def rebuild(self, members: Sequence[Server]) -> None:
-        known, self._loads = self._loads, {}
-        for member in members:
-            load = known.get(member.name)
-            if load is None or load.server is not member:
-                load = _Load(member, self._turns)
-                self._turns += 1
-            self._loads[member.name] = load
-        self._compact()
+        """Who has waited for longest still has; whoever is new comes last."""
+        waited = [server for load in sorted(self._loads) for server in self._buckets[load]]
+        chosen = dict.fromkeys(members)
+        self._buckets, self._loads, self._count = {}, [], len(members)
+        for server in dict.fromkeys([*(server for server in waited if server in chosen), *members]):
+            server.bucket = None
+            if not server.parked:
+                self.loaded(server)
 
     def choose(self, avoid: Collection[str]) -> Server | None:
-        heap = self._heap
-        passed_over: list[tuple[float, int, int, _Load]] = []
-        found: _Load | None = None
-        while heap:
-            entry = heappop(heap)
-            load = entry[3]
-            if entry[2] != load.stamp:
-                continue
-            if load.server.name in avoid:
-                passed_over.append(entry)
-                continue
-            found = load
-            break
-        if found is None and passed_over:
-            found = passed_over.pop(0)[3]
-        for entry in passed_over:
-            heappush(heap, entry)
-        if found is None:
-            return None
-        found.stamp += 1
-        found.turn = self._turns
-        self._turns += 1
-        return found.server
+        buckets, loads = self._buckets, self._loads
+        if avoid:
+            server = self._other(avoid)
+            if server is not None:
+                self.park(server)
+                return server
+        while loads:
+            bucket = buckets[loads[0]]
+            if bucket:
+                server, _ = bucket.popitem(last=False)
+                server.bucket = None
+                return server
+            del buckets[heappop(loads)]
+        return None
 
     def park(self, server: Server) -> None:
-        load = self._loads.get(server.name)
-        if load is not None:
-            load.stamp += 1
+        if server.bucket is not None:
+            del server.bucket[server]
+            server.bucket = None
 
     def unpark(self, server: Server) -> None:
         self.loaded(server)
 
     def loaded(self, server: Server) -> None:
-        load = self._loads.get(server.name)
-        if load is not None:
-            self._push(load)
+        bucket = server.bucket
+        if bucket is not None:
+            del bucket[server]
+        load = len(server.serving) / server.effective_weight
+        bucket = self._buckets.get(load)
+        if bucket is None:
+            bucket = self._open(load)
+        bucket[server] = None
+        server.bucket = bucket
 
     def forget(self, server: Server) -> None:
-        self._loads.pop(server.name, None)
+        """Nothing is kept of it."""
 
-    def _push(self, load: _Load) -> None:
-        load.stamp += 1
-        server = load.server
-        heappush(self._heap, (len(server.serving) / server.effective_weight, load.turn, load.stamp, load))
-        if len(self._heap) > 4 * len(self._loads) + 64:
-            self._compact()
+    def _other(self, avoid: Collection[str]) -> Server | None:
+        ordered = (server for load in sorted(self._loads) for server in self._buckets[load])
+        return next((server for server in ordered if server.name not in avoid), None)
 
-    def _compact(self) -> None:
-        """Begin a heap of valid entries only."""
-        self._heap = []
-        for load in self._loads.values():
-            load.stamp += 1
-            server = load.server
-            if not server.full:
-                key = len(server.serving) / server.effective_weight
-                self._heap.append((key, load.turn, load.stamp, load))
-        heapify(self._heap)
+    def _open(self, load: float) -> OrderedDict[Server, None]:
+        if len(self._loads) > _LOADS_PER_SERVER_MAX * self._count + _LOADS_MORE:
+            self._buckets = {load: bucket for load, bucket in self._buckets.items() if bucket}
+            self._loads = list(self._buckets)
+            heapify(self._loads)
+        heappush(self._loads, load)
+        bucket = self._buckets[load] = OrderedDict()
+        return bucket
 
 
 _DRAWS_MAX: Final = 8  # that may meet a server which is full or to be avoided, before a free one is simply taken
@@ -213,13 +186,13 @@ class PowerOfTwo:
         self._odds: list[float] = []
         self._aliases: list[int] = []
         self._free: list[Server] = []
-        self._places: dict[str, int] = {}
 
     def rebuild(self, members: Sequence[Server]) -> None:
         self._members = list(members)
         self._odds, self._aliases = alias_table([member.effective_weight for member in members])
-        self._free = [member for member in members if not member.full]
-        self._places = {member.name: place for place, member in enumerate(self._free)}
+        self._free = [member for member in members if not member.parked]
+        for place, member in enumerate(self._free):
+            member.place = place
 
     def choose(self, avoid: Collection[str]) -> Server | None:
         if len(self._free) < 2:
@@ -232,17 +205,14 @@ class PowerOfTwo:
         return second if (len(second.serving) + 1) * first.effective_weight < of_first else first
 
     def park(self, server: Server) -> None:
-        place = self._places.pop(server.name, None)
-        if place is not None:
-            last = self._free.pop()
-            if last is not server:
-                self._free[place] = last
-                self._places[last.name] = place
+        last = self._free.pop()
+        if last is not server:
+            self._free[server.place] = last
+            last.place = server.place
 
     def unpark(self, server: Server) -> None:
-        if server.name not in self._places:
-            self._places[server.name] = len(self._free)
-            self._free.append(server)
+        server.place = len(self._free)
+        self._free.append(server)
 
     def loaded(self, server: Server) -> None:
         """It is looked at when it is drawn."""
@@ -258,7 +228,7 @@ class PowerOfTwo:
             if dice() >= self._odds[place]:
                 place = self._aliases[place]
             server = members[place]
-            if server.name in self._places and server.name not in avoid:
+            if not server.parked and server.name not in avoid:
                 return server
         free = self._free
         start = int(dice() * len(free))

@@ -85,10 +85,13 @@ class Server:
     """``weight`` is what an operator wants, ``effective_weight`` and ``limit`` what holds now (0: no limit).
 
     ``in_use``: the algorithm may choose it (server_set.py); ``hurried``: its next check comes soon; ``cold``: it was
-    seen failing or is new, so that it starts slowly; ``observed``: how its requests end has to be told.
+    seen failing or is new, so that it starts slowly; ``observed``: how its requests end has to be told. ``parked``: the
+    algorithm knows that it is full; ``place`` and ``bucket`` are the algorithm's: here, because what is looked up for
+    each request anywhere else is one more thing that the processor's cache has to hold for each of 1,000 servers.
     """
 
     __slots__ = (
+        "bucket",
         "check",
         "cold",
         "effective_weight",
@@ -101,6 +104,8 @@ class Server:
         "observed",
         "options",
         "order",
+        "parked",
+        "place",
         "queue",
         "rising_since",
         "serving",
@@ -124,6 +129,9 @@ class Server:
         self.errors_in_row = 0
         self.hurried = False
         self.in_use = False
+        self.parked = False
+        self.place = 0
+        self.bucket: OrderedDict[Server, None] | None = None
         self.cold = False
         self.observed = options.observe is not Observe.NONE
         self.check: CheckResult | None = None

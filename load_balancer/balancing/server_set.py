@@ -248,12 +248,15 @@ class ServerSet(Generic[S]):
         """Its number of requests has changed."""
         if not server.in_use:
             return
-        if 0 < server.limit <= len(server.serving):
-            self._algorithm.park(server)
-        elif self._follows_load:
+        full = 0 < server.limit <= len(server.serving)
+        if full is not server.parked:
+            server.parked = full
+            if full:
+                self._algorithm.park(server)
+            else:
+                self._algorithm.unpark(server)
+        elif self._follows_load and not full:
             self._algorithm.loaded(server)
-        elif server.limit:
-            self._algorithm.unpark(server)
 
     def _fill(self, server: S) -> list[Placement[S]]:
         """Whoever may come in now (G3)."""
@@ -339,6 +342,7 @@ class ServerSet(Generic[S]):
             server.in_use = False
         for server in self._in_use:
             server.in_use = True
+            server.parked = server.full
         limits = [server.options.maxqueue for server in self._in_use]
         self._line_limit = sum(limits) if all(limits) else 0
         self._algorithm.rebuild(self._in_use)
