@@ -196,6 +196,7 @@ def test_least_connections_chooses_as_looking_at_all_servers_does(
         for server in servers:
             if server.name in names:
                 observer.leave(server) if step == "leave" else observer.park(server, full=step == "full")
+    assert sum(map(len, algorithm._buckets.values())) == sum(not server.parked for server in servers)
 
 
 def test_who_waited_for_a_request_waits_on_when_others_come_and_go() -> None:
