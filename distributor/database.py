@@ -188,7 +188,7 @@ def trip(connection: Connection, statements: Sequence[Statement]) -> list[list[A
             cursors.append(cursor.execute(sql, values))
     for sql, values in statements:
         _tell(connection.dispatch.after_cursor_execute, connection, sql, values)
-    return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    return [_rows(cursor) for cursor in cursors]
 
 
 def _is_begun(connection: Connection) -> bool:
@@ -202,7 +202,13 @@ def _alone(connection: Connection, sql: str, values: Mapping[str, Any]) -> list[
     cursor = _driver(connection).cursor(row_factory=namedtuple_row)
     cursor.execute(sql, values)
     _tell(connection.dispatch.after_cursor_execute, connection, sql, values)
-    return cursor.fetchall() if cursor.description else []
+    return _rows(cursor)
+
+
+def _rows(cursor: "psycopg.Cursor[Any]") -> list[Any]:
+    """None of what gives none; to ask for the ``description`` would make an object of each column."""
+    result = cursor.pgresult
+    return cursor.fetchall() if result is not None and result.nfields else []
 
 
 def _tell(listeners: Any, connection: Connection, sql: str, values: Mapping[str, Any]) -> None:

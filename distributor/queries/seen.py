@@ -4,7 +4,6 @@ Asked for after the items, so that their own statements stay as they are where c
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -24,4 +23,4 @@ def as_seen_by(connection: Connection, items: Sequence[Item], reader: int | None
 
 
 def _seen(item: Item, standing: holds.Standing, reader: int | None) -> Item:
-    return replace(item, available=standing.left_for(reader), in_other_carts=standing.others(reader))
+    return item._replace(available=standing.left_for(reader), in_other_carts=standing.others(reader))
