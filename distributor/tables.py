@@ -15,6 +15,7 @@ import uuid
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     DateTime,
@@ -307,6 +308,12 @@ class Order(Base):
     currency: Mapped[str] = mapped_column(String(3))
     strategy: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=Now)
+    # What the sale met on its way (distributor/sales/contention.py); NULL in orders of before this was kept.
+    queued_us: Mapped[int | None]
+    lock_us: Mapped[int | None]
+    together: Mapped[int | None] = mapped_column(Integer)
+    repeats: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    """NULL, too, when the first attempt sold it."""
 
 
 class OrderLine(Base):

@@ -1,11 +1,14 @@
 """A small shop in a real database, for the distributor's tests: an open month, goods of two makers, customers with cards."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Engine, Table, insert, text, update
 
-from distributor.database import make_engine, transaction
+from distributor.database import make_engine, reading, transaction
+from distributor.queries.progress import facts_of
+from distributor.sales import Answer, Contention
 from distributor.tables import Customer, Month, Stock
 from grading.world import PRICE_MINOR, World, discrepancies, make_world
 from settings.model import Database
@@ -14,6 +17,7 @@ __all__ = [
     "World",
     "add_customer_to",
     "add_same_good",
+    "assert_stored_as_told",
     "counts",
     "discrepancies",
     "engine_for",
@@ -77,3 +81,17 @@ def rows(engine: Engine, statement: str, **parameters: Any) -> list[Any]:
 def counts(engine: Engine, tables: Iterable[type]) -> dict[str, int]:
     names = [table.__table__.name for table in tables if isinstance(table.__table__, Table)]  # type: ignore[attr-defined]
     return {name: int(rows(engine, f"SELECT count(*) FROM {name}")[0][0]) for name in names}
+
+
+def assert_stored_as_told(engine: Engine, answer: Answer) -> None:
+    """S4 of distributor/sales/selling.py: the order knows for ever what its buyer was told once."""
+    number = answer.body["id"]
+    with reading(engine) as connection:
+        stored = facts_of(connection, [number])[number].sold
+    assert answer.contention is not None
+    assert stored is not None
+
+    def whole(met: Contention) -> Contention:
+        return replace(met, queued_seconds=round(met.queued_seconds, 6), lock_seconds=round(met.lock_seconds, 6))
+
+    assert whole(stored) == whole(answer.contention)

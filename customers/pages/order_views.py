@@ -7,6 +7,7 @@ from customers.errors import NotFound
 from customers.instance import customer, instance
 from customers.languages import lazy_gettext as _
 from customers.languages import render_template
+from customers.pages.how_sold import how_sold
 from customers.query_input import PageWanted, read_page
 from distributor.queries import reached, steps
 
@@ -37,5 +38,12 @@ def show_order(order_id: int) -> Page:
     makers = {line.manufacturer.code: line.manufacturer.name for line in order.lines}
     told = [name for code, name in makers.items() if facts.told.get(code) is not None]
     return render_template(
-        "order.html", here="orders", order=order, facts=facts, steps=steps(facts), makers=makers, told=told
+        "order.html",
+        here="orders",
+        order=order,
+        facts=facts,
+        steps=steps(facts),
+        makers=makers,
+        told=told,
+        sold=how_sold(facts.sold) if facts.sold else None,
     )

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from distributor.database import Statement, trip
+from distributor.sales.contention import Contention
 
 StepName = Literal["received", "makers_told", "month_closed"]
 StepState = Literal["done", "now", "later"]
@@ -30,6 +31,8 @@ class Facts:
     month_closed_at: dt.datetime | None
     card_brand: str | None = None
     card_last4: str | None = None
+    sold: Contention | None = None
+    """What the sale met; None for an order of before this was kept."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def reached(facts: Facts) -> StepName:
 
 _FACTS = """
     SELECT orders.id, orders.created_at, month.closed_at, charge.card_brand, charge.card_last4,
+           orders.strategy, orders.queued_us, orders.lock_us, orders.together, orders.repeats,
            told.manufacturer, told.published_at
     FROM orders
     JOIN month ON month.number = orders.month
@@ -87,10 +91,20 @@ def facts_in(rows: Iterable[Any]) -> dict[int, Facts]:
     """By order."""
     found: dict[int, Facts] = {}
     for row in rows:
-        facts = found.setdefault(row.id, Facts(row.created_at, {}, row.closed_at, row.card_brand, row.card_last4))
+        facts = found.get(row.id)
+        if facts is None:
+            facts = Facts(row.created_at, {}, row.closed_at, row.card_brand, row.card_last4, _met(row))
+            found[row.id] = facts
         if row.manufacturer is not None:
             facts.told[row.manufacturer] = row.published_at
     return found
+
+
+def _met(row: Any) -> Contention | None:
+    if row.together is None:
+        return None
+    repeats = tuple(row.repeats or ())
+    return Contention(row.strategy, row.queued_us / 1_000_000, row.lock_us / 1_000_000, repeats, row.together)
 
 
 def facts_of(connection: Connection, order_ids: Sequence[int]) -> dict[int, Facts]:

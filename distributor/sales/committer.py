@@ -53,8 +53,15 @@ class Committer:
         except DistributorError as error:
             error.contention = watch.seen(self.strategy_name, len(purchases))
             raise
-        seen = watch.seen(self.strategy_name, len(purchases))
-        return [having_met(outcome, seen) for _index, outcome in sorted(outcomes.items())]
+        return [
+            self._telling(outcomes[index], purchase, watch, len(purchases)) for index, purchase in enumerate(purchases)
+        ]
+
+    def _telling(self, outcome: Outcome, purchase: Purchase, watch: Watch, together: int) -> Outcome:
+        """A sale says already what it met, for that is stored with it."""
+        if outcome.contention is not None:
+            return outcome
+        return having_met(outcome, watch.seen(self.strategy_name, together, purchase.earlier))
 
     @property
     def strategy_name(self) -> str:

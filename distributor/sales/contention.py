@@ -25,15 +25,19 @@ class Contention:
     repeats: tuple[str, ...]
     together: int
 
-    def after(self, queued_seconds: float) -> "Contention":
-        """The same, having waited in this process that much longer before."""
-        waited = self.queued_seconds + queued_seconds
-        return Contention(self.strategy, waited, self.lock_seconds, self.repeats, self.together)
 
-    def again(self, cause: str, seconds: float) -> "Contention":
-        """The same, when that was not the first attempt: the one before took ``seconds`` and came to nothing."""
-        waited = self.queued_seconds + seconds
-        return Contention(self.strategy, waited, self.lock_seconds, (cause, *self.repeats), self.together)
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What a purchase met in this process before it came to be committed: it goes along with it, to be stored with the sale.
+
+    ``repeats``: why attempts before this one came to nothing (``group``, ``unknown``); their time is in ``seconds``.
+    """
+
+    seconds: float = 0.0
+    repeats: tuple[str, ...] = ()
+
+
+NOTHING_EARLIER = Earlier()
 
 
 @dataclass
@@ -53,5 +57,7 @@ class Watch:
         finally:
             self.lock_seconds += time.monotonic() - began
 
-    def seen(self, strategy: str, together: int) -> Contention:
-        return Contention(strategy, self.queued_seconds, self.lock_seconds, tuple(self.repeats), together)
+    def seen(self, strategy: str, together: int, earlier: Earlier = NOTHING_EARLIER) -> Contention:
+        """Of one of the purchases that were tried together."""
+        waited = earlier.seconds + self.queued_seconds
+        return Contention(strategy, waited, self.lock_seconds, (*earlier.repeats, *self.repeats), together)

@@ -16,13 +16,13 @@ import copy
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from distributor.errors import Busy, DatabaseUnavailable, DistributorError, OutcomeUnknown
 from distributor.sales import metrics
-from distributor.sales.committer import Committer, having_met
-from distributor.sales.contention import Contention
+from distributor.sales.committer import Committer
+from distributor.sales.contention import Contention, Earlier
 from distributor.sales.rules import Answer, Purchase
 from distributor.sales.selling import Outcome
 
@@ -58,16 +58,6 @@ def next_group(waiting: Sequence[Ticket], groups_max: int) -> list[Ticket]:
             break
         group.setdefault(ticket.purchase.customer_id, ticket)
     return list(group.values())
-
-
-def queued(outcome: Outcome, seconds: float) -> Outcome:
-    """The outcome of somebody who waited that long in this process before its group began."""
-    return outcome if outcome.contention is None else having_met(outcome, outcome.contention.after(seconds))
-
-
-def left_alone(answer: Outcome, seconds: float) -> Outcome:
-    """The outcome of somebody who was sold by itself, when its group had taken that long and failed."""
-    return answer if answer.contention is None else having_met(answer, answer.contention.again(GROUP_FAILED, seconds))
 
 
 def having_waited(busy: Busy, strategy: str, seconds: float) -> Busy:
@@ -139,9 +129,8 @@ class GroupCommitter:
 
     def _commit(self, group: Sequence[Ticket]) -> None:
         now = time.monotonic()
-        for ticket, outcome in zip(group, self.commit_group([ticket.purchase for ticket in group]), strict=True):
-            if isinstance(outcome, (Answer, DistributorError)):
-                outcome = queued(outcome, now - ticket.since)  # noqa: PLW2901 - the same, which says so
+        purchases = [replace(ticket.purchase, earlier=Earlier(now - ticket.since)) for ticket in group]
+        for ticket, outcome in zip(group, self.commit_group(purchases), strict=True):
             if isinstance(outcome, Answer) or (isinstance(outcome, DistributorError) and outcome.definite):
                 ticket.outcome = outcome
             else:
@@ -172,5 +161,5 @@ class GroupCommitter:
             raise ticket.error
         if ticket.outcome is not None:
             return ticket.outcome
-        began = time.monotonic()
-        return left_alone(self._committer.commit(ticket.purchase), began - ticket.since)
+        earlier = Earlier(time.monotonic() - ticket.since, (GROUP_FAILED,))
+        return self._committer.commit(replace(ticket.purchase, earlier=earlier))

@@ -15,7 +15,8 @@ from distributor.database import Retries
 from distributor.errors import Busy, DatabaseUnavailable, DistributorError, InvalidBasket, OutcomeUnknown
 from distributor.sales import metrics
 from distributor.sales.committer import Committer
-from distributor.sales.grouping import GROUP_FAILED, GroupCommitter, having_waited, outcomes_of, queued
+from distributor.sales.contention import NOTHING_EARLIER, Earlier
+from distributor.sales.grouping import GROUP_FAILED, GroupCommitter, having_waited, outcomes_of
 from distributor.sales.rules import Answer, Purchase
 from distributor.sales.selling import Outcome
 from distributor.strategies.baskets import merge
@@ -110,12 +111,14 @@ class Sales:
                 outcomes[place] = having_waited(Busy(), self._single.strategy_name, now - one.since)
                 continue
             try:
-                purchases[place] = self._purchase(one.customer_id, one.key, one.lines, one.request_sha256, None)
+                purchases[place] = self._purchase(
+                    one.customer_id, one.key, one.lines, one.request_sha256, earlier=Earlier(now - one.since)
+                )
             except InvalidBasket as error:
                 outcomes[place] = error
         settled = self._settled(list(purchases.values()))
         for place, outcome in zip(purchases, settled, strict=True):
-            outcomes[place] = _told(outcome, asked[place].since, now)
+            outcomes[place] = _told(outcome, asked[place].since)
         for one, told in zip(asked, outcomes, strict=True):
             _observe(told, time.monotonic() - one.since)
         return [Unsettled(one.since) if told is None else told for one, told in zip(asked, outcomes, strict=True)]
@@ -131,7 +134,9 @@ class Sales:
         key: str,
         lines: Sequence[Line] | None,
         request_sha256: str,
-        seen_prices: Mapping[int, int] | None,
+        seen_prices: Mapping[int, int] | None = None,
+        *,
+        earlier: Earlier = NOTHING_EARLIER,
     ) -> Purchase:
         if not KEY.fullmatch(key):
             raise InvalidBasket("Idempotency-Key", "use 1 to 200 visible ASCII characters")
@@ -142,19 +147,18 @@ class Sales:
             if lines is None
             else merge(lines, lines_max=self._cart.lines_max, quantity_max=self._cart.quantity_max)
         )
-        return Purchase(customer_id, key, request_sha256, merged, seen_prices)
+        return Purchase(customer_id, key, request_sha256, merged, seen_prices, earlier=earlier)
 
     def _answer(self, purchase: Purchase, unsettled: Unsettled | None) -> Answer:
         began = time.monotonic() if unsettled is None else unsettled.since
         try:
             if unsettled and unsettled.unknown:
                 raise unsettled.unknown
-            again_at = time.monotonic()
-            answer = self._ask(purchase, self._single if unsettled or self.groups_max == 1 else self._groups)
-            return _repeated(answer, GROUP_FAILED, again_at - began) if unsettled else answer
+            if unsettled:
+                return self._ask(_again(purchase, GROUP_FAILED, began), self._single)
+            return self._ask(purchase, self._single if self.groups_max == 1 else self._groups)
         except OutcomeUnknown as unknown:
-            again_at = time.monotonic()
-            return _repeated(self._ask_again(purchase, unknown), COMMIT_LOST, again_at - began)
+            return self._ask_again(_again(purchase, COMMIT_LOST, began), unknown)
 
     def _ask(self, purchase: Purchase, committer: Committer | GroupCommitter) -> Answer:
         outcome = committer.commit(purchase)
@@ -174,16 +178,17 @@ class Sales:
         raise unknown
 
 
-def _repeated(answer: Answer, cause: str, seconds: float) -> Answer:
-    return answer if answer.contention is None else answer.having_met(answer.contention.again(cause, seconds))
+def _again(purchase: Purchase, cause: str, since: float) -> Purchase:
+    """The same, when it is not the first attempt: all before it took since then and came to nothing."""
+    return replace(purchase, earlier=Earlier(time.monotonic() - since, (cause,)))
 
 
-def _told(outcome: Outcome | Exception | None, since: float, now: float) -> Answer | DistributorError | Unsettled:
+def _told(outcome: Outcome | Exception | None, since: float) -> Answer | DistributorError | Unsettled:
     """What is not ours to tell, a mistake in the program, is raised again where the purchase is placed by itself."""
     if isinstance(outcome, OutcomeUnknown):
         return Unsettled(since, outcome)
     if isinstance(outcome, (Answer, DistributorError)):
-        return queued(outcome, now - since)
+        return outcome
     return Unsettled(since)
 
 

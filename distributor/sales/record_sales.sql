@@ -8,10 +8,13 @@ WITH document AS (
 ), sale AS (
     SELECT given.* FROM document, jsonb_to_recordset(document.rows -> 'sales') AS given (
         order_id bigint, customer_id bigint, key text, month integer, total_minor bigint, currency text,
-        request_sha256 text, card_token text, card_brand text, card_last4 text, created_at timestamptz, answer jsonb)
+        request_sha256 text, card_token text, card_brand text, card_last4 text, created_at timestamptz, answer jsonb,
+        strategy text, queued_us bigint, lock_us bigint, together integer, repeats text[])
 ), ordered AS (
-    INSERT INTO orders (id, customer_id, idempotency_key, month, total_minor, currency, strategy, created_at)
-    SELECT order_id, customer_id, key, month, total_minor, currency, %(strategy)s, created_at FROM sale
+    INSERT INTO orders (id, customer_id, idempotency_key, month, total_minor, currency, created_at,
+                        strategy, queued_us, lock_us, together, repeats)
+    SELECT order_id, customer_id, key, month, total_minor, currency, created_at,
+           strategy, queued_us, lock_us, together, repeats FROM sale
 ), lined AS (
     INSERT INTO order_line (order_id, stock_id, quantity, price_minor)
     SELECT given.* FROM document, jsonb_to_recordset(document.rows -> 'lines') AS given (

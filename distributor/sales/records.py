@@ -20,6 +20,7 @@ from sqlalchemy import ARRAY, BigInteger, Connection, Text, bindparam, text
 
 from distributor.database import Statement, trip, with_commit
 from distributor.months.gate import ENTER
+from distributor.sales.contention import Contention
 from distributor.sales.rules import STATUS_SOLD, Answer, Buyer, CartLine, Purchase, Refusal, Sale
 
 _CUSTOMERS = bindparam("customer_ids", type_=ARRAY(BigInteger))
@@ -164,8 +165,9 @@ def record_refusals(connection: Connection, refused: Sequence[tuple[Purchase, Re
     with_commit(connection, (_ANSWER, {"document": _json(document)}))
 
 
-def record_sales(connection: Connection, sales: Sequence[Sale], strategy: str) -> None:
-    """Write orders, lines, charges, events and answers, with COMMIT; take the bought lines out of the carts."""
+def record_sales(connection: Connection, sold: Sequence[tuple[Sale, Contention]]) -> None:
+    """Write orders with what each met, lines, charges, events and answers, with COMMIT; take the bought lines out of carts."""
+    sales = [sale for sale, _met in sold]
     document = {
         "sales": [
             {
@@ -181,8 +183,13 @@ def record_sales(connection: Connection, sales: Sequence[Sale], strategy: str) -
                 "card_last4": sale.card_last4,
                 "created_at": sale.created_at,
                 "answer": sale.answer,
+                "strategy": met.strategy,
+                "queued_us": round(met.queued_seconds * 1_000_000),
+                "lock_us": round(met.lock_seconds * 1_000_000),
+                "together": met.together,
+                "repeats": met.repeats or None,
             }
-            for sale in sales
+            for sale, met in sold
         ],
         "lines": [
             {
@@ -211,7 +218,7 @@ def record_sales(connection: Connection, sales: Sequence[Sale], strategy: str) -
             for line in sale.lines
         ],
     }
-    values = {"strategy": strategy, "status": STATUS_SOLD, "document": _json(document)}
+    values = {"status": STATUS_SOLD, "document": _json(document)}
     with_commit(connection, (_RECORD_SALES, values))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from broker.contract import SALE_RECORDED, STOCK_DEPLETED
 from distributor.errors import ShortLine
-from distributor.sales.contention import Contention
+from distributor.sales.contention import NOTHING_EARLIER, Contention, Earlier
 from distributor.strategies.contract import Line, TakenLine
 
 STATUS_SOLD = 201
@@ -72,6 +72,7 @@ class Purchase:
     """The cart as it was shown, sorted by stock id: it is bought only if it is still the same (another window)."""
     left_out: frozenset[int] = frozenset()
     """Stock ids of cart lines that stay in the cart: what was lost to others, while the rest is bought."""
+    earlier: Earlier = NOTHING_EARLIER
 
     @property
     def identity(self) -> tuple[int, str]:

@@ -5,7 +5,9 @@ S1  Order: keys, gate, month and cards, carts, stock, everything else. The stock
 S2  A purchase that cannot be answered in this transaction leaves it: ``TakenOut`` makes the caller roll back, settle
     that purchase by itself and sell the others again. So a batch never mixes one's refusal with another's goods.
 S3  When ``sell`` returns, every claimed key has its answer, in the same transaction.
-S4  Where carts hold goods (``holding``), what was taken is compared with what others hold after the strategy has written
+S4  A sale is stored with what it met on its way (`Contention`), which is what its buyer is told: every wait lies before
+    the statement that writes it.
+S5  Where carts hold goods (``holding``), what was taken is compared with what others hold after the strategy has written
     the stock rows: they are locked then, so no hold can begin behind the comparison (distributor/holds, H4).
 
 Called by committer.py, with one purchase or with several.
@@ -21,7 +23,7 @@ from distributor import holds
 from distributor.database import send
 from distributor.errors import DistributorError, KeyReused, ShopClosed, UnknownCustomer
 from distributor.sales import holding, records, rules
-from distributor.sales.contention import Watch
+from distributor.sales.contention import Contention, Watch
 from distributor.sales.holding import Shortage
 from distributor.sales.rules import STATUS_SOLD, Answer, Basket, Buyer, Purchase, Refusal, Sale
 from distributor.strategies.contract import Short, Strategy, TakenLine
@@ -54,7 +56,12 @@ def sell(
     others = {index: purchase for index, purchase in enumerate(purchases) if index not in ours}
     outcomes = answered_before(connection, others)
     buyers = {index: opened.buyers[index] for index in ours}
-    outcomes.update(_sell_claimed(connection, strategy, ours, buyers, watch, new_id=new_id, carts_hold=carts_hold))
+    together = len(purchases)
+    outcomes.update(
+        _sell_claimed(
+            connection, strategy, ours, buyers, watch, together=together, new_id=new_id, carts_hold=carts_hold
+        )
+    )
     return [outcomes[index] for index in range(len(purchases))]
 
 
@@ -79,6 +86,7 @@ def _sell_claimed(
     buyers: dict[int, Buyer],
     watch: Watch,
     *,
+    together: int,
     new_id: Callable[[], uuid.UUID],
     carts_hold: bool,
 ) -> dict[int, Outcome]:
@@ -98,10 +106,15 @@ def _sell_claimed(
         for index, lines in takings.taken.items()
     }
     holds.use(connection, takings.used)
-    _record(connection, strategy, sales, [(purchases[index], refusal) for index, refusal in refused.items()])
+    met = {index: watch.seen(strategy.name, together, purchases[index].earlier) for index in sales}
+    _record(
+        connection,
+        [(sale, met[index]) for index, sale in sales.items()],
+        [(purchases[index], refusal) for index, refusal in refused.items()],
+    )
     return {
         **{index: Answer.first(refusal.status, refusal.body) for index, refusal in refused.items()},
-        **{index: Answer(STATUS_SOLD, sale.answer) for index, sale in sales.items()},
+        **{index: Answer(STATUS_SOLD, sale.answer, contention=met[index]) for index, sale in sales.items()},
     }
 
 
@@ -173,10 +186,10 @@ def _take(
 
 
 def _record(
-    connection: Connection, strategy: Strategy, sales: dict[int, Sale], refused: Sequence[tuple[Purchase, Refusal]]
+    connection: Connection, sales: Sequence[tuple[Sale, Contention]], refused: Sequence[tuple[Purchase, Refusal]]
 ) -> None:
     if sales:
-        records.record_sales(connection, list(sales.values()), strategy.name)
+        records.record_sales(connection, sales)
     if refused:
         records.record_refusals(connection, refused)
 

@@ -261,6 +261,37 @@ def test_orders_have_pages_and_each_says_how_far_it_has_come(
     assert eve.get(path).status_code == eve.get("/orders/999999").status_code == 404
 
 
+def test_an_order_tells_how_it_was_sold_and_an_old_one_says_nothing_of_it(
+    ada: Person, world: World, engine: Engine
+) -> None:
+    ada.put_in_cart(world.stock[3])
+    path = ada.buy(ada.checkout()).headers["Location"].partition("?")[0]
+    (order,) = rows(engine, "SELECT * FROM orders")
+    page = ada.get(path).text
+    assert f"<dt>Locking strategy</dt><dd><code>{order.strategy}</code></dd>" in page
+    assert "This order alone" in page
+    assert "Never: it went through the first time." in page
+    with transaction(engine) as connection:
+        connection.execute(
+            text("""
+            UPDATE orders SET queued_us = 400, lock_us = 1234567, together = 1235, repeats = '{40001,40001,<X>,lost}'
+        """)
+        )
+    page = ada.get(path).text
+    for told in (
+        "<dd>less than 1 ms</dd>",
+        "<dd>1,235 ms</dd>",
+        "This order and 1,234 others",
+        "2 times: another purchase changed the same goods first (SQLSTATE 40001).<br>Once: &lt;X&gt;.<br>Once: the connection",
+    ):
+        assert told in page
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE orders SET queued_us = NULL, lock_us = NULL, together = NULL, repeats = NULL"))
+    old = ada.get(path)
+    assert old.status_code == 200
+    assert "How this order was sold" not in old.text
+
+
 def test_a_deleted_account_leaves_no_card_in_its_orders(ada: Person, world: World, engine: Engine) -> None:
     ada.put_in_cart(world.stock[0])
     ada.buy(ada.checkout())

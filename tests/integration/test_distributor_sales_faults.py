@@ -14,7 +14,7 @@ from distributor.strategies import NAMES, load
 from distributor.tables import Charge, IdempotencyKey, Order, OrderLine, OutboxEvent
 from settings import Settings
 from tests.distributor_races import buy
-from tests.distributor_world import World, counts, discrepancies, engine_for, make_world
+from tests.distributor_world import World, assert_stored_as_told, counts, discrepancies, engine_for, make_world
 
 WRITTEN = (Order, OrderLine, Charge, OutboxEvent, IdempotencyKey)
 NOTHING = {"orders": 0, "order_line": 0, "charge": 0, "outbox": 0, "idempotency_key": 0}
@@ -122,6 +122,10 @@ def test_a_commit_whose_answer_got_lost_is_resolved_by_the_key(
     LostCommits(monkeypatch, arrives=arrives)
     answer = buy(sales, world.customers[0], "k1", Line(world.stock[0], 2))
     assert (answer.status, answer.replayed) == (201, arrives)
+    assert answer.contention is not None
+    assert answer.contention.repeats == ("unknown",)
+    if not arrives:  # what arrived had met nothing by then
+        assert_stored_as_told(engine, answer)
     assert counts(engine, (Order, Charge)) == {"orders": 1, "charge": 1}
     assert not discrepancies(engine)
 

@@ -16,7 +16,7 @@ from distributor.strategies.contract import Line
 from distributor.strategies.group_commit import GROUPS_MAX, GroupCommit
 from tests.conftest import wait_until
 from tests.distributor_races import PATIENCE_SECONDS, Pause, at_once, in_background
-from tests.distributor_world import World, discrepancies, engine_for, make_world, rows
+from tests.distributor_world import World, assert_stored_as_told, discrepancies, engine_for, make_world, rows
 
 BUYERS = 8
 
@@ -88,6 +88,12 @@ def test_whoever_waits_while_a_group_commits_is_sold_in_the_next_one(engine: Eng
     assert sorted(answer.status for answer in answers if isinstance(answer, Answer)) == [201] * 5 + [409] * 3
     assert not discrepancies(engine)
     assert len({row.id for row in rows(engine, "SELECT id FROM orders")}) == 5
+    for result in others[:4]:
+        if isinstance(result[0], Answer) and result[0].status == 201:
+            assert_stored_as_told(engine, result[0])
+            assert result[0].contention is not None
+            assert result[0].contention.together == BUYERS - 1
+            assert result[0].contention.queued_seconds > 0
 
 
 def test_two_purchases_of_one_customer_never_share_a_group(engine: Engine, world: World) -> None:
@@ -122,7 +128,12 @@ def test_a_row_that_somebody_holds_spoils_only_the_purchases_of_that_row(engine:
         )
     assert isinstance(first[0], Answer)
     assert isinstance(others[0][0], Busy)
-    assert [answer.status for answer in (others[1][0], others[2][0]) if isinstance(answer, Answer)] == [201, 201]
+    alone = [result[0] for result in others[1:] if isinstance(result[0], Answer)]
+    assert [answer.status for answer in alone] == [201, 201]
+    for answer in alone:
+        assert_stored_as_told(engine, answer)
+        assert answer.contention is not None
+        assert (answer.contention.repeats, answer.contention.together) == (("group",), 1)
     assert [row.sold for row in rows(engine, "SELECT sold FROM stock ORDER BY id")] == [0, 4]
 
 

@@ -16,7 +16,7 @@ from distributor.strategies.contract import Strategy, Taken
 from settings import Settings
 from tests.conftest import wait_until
 from tests.distributor_races import PATIENCE_SECONDS, Meeting, Pause, at_once, buy, in_background, tally
-from tests.distributor_world import World, discrepancies, engine_for, make_world, rows
+from tests.distributor_world import World, assert_stored_as_told, discrepancies, engine_for, make_world, rows
 
 BUYERS = 12
 
@@ -114,6 +114,7 @@ def test_a_purchase_tells_how_long_a_rival_held_it_up_and_why_it_was_repeated(
     waited = met.queued_seconds if name == "process_mutex" else met.lock_seconds
     if name != "nowait":
         assert HELD_SECONDS < waited < took
+    assert_stored_as_told(engine, answer)
 
 
 def test_a_purchase_that_gives_up_tells_what_it_met(engine: Engine, world: World) -> None:
