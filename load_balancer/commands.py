@@ -33,6 +33,7 @@ def balance(
     cookie: str = "",
     access_log: Path | None = None,
     access_log_format: str = "combined",
+    forwarded: bool = False,
     workers: int = 1,
     tls_certificate: Path | None = None,
     tls_key: Path | None = None,
@@ -42,7 +43,8 @@ def balance(
     A server is alive if it answers GET ``check_path`` in time with any status below 500, so that the default suits
     programs that know no health page. ``hosts``: the only Host values that are served; none given: any. ``cookie``: the
     name of the one that binds clients to servers; none given: nobody is bound. ``access_log``: the file that gets a line for
-    every answer, as ``access_log_format`` says (combined or json). ``workers``: processes that serve clients.
+    every answer, as ``access_log_format`` says (combined or json). ``forwarded``: servers get ``Forwarded`` (RFC 7239), too.
+    ``workers``: processes that serve clients.
     ``tls_certificate``: PEM, for clients that speak TLS; ``tls_key``: none given: in the same file.
     """
     log_lines.start("load_balancer", "INFO")
@@ -50,7 +52,7 @@ def balance(
         options = read_options(listen, servers, admin, check_path, hosts, algorithm=algorithm, cookie=cookie)
         if access_log is not None:
             options = dataclasses.replace(options, access_log=_access_log(access_log.absolute(), access_log_format))
-        options = dataclasses.replace(options, workers=workers, tls=_tls(tls_certificate, tls_key))
+        options = dataclasses.replace(options, forwarded=forwarded, workers=workers, tls=_tls(tls_certificate, tls_key))
     except OptionsError as error:
         sys.stderr.write(f"balance: {error}\n")
         return EXIT_USAGE

@@ -161,6 +161,7 @@ class Options:
     redirect: Address | None = None  # plain HTTP, whose only answer is where TLS is
     access_log: AccessLogOptions | None = None
     workers: int = 1  # processes that serve clients
+    forwarded: bool = False  # whether servers get Forwarded (RFC 7239), too
     behind_tls: bool = False  # whether clients reach us over TLS only, which we or something before us ends
 
 
@@ -214,6 +215,7 @@ def from_settings(system: Settings, addresses: Addresses, state: Path, control_t
         redirect=Address(settings.listen_host, settings.tls.redirect_port) if settings.tls.redirect_port else None,
         access_log=_access_log(settings, state / "logs"),
         workers=settings.workers,
+        forwarded=settings.forwarded,
         behind_tls=system.customers.secure_cookies or settings.tls.on,
     )
 

@@ -192,6 +192,7 @@ class LoadBalancer(Section):
     default_server: DefaultServer = DefaultServer()
     servers: dict[str, OneServer] = Field(default_factory=dict)
     tls: Tls = Tls()
+    forwarded: bool = False
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     listen_host: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_host)] = "127.0.0.1"
     connections_max: Annotated[int, Field(ge=10, le=100_000)] = 8_000

@@ -109,6 +109,7 @@ def _frontend(options: Options, extras: Extras) -> list[str]:
         *_refusals(options),
         *_upgrades(options.upgrade),
         *_request_fields("http" if options.tls is None else "https"),
+        *_forwarded(options),
         *_response_fields(behind_tls=options.behind_tls),
         "default_backend servers",
     ]
@@ -267,6 +268,18 @@ def _request_fields(scheme: str) -> list[str]:
         "http-request del-header tracestate if !traced",
         # Twelve hexadecimal digits and the version 4 of a random UUID are never all zeros.
         'http-request set-header traceparent "00-%[uuid(),regsub(-,,g)]-%[uuid(),regsub(-,,g),bytes(0,16)]-01" if !traced',
+    ]
+
+
+def _forwarded(options: Options) -> list[str]:
+    """As headers.client_lines; `option forwarded` came with HAProxy 2.8, and names no port with an address either."""
+    if not options.forwarded:
+        return []
+    scheme = "http" if options.tls is None else "https"
+    return [
+        "acl over_ipv6 src -m sub :",
+        f"http-request set-header Forwarded 'for=%[src];proto={scheme}' if !over_ipv6",
+        f"http-request set-header Forwarded 'for=\"[%[src]]\";proto={scheme}' if over_ipv6",
     ]
 
 

@@ -72,6 +72,8 @@ def _maps(options: Options) -> list[str]:
     ]
     names = "".join(f' "~(?:^|, ){re.escape(str(server.address))}$" {server.name};' for server in options.servers)
     lines.append(f"map $upstream_addr $upstream_name {{ default {SERVED_BY.decode()};{names} }}")
+    if options.forwarded:
+        lines.append("""map $remote_addr $forwarded_node { default for=$remote_addr; ~: 'for="[$remote_addr]"'; }""")
     if options.limits.connections_per_address_max:
         exempt = "".join(f" {network} 1;" for network in options.limits.exempt_networks)
         lines += [
@@ -170,11 +172,12 @@ def _locations(options: Options) -> list[str]:
         "X-Forwarded-For": "$remote_addr",
         "X-Forwarded-Proto": "$scheme",
         "X-Forwarded-Host": "$http_host",
+        "Forwarded": '"$forwarded_node;proto=$scheme"' if options.forwarded else '""',
         "X-Request-Id": "$request_id",
         "traceparent": "$parent",
         "tracestate": "$state",
         "Via": f'"1.1 {PSEUDONYM.decode()}"',
-        **dict.fromkeys(("Forwarded", "X-Real-IP", "X-Forwarded-Port", "X-Forwarded-Server", "Proxy"), '""'),
+        **dict.fromkeys(("X-Real-IP", "X-Forwarded-Port", "X-Forwarded-Server", "Proxy"), '""'),
     }
     return [
         'location = /healthz { default_type text/plain; return 200 "alive\\n"; }',

@@ -81,9 +81,16 @@ def request_opening(method: bytes, target: bytes, host: bytes, fields: RequestFi
     )
 
 
-def client_lines(address: bytes, scheme: bytes) -> bytes:
-    """The part of a request's head that is the same for all requests of one connection; the request id follows."""
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Request-Id: " % (address, scheme)
+def client_lines(address: bytes, scheme: bytes, *, forwarded: bool = False) -> bytes:
+    """The part of a request's head that is the same for all requests of one connection; the request id follows.
+
+    ``forwarded``: the same in the standard's words, too (RFC 7239; W3 holds for it as well).
+    """
+    standard = b""
+    if forwarded:
+        node = b'"[%b]"' % address if b":" in address else address  # 6: an IPv6 address is in brackets, and so quoted
+        standard = b"Forwarded: for=%b;proto=%b\r\n" % (node, scheme)
+    return b"%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Request-Id: " % (standard, address, scheme)
 
 
 def request_ending(request: Request, length: int | None) -> bytes:

@@ -91,8 +91,9 @@ class Client(Answering):
     def _open(self, transport: asyncio.Transport, source: Source) -> None:
         self._transport = transport  # uvloop's is one without inheriting from it
         self._source, self._address = source, source.address
-        self._client_lines = client_lines(source.address, b"https" if self.over_tls() else b"http")
-        self._set_deadline(self._balancer.options.timeouts.http_request_seconds)
+        options, scheme = self._balancer.options, b"https" if self.over_tls() else b"http"
+        self._client_lines = client_lines(source.address, scheme, forwarded=options.forwarded)
+        self._set_deadline(options.timeouts.http_request_seconds)
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase

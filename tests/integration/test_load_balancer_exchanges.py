@@ -52,6 +52,17 @@ def test_fields_about_the_way_are_ours_and_hop_by_hop_fields_end_here() -> None:
     }
 
 
+def test_forwarded_is_ours_where_it_is_wanted() -> None:
+    """W3, RFC 7239: a client's own ones, however often and however they are written, are neither kept nor added to."""
+    spoofed = GET.replace(
+        b"\r\n\r\n", b"\r\nForwarded: for=1.2.3.4\r\nFORWARDED: for=5.6.7.8, for=9\r\nForwarded:\r\n\r\n"
+    )
+    with world(1, forwarded=True) as running:
+        fields = fields_of(running.ask(spoofed).echoed)
+    assert fields["forwarded"] == ["for=127.0.0.1;proto=http"]
+    assert fields["x-forwarded-for"] == ["127.0.0.1"]
+
+
 def test_fields_of_an_answer_are_filtered_too() -> None:
     """U20; an answer of a server never claims that it reached none."""
     fields = b"Connection: X-Secret\r\nX-Secret: 1\r\nKeep-Alive: 5\r\nX-Request-Id: theirs\r\nX-Not-Dispatched: 1\r\nA: b\r\n"

@@ -26,13 +26,14 @@ pytestmark = pytest.mark.skipif(not _ipv6_works(), reason="this machine has no I
 @pytest.fixture(scope="module")
 def over_ipv6() -> Iterator[World]:
     limits = Limits(connections_per_address_max=2, exempt_networks=())
-    with world(1, host="::1", limits=limits, hosts=frozenset({b"[::1]:8000"})) as running:
+    with world(1, host="::1", limits=limits, hosts=frozenset({b"[::1]:8000"}), forwarded=True) as running:
         yield running
 
 
 def test_servers_are_told_the_clients_address_as_it_is_written(over_ipv6: World) -> None:
-    """X-Forwarded-For has no brackets, Host has."""
+    """X-Forwarded-For has no brackets, Host has, and Forwarded quotes (RFC 7239 6)."""
     echoed = over_ipv6.ask(GET).echoed
+    assert b'\r\nForwarded: for="[::1]";proto=http\r\n' in echoed
     assert b"\r\nX-Forwarded-For: ::1\r\n" in echoed
     assert b"\r\nHost: [::1]:8000\r\n" in echoed
     assert b"\r\nX-Forwarded-Host: [::1]:8000\r\n" in echoed

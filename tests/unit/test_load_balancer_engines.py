@@ -48,7 +48,7 @@ KINDS = {
         LISTEN, SERVERS, ADMIN, algorithm="leastconn", cookie="CDS", allbackups=True,
         hosts=frozenset({b"shop.example", b"shop.example:8000"}), access_log=AccessLogOptions(Path("/nowhere")),
         behind_tls=True, limits=Limits(2, (IPv4Network("192.0.2.0/24"),), 7, HeadLimits(4_096, 20_000, 40), 1),
-        timeouts=Timeouts(http_request_seconds=3.5),
+        timeouts=Timeouts(http_request_seconds=3.5), forwarded=True,
     ),
     "tls": Options(
         LISTEN, SERVERS, ADMIN, tls=tls_options(), redirect=Address("127.0.0.1", 26_805), hosts=frozenset({b"localhost"})
@@ -112,6 +112,15 @@ def test_every_limit_and_deadline_has_its_word_in_both_files() -> None:
     assert 'map "$request_method $http_upgrade" $asked_upgrade { default ""; "~*^GET websocket$" websocket; }' in nginx
     assert "  http-request del-header Upgrade\n" in haproxy_cfg(KINDS["ipv6"])
     assert "v6only" in haproxy_cfg(KINDS["ipv6"])
+
+
+def test_forwarded_is_sent_only_where_it_is_wanted_and_never_a_clients_own() -> None:
+    for options in KINDS.values():
+        haproxy, nginx, wanted = haproxy_cfg(options), nginx_conf(options, Path("/nowhere")), options.forwarded
+        assert "  http-request del-header Forwarded\n" in haproxy
+        assert ("  http-request set-header Forwarded 'for=%[src];proto=http' if !over_ipv6\n" in haproxy) == wanted
+        assert ('  proxy_set_header Forwarded "$forwarded_node;proto=$scheme";\n' in nginx) == wanted
+        assert ('  proxy_set_header Forwarded "";\n' in nginx) == (not wanted)
 
 
 def test_tls_has_its_words_in_both_files(tmp_path: Path) -> None:
