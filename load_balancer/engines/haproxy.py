@@ -17,6 +17,7 @@ from typing import Final
 
 from load_balancer.balancing.members import Observe, ServerOptions
 from load_balancer.engines.error_pages import ERRORS, RETRIED_LATER, error_page, own_headers
+from load_balancer.engines.haproxy_fields import request_fields
 from load_balancer.http1.headers import PSEUDONYM
 from load_balancer.http1.request_heads import METHODS
 from load_balancer.options import Address, Limits, Options, ServerAddress, TlsOptions
@@ -26,7 +27,6 @@ from load_balancer.proxy.replies import RETRY_AFTER_SECONDS, SERVED_BY
 _READING: Final = "GET HEAD"
 _FASTINTER_SECONDS: Final = 0.25
 _BUFFER_BYTES_MIN: Final = 16_384  # its default; a head has to fit into one
-_HEX: Final = "[0-9a-f]"
 # Paths that a server could read as a hidden one: its plain writing, and whatever has escapes, dots, parameters or doubled
 # slashes and one of the words anywhere. It errs on the side of hiding.
 _HIDDEN_PLAIN: Final = "^/(metrics|readyz|internal)(/|$)"
@@ -108,8 +108,7 @@ def _frontend(options: Options, extras: Extras) -> list[str]:
         "http-request set-var(txn.html) bool(true) if { req.hdr(accept) -m sub -i text/html }",
         *_refusals(options),
         *_upgrades(options.upgrade),
-        *_request_fields("http" if options.tls is None else "https"),
-        *_forwarded(options),
+        *request_fields(options),
         *_response_fields(behind_tls=options.behind_tls),
         "default_backend servers",
     ]
@@ -237,49 +236,6 @@ def _upgrades(protocols: frozenset[bytes]) -> list[str]:
         f"acl asks_for_known req.fhdr(upgrade),lower -m str {names}",
         f"http-request del-header Upgrade {refused}",
         f"http-request del-header Connection {refused}",
-    ]
-
-
-def _request_fields(scheme: str) -> list[str]:
-    """H1, towards the server; headers.W1 to W5."""
-    parent = f"^{_HEX}{{2}}-{_HEX}{{32}}-{_HEX}{{16}}-{_HEX}{{2}}(-.*)?$"
-    return [
-        "http-request del-header Forwarded",
-        "http-request del-header X-Real-IP",
-        "http-request del-header X-Forwarded- -m beg",
-        "http-request del-header Proxy",
-        "http-request del-header Proxy- -m beg",
-        "http-request del-header _ -m sub",
-        "http-request set-header X-Forwarded-For %[src]",
-        f"http-request set-header X-Forwarded-Proto {scheme}",
-        "http-request set-header X-Forwarded-Host %[req.hdr(host)]",
-        f'http-request add-header Via "1.1 {PSEUDONYM.decode()}"',
-        "http-request set-header X-Request-Id %[unique-id]",
-        "# W3C trace context: a valid one goes on, any other one ends here and a new trace begins.",
-        f"acl trace_form req.fhdr(traceparent) -m reg {_quoted(parent)}",
-        "acl trace_once req.fhdr_cnt(traceparent) eq 1",
-        "acl trace_void req.fhdr(traceparent) -m beg ff-",
-        f"acl trace_void req.fhdr(traceparent) -m sub -- -{'0' * 32}- -{'0' * 16}-",
-        "acl trace_00 req.fhdr(traceparent) -m beg 00-",
-        "acl trace_55 req.fhdr(traceparent) -m len 55",
-        "http-request set-var(txn.traced) bool(true) if trace_form trace_once !trace_void !trace_00",
-        "http-request set-var(txn.traced) bool(true) if trace_form trace_once !trace_void trace_55",
-        "acl traced var(txn.traced) -m bool",
-        "http-request del-header tracestate if !traced",
-        # Twelve hexadecimal digits and the version 4 of a random UUID are never all zeros.
-        'http-request set-header traceparent "00-%[uuid(),regsub(-,,g)]-%[uuid(),regsub(-,,g),bytes(0,16)]-01" if !traced',
-    ]
-
-
-def _forwarded(options: Options) -> list[str]:
-    """As headers.client_lines; `option forwarded` came with HAProxy 2.8, and names no port with an address either."""
-    if not options.forwarded:
-        return []
-    scheme = "http" if options.tls is None else "https"
-    return [
-        "acl over_ipv6 src -m sub :",
-        f"http-request set-header Forwarded 'for=%[src];proto={scheme}' if !over_ipv6",
-        f"http-request set-header Forwarded 'for=\"[%[src]]\";proto={scheme}' if over_ipv6",
     ]
 
 
