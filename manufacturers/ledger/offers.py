@@ -65,9 +65,10 @@ def put_on_offer(
         "INSERT INTO offer_line (month, sku, quantity, price_minor) VALUES (?, ?, ?, ?)",
         [(month, sku, quantity, price) for sku, _name, quantity, price, _currency in rows],
     )
-    connection.executemany(
-        "UPDATE product SET in_stock = in_stock - ? WHERE sku = ?",
-        [(quantity, sku) for sku, _name, quantity, _price, _currency in rows],
+    connection.execute(
+        "UPDATE product SET in_stock = in_stock - line.quantity FROM offer_line AS line"
+        " WHERE line.month = ? AND line.sku = product.sku",
+        (month,),
     )
 
 
