@@ -24,7 +24,7 @@ DATABASE_TABLES: dict[str, str] = {
     "manufacturer": "id, code",
     "product": "id, sku",
     "stock": "id, product_id, manufacturer_id, price_minor, currency, supplied, withdrawn, sold",
-    "month": "number, state, reason, gathering_at, closing_at, closed_at",
+    "month": "number, state, reason, gathering_at, closing_at, closed_at, told_at",
     "supply": "id, manufacturer_id, month, accepted_at, refused_at",
     "supply_line": "supply_id, stock_id, quantity, withdrawn",
     "orders": "id, customer_id, idempotency_key, month, total_minor, currency, strategy, created_at",

@@ -1,4 +1,4 @@
-"""One distributor process: the threads of leader, relay, sweeper and pruner, and the pages in the main thread.
+"""One distributor process: the threads of leader, teller, relay, sweeper and pruner, and the pages in the main thread.
 
 X1  The pages answer from the first moment on; ready only when schema, leader and relay all work.
 X2  A database or broker that is away is waited for, at the start and later; only a wrong schema ends the process.
@@ -32,6 +32,7 @@ from distributor.holds.sweeper import Sweeper
 from distributor.metrics import Metrics
 from distributor.migrate import SchemaNotUsable, upgrade
 from distributor.months.leader import Leader, Pace
+from distributor.months.telling import Teller
 from distributor.outbox.relay import Relay
 from distributor.retention import Pruner
 from distributor.server import Server
@@ -59,6 +60,7 @@ class Process:
         self._leader = self._make_leader()
         self._relay = self._make_relay()
         self._pruner = Pruner(self._engine("pruner", 1), runtime.settings.retention, self._stop)
+        self._teller = Teller(self._engine("teller", 1), runtime.settings.distributor.tick_ms / 1000, self._stop)
         self._metrics.watch(self._leader, self._relay, self._pruner)
         self._threads: list[threading.Thread] = []
 
@@ -167,6 +169,7 @@ class Process:
                 sweeper = Sweeper(self._engine("sweeper", 1), self._runtime.settings.cart.hold_seconds, self._stop)
                 self._start(sweeper.run, "sweeper")
             self._start(self._pruner.run, "pruner")
+            self._start(self._teller.run, "teller")
             self._leader.run()
 
     def _why_not_ready(self) -> str | None:

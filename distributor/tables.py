@@ -151,6 +151,8 @@ class Month(Base):
     ends_at: Mapped[dt.datetime]
     """When the calendar says that its time is over."""
     close_requested: Mapped[bool] = mapped_column(server_default=text("false"))
+    told_at: Mapped[dt.datetime | None]
+    """When what it came to was written to the outbox, some time after its end (distributor/months/totals.py)."""
 
 
 class Supply(Base):

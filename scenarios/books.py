@@ -1,8 +1,8 @@
 """Read-only looks into the distributor's database and the manufacturers' ledgers, for the driver's own needs.
 
 K1  Nothing is written: the connection is read-only, the ledgers are opened with mode=ro.
-K2  A drained system: no purchase under way, every event published, every event applied by its manufacturer, every supply
-    accepted or refused. The driver waits for it; the checker judges afterwards by its own reading.
+K2  A drained system: no purchase under way, every closed month told, every event published, every event applied by its
+    manufacturer, every supply accepted or refused. The driver waits for it; the checker judges afterwards by its own reading.
 """
 
 import sqlite3
@@ -75,6 +75,10 @@ class Database:
             found.setdefault(row["manufacturer"], set()).add(row["id"])
         return found
 
+    def untold(self) -> int:
+        """Months that are closed, and whose totals are not in the outbox yet."""
+        return int(self.rows("SELECT count(*) AS n FROM month WHERE state = 'closed' AND told_at IS NULL")[0]["n"])
+
     def unpublished(self) -> int:
         return int(self.rows("SELECT count(*) AS n FROM outbox WHERE published_at IS NULL")[0]["n"])
 
@@ -104,6 +108,9 @@ def produced(ledgers: Path) -> dict[str, int]:
 
 def what_is_missing(database: Database, ledgers: Path) -> str | None:
     """Why the system is not drained yet, as a sentence; None when it is (K2)."""
+    untold = database.untold()
+    if untold:
+        return f"the totals of {untold} closed months are not told yet"
     waiting = database.unpublished()
     if waiting:
         return f"{waiting} events are not published yet"

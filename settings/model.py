@@ -281,11 +281,11 @@ class Settings(Section):
 
     def connections_needed(self) -> int:
         """PostgreSQL connections when every pool is full: threads per web instance + 2 (health, order desk),
-        7 a distributor (leader, relay, gather 2, sweeper, pruner, health), 2 a manufacturer process with the PostgreSQL queue,
-        and 5 for people, checks and superusers."""
+        8 a distributor (leader, teller, relay, gather 2, sweeper, pruner, health), 2 a manufacturer process with the PostgreSQL
+        queue, and 5 for people, checks and superusers."""
         web = self.customers.instances * (self.customers.threads + 2)
         manufacturers = 2 * self.manufacturer_processes()
-        return web + 7 * self.distributor.instances + manufacturers + 5
+        return web + 8 * self.distributor.instances + manufacturers + 5
 
     def behind_tls(self) -> "Settings":
         """These settings, with cookies that keep to TLS where the load balancer speaks it."""

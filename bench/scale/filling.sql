@@ -5,9 +5,10 @@
 -- A step ends with the line "-- ;".
 
 INSERT INTO calendar (id, epoch, month_seconds) VALUES (1, now() - {months} * interval '30 days' + interval '15 days', 2592000);
-INSERT INTO month (number, state, reason, gathering_at, opened_at, closing_at, closed_at, ends_at)
+INSERT INTO month (number, state, reason, gathering_at, opened_at, closing_at, closed_at, told_at, ends_at)
 SELECT n, CASE WHEN n < {months} THEN 'closed' ELSE 'open' END, CASE WHEN n < {months} THEN 'time_over' END,
        epoch + (n - 1) * interval '30 days', epoch + (n - 1) * interval '30 days',
+       CASE WHEN n < {months} THEN epoch + n * interval '30 days' END,
        CASE WHEN n < {months} THEN epoch + n * interval '30 days' END,
        CASE WHEN n < {months} THEN epoch + n * interval '30 days' END, epoch + n * interval '30 days'
 FROM generate_series(1, {months}) AS n, calendar;

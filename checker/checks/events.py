@@ -42,7 +42,7 @@ def every_closed_month_is_told_once(evidence: Evidence) -> Check:
     for event in evidence.database["outbox"]:
         if event["type"] == MONTH_CLOSED:
             told[(event["body"]["month"], event["manufacturer"])].append(event["body"])
-    closed = {row["number"] for row in evidence.database["month"] if row["state"] == "closed"}
+    closed = {row["number"] for row in evidence.database["month"] if _is_told(row)}
     concerned = {(month, code) for month, code in _suppliers(evidence) if month in closed}
     sold: Counter[tuple[int, str, str]] = Counter()
     for (_, manufacturer), lines in sold_lines(evidence).items():
@@ -88,6 +88,11 @@ class Pruned:
             frozenset(row["id"] for row in evidence.database["orders"] if _before(row["created_at"], moment)),
             frozenset(row["number"] for row in evidence.database["month"] if _before(row["closed_at"], moment)),
         )
+
+
+def _is_told(month: dict[str, Any]) -> bool:
+    """Runs from before months were told after their end told them with it."""
+    return month["state"] == "closed" and month.get("told_at", month["closed_at"]) is not None
 
 
 def _before(written: str | None, moment: dt.datetime) -> bool:

@@ -20,7 +20,7 @@ class State(Enum):
 
     GATHERING = "gathering"  # offers are being asked for and booked
     OPEN = "open"  # customers buy
-    CLOSING = "closing"  # no purchase can commit any more; totals are being told
+    CLOSING = "closing"  # no purchase can commit any more
     CLOSED = "closed"
 
 
@@ -106,12 +106,12 @@ class Close:
 
 @dataclass(frozen=True)
 class Settle:
-    """Tell the manufacturers the totals of the month, and end it."""
+    """End the month; what it came to is told afterwards."""
 
     number: int
 
     def __str__(self) -> str:
-        return f"month {self.number} is closed, its totals are in the outbox"
+        return f"month {self.number} is closed"
 
 
 Step = Wait | Begin | Open | Close | Settle

@@ -18,16 +18,6 @@ from distributor.months.calendar import Calendar
 from distributor.months.decisions import Begin, Close, CurrentMonth, Facts, Rules, State, decide, may_close_early
 from distributor.months.gate import close_gate
 
-SETTLE_TIMEOUT_MS = 300_000
-"""The totals of a month with millions of sales may take longer than any other statement may; chosen. Were they given up,
-they would be each time, and the shop would stay closed for good."""
-
-SETTLE_MEMORY = (
-    "64MB"  # for each sort and hash of that one statement: with 4 MB, a million goods are sorted on the disk
-)
-
-_FOR_TOTALS = text("SELECT set_config('statement_timeout', :timeout, true), set_config('work_mem', :memory, true)")
-
 _TICK = text(
     """
     SELECT clock_timestamp() AS now, calendar.epoch, calendar.month_seconds,
@@ -84,49 +74,6 @@ _SETTLE = text(
     """
     UPDATE month SET state = 'closed', closed_at = clock_timestamp() WHERE number = :number AND state = 'closing'
     RETURNING closed_at
-    """
-)
-
-PART_PRODUCTS = 10_000
-"""Products of which one month.closed tells: 1.7 MB at most, well below the broker's 4 MB a message."""
-
-# One month.closed for every manufacturer, also for one that had nothing to sell, or several for one of very many products:
-# part 1 to n of n. Of each product that came in, was sold or is left: `unsold` is what is left now, carried over to the
-# next month.
-_TELL_TOTALS = text(
-    """
-    WITH supplied AS (
-        SELECT line.stock_id, sum(line.quantity - line.withdrawn)::bigint AS units
-        FROM supply JOIN supply_line AS line ON line.supply_id = supply.id
-        WHERE supply.month = :number GROUP BY line.stock_id
-    ), sold AS (
-        SELECT line.stock_id, sum(line.quantity)::bigint AS units
-        FROM orders JOIN order_line AS line ON line.order_id = orders.id
-        WHERE orders.month = :number GROUP BY line.stock_id
-    ), total AS (
-        SELECT stock.manufacturer_id, product.sku, coalesce(supplied.units, 0) AS supplied,
-               coalesce(sold.units, 0) AS sold, stock.supplied - stock.withdrawn - stock.sold AS unsold
-        FROM stock JOIN product ON product.id = stock.product_id
-        LEFT JOIN supplied ON supplied.stock_id = stock.id
-        LEFT JOIN sold ON sold.stock_id = stock.id
-    ), numbered AS (
-        SELECT *, (row_number() OVER (PARTITION BY manufacturer_id ORDER BY sku) - 1) / :part_products + 1 AS part
-        FROM total WHERE supplied > 0 OR sold > 0 OR unsold > 0
-    ), told AS (
-        SELECT manufacturer_id, part, jsonb_agg(
-            jsonb_build_object('sku', sku, 'supplied', supplied, 'sold', sold, 'unsold', unsold) ORDER BY sku
-        ) AS totals
-        FROM numbered GROUP BY manufacturer_id, part
-    )
-    INSERT INTO outbox (event_id, type, manufacturer, body)
-    SELECT gen_random_uuid(), 'month.closed', manufacturer.code, jsonb_build_object(
-        'month', month.number, 'reason', month.reason, 'totals', coalesce(told.totals, '[]'::jsonb),
-        'part', coalesce(told.part, 1), 'parts', count(*) OVER (PARTITION BY manufacturer.id),
-        'closed_at', to_char(month.closed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
-    )
-    FROM month CROSS JOIN manufacturer LEFT JOIN told ON told.manufacturer_id = manufacturer.id
-    WHERE month.number = :number
-    ORDER BY manufacturer.id, told.part
     """
 )
 
@@ -213,12 +160,10 @@ def close(connection: Connection, number: int, rules: Rules) -> Close | None:
 
 
 def settle(connection: Connection, number: int) -> bool:
-    """End the month, write every manufacturer's totals to the outbox and, after an early end, jump the calendar."""
-    connection.execute(_FOR_TOTALS, {"timeout": str(SETTLE_TIMEOUT_MS), "memory": SETTLE_MEMORY})
+    """End the month and, after an early end, jump the calendar. What it came to is told beside the next one (totals.py)."""
     closed_at: datetime | None = connection.execute(_SETTLE, {"number": number}).scalar()
     if closed_at is None:
         return False
-    connection.execute(_TELL_TOTALS, {"number": number, "part_products": PART_PRODUCTS})
     _store(connection, look(connection).calendar.jump_after(number, closed_at))
     return True
 

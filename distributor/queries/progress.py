@@ -2,7 +2,7 @@
 
 F1  Every step is a fact, with its time where that is still known, or it has not happened; none is assumed from another one.
 F2  ``received``: the sale's own transaction. ``makers_told``: the broker has confirmed the sale's message to every
-    manufacturer concerned (the outbox). ``month_closed``: the order's month is closed and its totals are settled.
+    manufacturer concerned (the outbox). ``month_closed``: the order's month is closed; its totals are told soon after.
     Its messages leave the outbox some time after that (distributor/retention); without any it was told, nobody knows when.
 F3  The goods are simulated: no step claims that something was packed or posted.
 """

@@ -2,7 +2,6 @@
 
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,15 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from broker.contract import MONTH_CLOSED, Message, Unroutable
-from broker.envelope import encode
 from distributor.database import transaction, trip
 from distributor.errors import Busy
 from distributor.months import gate, overview, transitions
-from distributor.months.decisions import Begin, Close, Facts, Reason, Rules, State
+from distributor.months.decisions import Begin, Facts, Rules, State
 from distributor.months.leader import Leader, Pace
 from tests.conftest import wait_until
-from tests.distributor_world import engine_for, make_world, rows, set_month
+from tests.distributor_world import engine_for, make_world, rows
 
 HOUR = timedelta(hours=1)
 RULES = Rules(length_min=timedelta(0), gathering_max=timedelta(seconds=5), months_max=0)
@@ -167,95 +164,6 @@ def test_closed_when_everybody_present_is_done(database_url: str, engine: Engine
     assert look().finished, "the third one's session has ended"
     with leading(database_url):
         wait_until(lambda: (1, "closed", "finished") in states(engine), 5, "month 1 is closed")
-
-
-def test_every_manufacturer_is_told_the_totals(engine: Engine) -> None:
-    """Totals of this month's supplies and orders; what is left includes earlier months; nothing left out, no zeros."""
-    world = make_world(engine, [5, 7, 2, 0])
-    with transaction(engine) as connection:
-        connection.execute(text("INSERT INTO manufacturer (code, name) VALUES ('m3', 'Third Works')"))
-        connection.execute(text("UPDATE stock SET sold = 2 WHERE id = :id"), {"id": world.stock[0]})
-        connection.execute(text("UPDATE stock SET withdrawn = 3 WHERE id = :id"), {"id": world.stock[1]})
-        connection.execute(text("UPDATE supply_line SET withdrawn = 3 WHERE stock_id = :id"), {"id": world.stock[1]})
-        connection.execute(
-            text(
-                "INSERT INTO orders (customer_id, idempotency_key, month, total_minor, currency, strategy)"
-                " SELECT :customer, 'key-' || n, 1, 250, 'GBP', 'test' FROM generate_series(1, 2) AS n"
-            ),
-            {"customer": world.customers[0]},
-        )
-        connection.execute(
-            text("INSERT INTO order_line SELECT id, :stock, 1, 250 FROM orders"), {"stock": world.stock[0]}
-        )
-    with transaction(engine) as connection:
-        connection.execute(text("UPDATE month SET close_requested = true"))
-        assert transitions.close(connection, 1, RULES) == Close(1, Reason.BY_HAND)
-    with transaction(engine) as connection:
-        assert transitions.settle(connection, 1)
-        assert not transitions.settle(connection, 1), "a second time nothing happens"
-    told = {row.manufacturer: row.body for row in rows(engine, "SELECT * FROM outbox WHERE type = 'month.closed'")}
-    assert {code: body["totals"] for code, body in told.items()} == {
-        "m1": [
-            {"sku": "P001", "supplied": 5, "sold": 2, "unsold": 3},
-            {"sku": "P003", "supplied": 2, "sold": 0, "unsold": 2},
-        ],
-        "m2": [{"sku": "P002", "supplied": 4, "sold": 0, "unsold": 4}],
-        "m3": [],
-    }
-    assert {tuple(body[name] for name in ("month", "reason", "part", "parts")) for body in told.values()} == {
-        (1, "by_hand", 1, 1)
-    }
-    closed_at = datetime.fromisoformat(told["m3"]["closed_at"])
-    assert abs(datetime.now(UTC) - closed_at) < timedelta(minutes=1)
-
-
-def test_totals_of_very_many_products_are_told_in_parts(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each product in one of them, each part small enough, whoever has few products gets one."""
-    monkeypatch.setattr(transitions, "PART_PRODUCTS", 2)
-    make_world(engine, [1] * 9)  # five of m1, four of m2
-    set_month(engine, "closing")
-    with transaction(engine) as connection:
-        connection.execute(text("INSERT INTO manufacturer (code, name) VALUES ('m3', 'Third Works')"))
-        assert transitions.settle(connection, 1)
-    told = [(row.manufacturer, row.body) for row in rows(engine, "SELECT * FROM outbox ORDER BY id")]
-    assert [(code, body["part"], body["parts"], [total["sku"] for total in body["totals"]]) for code, body in told] == [
-        ("m1", 1, 3, ["P001", "P003"]),
-        ("m1", 2, 3, ["P005", "P007"]),
-        ("m1", 3, 3, ["P009"]),
-        ("m2", 1, 2, ["P002", "P004"]),
-        ("m2", 2, 2, ["P006", "P008"]),
-        ("m3", 1, 1, []),
-    ]
-
-
-def test_the_longest_part_of_a_months_totals_fits_into_a_message() -> None:
-    """The longest sku that a feed may have, and the largest counts that a database can hold."""
-    longest = {"sku": "X" * 64} | dict.fromkeys(("supplied", "sold", "unsold"), 2**63 - 1)
-    head = {"month": 999_999, "reason": "time_over", "part": 10_000, "parts": 10_000, "closed_at": "x" * 24}
-    body = head | {"totals": [longest] * transitions.PART_PRODUCTS}
-    encode(Message(uuid.uuid4(), MONTH_CLOSED, "m1", body))
-    with pytest.raises(Unroutable):
-        encode(Message(uuid.uuid4(), MONTH_CLOSED, "m1", body | {"totals": [longest] * 4 * transitions.PART_PRODUCTS}))
-
-
-def test_totals_that_take_longer_than_other_statements_still_end_the_month(database_url: str) -> None:
-    """A month that could not be settled would keep the shop closed for good, however often it was tried."""
-    hasty = engine_for(database_url, statement_timeout_ms=300, lock_timeout_ms=200)
-    make_world(hasty, [1])
-    set_month(hasty, "closing")
-    with transaction(hasty) as connection:
-        connection.execute(
-            text(
-                "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS"
-                " 'BEGIN PERFORM pg_sleep(0.25); RETURN NEW; END'"
-            )
-        )
-        connection.execute(text("CREATE TRIGGER slowly BEFORE INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION slowly()"))
-    with transaction(hasty) as connection:
-        assert transitions.settle(connection, 1)
-    assert rows(hasty, "SHOW statement_timeout") == [("300ms",)], "for this transaction only"
-    assert states(hasty) == [(1, "closed", "by_hand")]
-    hasty.dispose()
 
 
 def test_goods_that_come_at_the_last_moment_keep_a_sold_out_month_open(engine: Engine) -> None:

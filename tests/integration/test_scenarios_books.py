@@ -22,9 +22,9 @@ INSERT INTO manufacturer (id, code, name) VALUES (1, 'm1', 'One'), (2, 'm2', 'Tw
 INSERT INTO product (id, sku) VALUES (1, '10001');
 INSERT INTO stock (id, product_id, manufacturer_id, name, price_minor, currency, supplied, withdrawn, sold)
      VALUES (1, 1, 1, 'A', 125, 'GBP', 10, 1, 4), (2, 1, 2, 'A', 130, 'GBP', 7, 0, 0);
-INSERT INTO month (number, state, reason, gathering_at, opened_at, closing_at, closed_at, ends_at)
+INSERT INTO month (number, state, reason, gathering_at, opened_at, closing_at, closed_at, told_at, ends_at)
      VALUES (1, 'closed', 'finished', '2025-01-01 10:00Z', '2025-01-01 10:00:03Z', '2025-01-01 10:01Z', '2025-01-01 10:01Z',
-             '2025-01-01 10:01Z');
+             '2025-01-01 10:01Z', '2025-01-01 10:01Z');
 INSERT INTO supply (id, manufacturer_id, month, content_sha256, accepted_at)
      VALUES (1, 1, 1, 'x', now()), (2, 2, 1, 'x', now());
 INSERT INTO supply_line (supply_id, stock_id, quantity, withdrawn) VALUES (1, 1, 10, 1), (2, 2, 7, 0);
@@ -99,6 +99,7 @@ def test_production_is_counted_from_month_end_to_month_end() -> None:
             f"UPDATE outbox SET manufacturer = 'm2' WHERE event_id = '{SALE}'",
             "manufacturer m2 has not applied 1 of 1 events yet",
         ),
+        ("UPDATE month SET told_at = NULL", "the totals of 1 closed months are not told yet"),
         (f"UPDATE outbox SET manufacturer = 'm3' WHERE event_id = '{SALE}'", "manufacturer m3 has no ledger"),
     ],
 )

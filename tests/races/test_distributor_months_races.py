@@ -22,6 +22,8 @@ from distributor.months import overview, transitions
 from distributor.months.decisions import Begin, Rules
 from distributor.months.leader import Leader, Pace
 from distributor.months.leadership import LEADER, Leadership, LeadershipLost
+from distributor.months.telling import Teller
+from distributor.months.totals import tell_next
 from distributor.sales import Line, Sales
 from distributor.strategies import load
 from settings import Settings
@@ -64,14 +66,16 @@ def end_leader_sessions(engine: Engine) -> None:
 def test_three_leaders_whose_sessions_are_ended_at_random_move_the_months_once(
     database_url: str, engine: Engine
 ) -> None:
-    """L1, L2, E1, E2: every month once, in order, and every manufacturer told once."""
+    """L1, L2, E1, E2: every month once, in order, and (totals.O1) every manufacturer told once."""
     seed = random.randrange(2**32)
     chance = random.Random(seed)
     stop = threading.Event()
     engines = [engine_for(database_url, pool_size=1) for _ in range(3)]
     pace = Pace(HOUR, Rules(timedelta(0), timedelta(seconds=5), MONTHS), 0.01, ("m1", "m2", "m3"))
     leaders = [Leader(own, pace, Source(), stop) for own in engines]
-    threads = [threading.Thread(target=leader.run) for leader in leaders]
+    tellers = [Teller(engine, 0.01, stop) for _ in range(3)]
+    runs = [leader.run for leader in leaders] + [teller.run for teller in tellers]
+    threads = [threading.Thread(target=run) for run in runs]
     for thread in threads:
         thread.start()
 
@@ -80,7 +84,7 @@ def test_three_leaders_whose_sessions_are_ended_at_random_move_the_months_once(
             overview.request_close(connection)
         if chance.random() < 0.2:
             end_leader_sessions(engine)
-        return bool(rows(engine, "SELECT 1 FROM month WHERE number = :n AND state = 'closed'", n=MONTHS))
+        return bool(rows(engine, "SELECT 1 FROM month WHERE number = :n AND told_at IS NOT NULL", n=MONTHS))
 
     wait_until(done, 60, f"{MONTHS} months went by, seed {seed}")
     stop.set()
@@ -225,6 +229,15 @@ def test_no_purchase_commits_in_a_month_that_is_closing(engine: Engine) -> None:
     )
     sold = rows(engine, "SELECT month, sum(quantity) FROM orders JOIN order_line ON order_id = orders.id GROUP BY 1")
     sold_by_month = {month: int(units) for month, units in sold}
+    unsold = rows(
+        engine,
+        "SELECT CAST(body ->> 'month' AS int), sum(CAST(total ->> 'unsold' AS int))"
+        " FROM outbox CROSS JOIN jsonb_array_elements(body -> 'totals') AS total WHERE type = 'month.closed' GROUP BY 1",
+    )
+    sold_until = {number: sum(sold_by_month.get(month, 0) for month in range(1, number + 1)) for number in range(1, 6)}
+    assert {month: int(units) for month, units in unsold} == {
+        number: 40_000 - units for number, units in sold_until.items()
+    }, f"seed {seed}"
     assert {month: int(units) for month, units in told} == {
         month: sold_by_month.get(month, 0) for month in range(1, 6)
     }, f"seed {seed}"
@@ -242,6 +255,8 @@ def run_month_to_its_end(engine: Engine, number: int) -> None:
     with transaction(engine) as connection:
         assert transitions.begin(connection, Begin(number + 1, datetime.now(UTC) + HOUR))
         assert transitions.open_sale(connection, number + 1)
+    with transaction(engine) as connection:  # O2: the next month sells already
+        assert tell_next(connection) == number
 
 
 SKUS = [f"P{number:03}" for number in range(1, 21)]
