@@ -68,6 +68,10 @@ def status(state: Path, *, as_json: bool, as_metrics: bool = False) -> int:
         silence = f"  silent for {row['silent_seconds']:.0f} s" if row["silent_seconds"] else ""
         _print(f"{row['name']:<16} {row['state'] + fault:<16} {row['pid'] or '-':>8}  {row['url']}{restarts}{silence}")
     _print(f"load balancer's statistics: {answer['stats']}")
+    if answer["broker"].startswith("amqp"):
+        _print(
+            f"installation {answer['installation']}: its queues at the broker begin with cds.{answer['installation']}."
+        )
     _print(f"shop: {answer['shop']}   (the system is {answer['state']}, pid {answer['pid']})")
     return EXIT_FINE
 

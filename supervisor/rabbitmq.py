@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-EVENTS_EXCHANGE = "cds.events"
 PLACES = "/usr/lib/rabbitmq/lib/rabbitmq_server-*"  # Debian and Ubuntu; elsewhere plugins/ lies beside sbin/
 MEMORY_MIB_MAX = 384  # the node sits near 130 MiB when idle (measured); beyond this it blocks publishers
 DISK_FREE_MIB_MIN = 100
@@ -98,12 +97,16 @@ class Node:
             "RABBITMQ_LOGS": "-",
         }
 
-    def prepare(self, cookie: str, passwords: Mapping[str, str], manufacturer_codes: Iterable[str]) -> None:
+    def prepare(
+        self, cookie: str, passwords: Mapping[str, str], manufacturer_codes: Iterable[str], installation_id: str
+    ) -> None:
         """Write the node's files. Users and permissions are imported at every start: new manufacturers get theirs."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_owner_only(self.folder / ".erlang.cookie", cookie)
         _write_owner_only(self.folder / "enabled_plugins", "[].\n")
-        _write_owner_only(self.folder / "definitions.json", json.dumps(definitions(passwords, manufacturer_codes)))
+        _write_owner_only(
+            self.folder / "definitions.json", json.dumps(definitions(passwords, manufacturer_codes, installation_id))
+        )
         lines = [
             f"listeners.tcp.1 = 127.0.0.1:{self.port}",
             "log.console = true",
@@ -123,13 +126,16 @@ def node_name(installation_id: str) -> str:
     return f"cds-{installation_id}@localhost"
 
 
-def definitions(passwords: Mapping[str, str], manufacturer_codes: Iterable[str]) -> dict[str, object]:
-    """Virtual host, users and permissions (N3) in RabbitMQ's own format."""
+def definitions(
+    passwords: Mapping[str, str], manufacturer_codes: Iterable[str], installation_id: str
+) -> dict[str, object]:
+    """Virtual host, users and permissions (N3) in RabbitMQ's own format; the names are broker/rabbitmq/topology.py's."""
+    ours = re.escape(f"cds.{installation_id}.")
     codes = [code for code in manufacturer_codes if code in passwords]
     rights = [
         _permission("admin", ".*", ".*", ".*"),
-        _permission("relay", "^$", f"^{re.escape(EVENTS_EXCHANGE)}$", "^$"),
-        *(_permission(c, "^$", f"^m\\.{re.escape(c)}\\.dead$", f"^m\\.{re.escape(c)}$") for c in codes),
+        _permission("relay", "^$", f"^{ours}events$", "^$"),
+        *(_permission(c, "^$", f"^{ours}{re.escape(c)}\\.dead$", f"^{ours}{re.escape(c)}$") for c in codes),
     ]
     return {
         "vhosts": [{"name": "/"}],

@@ -129,6 +129,7 @@ class System:
             "stats": runtime.addresses.url(runtime.addresses.load_balancer_admin) + "/stats",
             "database": runtime.database_url.replace("postgresql+psycopg://", "postgresql://", 1),
             "broker": broker,
+            "installation": runtime.secrets.installation_id,
             "state": state,
             "pid": os.getpid(),
         }
@@ -256,7 +257,8 @@ def _plan(settings: Settings, state: Path, addresses: Addresses, broker: Broker)
         folder = state / "rabbitmq"
         name = rabbitmq.node_name(secrets.installation_id)
         node = rabbitmq.Node(broker.installation, folder, addresses.rabbitmq, addresses.erlang_distribution, name)
-        node.prepare(secrets.erlang_cookie, secrets.broker_passwords, manufacturer_codes(settings))
+        codes = manufacturer_codes(settings)
+        node.prepare(secrets.erlang_cookie, secrets.broker_passwords, codes, secrets.installation_id)
     runtime = Runtime(
         state=state,
         settings=settings,

@@ -16,12 +16,12 @@ import psycopg
 
 from broker import STOCK_DEPLETED, Carrier, Handler, Message
 from broker.postgres import PostgresCarrier
-from broker.rabbitmq import Access, RabbitCarrier
-from broker.rabbitmq.topology import queue_of
+from broker.rabbitmq import Access, Names, RabbitCarrier
 from settings.model import Broker
-from tests.conftest import plain, wait_until
+from tests.conftest import INSTALLATION, plain, wait_until
 
 KINDS = ["rabbitmq", "postgres"]
+NAMES = Names(INSTALLATION)
 
 
 class Wire:
@@ -101,7 +101,9 @@ def make_carrier(kind: str, url: str, settings: dict[str, Any]) -> Carrier:
     """
     broker = Broker.model_construct(**{**Broker().model_dump(), **settings})
     return (
-        RabbitCarrier(Access(url, broker), settle_seconds=0.0) if kind == "rabbitmq" else PostgresCarrier(url, broker)
+        RabbitCarrier(Access(url, broker, NAMES), settle_seconds=0.0)
+        if kind == "rabbitmq"
+        else PostgresCarrier(url, broker)
     )
 
 
@@ -152,7 +154,7 @@ class World:
         if self.kind == "rabbitmq":
             properties = pika.BasicProperties(message_id=message_id or None, content_type=content_type)
             with self.amqp() as connection:
-                connection.channel().basic_publish("", queue_of(self.recipient), raw, properties)
+                connection.channel().basic_publish("", NAMES.queue_of(self.recipient), raw, properties)
         else:
             with psycopg.connect(plain(self.direct_url), autocommit=True) as connection:
                 connection.execute(

@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONNECTIONS_MAX = 200
 DATABASE_START_SECONDS_MAX = 30.0
 BROKER_START_SECONDS_MAX = 60.0
+INSTALLATION = "test"  # whose queues the tests use at their RabbitMQ
 MANUFACTURER_CODES = ["m1", "m2", "m3"]
 
 
@@ -226,7 +227,7 @@ def rabbitmq_node() -> Iterator[BrokerNode]:
     folder = Path(tempfile.mkdtemp(prefix="cds-test-"))
     node = rabbitmq.Node(installation, folder, free_port(), free_port(), rabbitmq.node_name(uuid.uuid4().hex[:12]))
     passwords = {user: uuid.uuid4().hex for user in ["admin", "relay", *MANUFACTURER_CODES]}
-    node.prepare(uuid.uuid4().hex, passwords, MANUFACTURER_CODES)
+    node.prepare(uuid.uuid4().hex, passwords, MANUFACTURER_CODES, INSTALLATION)
     with (folder / "rabbitmq.log").open("wb") as log:
         environment = os.environ | node.environment()
         process = start_child(node.argv(), output=log, environment=environment, folder=folder)

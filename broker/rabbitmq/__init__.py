@@ -8,8 +8,9 @@ import logging
 
 from broker.rabbitmq.access import Access
 from broker.rabbitmq.carrier import RabbitCarrier
+from broker.rabbitmq.topology import Names
 
 # pika reports each failed attempt with several error lines; what changed is logged once, here, in our words
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
-__all__ = ["Access", "RabbitCarrier"]
+__all__ = ["Access", "Names", "RabbitCarrier"]

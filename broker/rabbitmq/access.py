@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pika
 
+from broker.rabbitmq.topology import Names
 from settings.model import Broker
 
 CONNECT_SECONDS_MAX = 5.0  # chosen: a node on the same machine answers in milliseconds, one in a LAN within a second
@@ -12,13 +13,15 @@ CONNECT_SECONDS_MAX = 5.0  # chosen: a node on the same machine answers in milli
 
 @dataclass(frozen=True)
 class Access:
-    """``passwords``: user -> password where the node is ours, else None and the URL's credentials count.
+    """``names``: what the installation's exchanges and queues are called there. ``passwords``: user -> password where the node is
+    ours, else None and the URL's credentials count.
 
     ``user``: whom to speak as; None lets each recipient's queue be read as the user named like the recipient.
     """
 
     url: str
     settings: Broker
+    names: Names
     passwords: Mapping[str, str] | None = field(default=None, repr=False)
     user: str | None = None
 
@@ -39,7 +42,7 @@ class Access:
         parameters.socket_timeout = CONNECT_SECONDS_MAX
         parameters.stack_timeout = 2 * CONNECT_SECONDS_MAX
         parameters.connection_attempts = 1
-        parameters.client_properties = {"connection_name": purpose}
+        parameters.client_properties = {"connection_name": f"{self.names.prefix}{purpose}"}
         return parameters
 
 

@@ -19,7 +19,7 @@ from broker.contract import (
     Unroutable,
 )
 from broker.envelope import CONTENT_TYPE, encode
-from broker.rabbitmq import topology
+from broker.rabbitmq import earlier_names, topology
 from broker.rabbitmq.access import Access, explain
 from broker.rabbitmq.consumer import RabbitConsumer
 from broker.rabbitmq.sender import Letter, Sender
@@ -34,12 +34,17 @@ class RabbitCarrier:
 
     def declare(self, recipients: Sequence[str]) -> None:
         with self._connection("declare") as connection:
-            made = topology.declare(connection, recipients, self._access.settings)
+            made = topology.declare(connection, recipients, self._access.settings, self._access.names)
+            if self._access.passwords is None:
+                earlier_names.name_what_is_left(connection, recipients, self._access.names)
         if made:
             time.sleep(self._settle_seconds)
+        if self._access.passwords is not None:  # only now: what is carried over must find its queue on the disk
+            with self._connection("carry over") as connection:
+                earlier_names.carry_over(connection, recipients, self._access.names)
 
     def publisher(self) -> "RabbitPublisher":
-        return RabbitPublisher(Sender(self._access, self._access.user, topology.EVENTS, "publisher"))
+        return RabbitPublisher(Sender(self._access, self._access.user, self._access.names.events, "publisher"))
 
     def consumer(self, recipients: Sequence[str]) -> RabbitConsumer:
         return RabbitConsumer(self._access, recipients)
@@ -47,12 +52,13 @@ class RabbitCarrier:
     def depth(self, recipients: Sequence[str]) -> dict[str, int]:
         with self._connection("depth") as connection:
             return {
-                recipient: topology.count(connection, topology.queue_of(recipient)) or 0 for recipient in recipients
+                recipient: topology.count(connection, self._access.names.queue_of(recipient)) or 0
+                for recipient in recipients
             }
 
     def dead_letters(self, recipients: Sequence[str]) -> list[DeadLetter]:
         with self._connection("dead letters") as connection:
-            return [letter for recipient in recipients for letter in _browse(connection, recipient)]
+            return [letter for recipient in recipients for letter in _browse(connection, recipient, self._access.names)]
 
     @contextmanager
     def _connection(self, purpose: str) -> Iterator[pika.BlockingConnection]:
@@ -97,12 +103,12 @@ class RabbitPublisher:
         self._sender.close()
 
 
-def _browse(connection: pika.BlockingConnection, recipient: str) -> Iterator[DeadLetter]:
+def _browse(connection: pika.BlockingConnection, recipient: str, names: topology.Names) -> Iterator[DeadLetter]:
     """Take without acknowledging; closing the channel puts all back in their places."""
     channel = connection.channel()
     try:
         for _ in range(DEAD_LETTERS_SHOWN_MAX):
-            method, properties, raw = channel.basic_get(topology.dead_of(recipient))
+            method, properties, raw = channel.basic_get(names.dead_of(recipient))
             if method is None or properties is None:
                 break
             yield DeadLetter(recipient, properties.message_id or "", _reason(properties), bytes(raw or b""))

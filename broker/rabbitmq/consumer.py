@@ -31,7 +31,7 @@ from broker.rabbitmq.access import Access
 from broker.rabbitmq.loop import Loop
 from broker.rabbitmq.sender import Letter, Sender
 from broker.rabbitmq.taps import Delivery, Empty, Event, Link, Lost, Opened, Tap
-from broker.rabbitmq.topology import REASON_HEADER, dead_of
+from broker.rabbitmq.topology import REASON_HEADER
 
 STOP_SECONDS_MAX = 0.25  # how late a stop may be noticed; chosen: four wake-ups a second cost nothing measurable
 CLOSE_SECONDS_MAX = 2.0
@@ -88,7 +88,7 @@ class _Shift:
             prefetch = 1
         of_user: dict[str | None, list[Tap]] = {}
         for recipient in recipients:
-            tap = Tap(recipient, prefetch, self._inbox.put)
+            tap = Tap(recipient, self._access.names.queue_of(recipient), prefetch, self._inbox.put)
             of_user.setdefault(self._access.user_for(recipient), []).append(tap)
         return [
             Link(self._loop, self._access.parameters(user, "consumer"), taps, f"consumer of {taps[0].queue}")
@@ -213,7 +213,8 @@ class _Shift:
         if self._undertaker is None or self._undertaker[0] != recipient:
             if self._undertaker is not None:
                 self._undertaker[1].close()
-            sender = Sender(self._access, self._access.user_for(recipient), dead_of(recipient), "dead letters")
+            exchange = self._access.names.dead_of(recipient)
+            sender = Sender(self._access, self._access.user_for(recipient), exchange, "dead letters")
             self._undertaker = (recipient, sender)
         return self._undertaker[1]
 

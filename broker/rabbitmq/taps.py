@@ -22,7 +22,6 @@ from pika import spec
 from broker.backoff import reconnect_seconds
 from broker.rabbitmq.access import explain
 from broker.rabbitmq.loop import Loop
-from broker.rabbitmq.topology import queue_of
 
 LOOK_SECONDS = 10.0
 RENEW_SECONDS = 120.0  # chosen: with 200 idle queues two renewals a second, of about 5 ms
@@ -75,11 +74,11 @@ Post = Callable[[Event], None]
 
 
 class Tap:
-    """One recipient's queue."""
+    """One recipient's ``queue``."""
 
-    def __init__(self, recipient: str, prefetch: int, post: Post) -> None:
+    def __init__(self, recipient: str, queue: str, prefetch: int, post: Post) -> None:
         self.recipient = recipient
-        self.queue = queue_of(recipient)
+        self.queue = queue
         self._prefetch, self._post = prefetch, post
         self._link: Link | None = None
         self._channel: Any = None

@@ -12,12 +12,12 @@ import broker
 from broker import STOCK_DEPLETED, Message, Poison, Rejected, Unavailable, Unroutable
 from broker.envelope import encode
 from broker.rabbitmq import taps
-from broker.rabbitmq.topology import EVENTS, dead_of, queue_arguments, queue_of
+from broker.rabbitmq.topology import queue_arguments
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
 from settings.model import Broker
-from tests.broker_world import Consuming, World, make_carrier
-from tests.conftest import MANUFACTURER_CODES, BrokerNode, wait_until
+from tests.broker_world import NAMES, Consuming, World, make_carrier
+from tests.conftest import INSTALLATION, MANUFACTURER_CODES, BrokerNode, wait_until
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def runtime(rabbitmq_node: BrokerNode, tmp_path: Path) -> Runtime:
         broker_url=f"amqp://127.0.0.1:{rabbitmq_node.port}",
         broker_is_ours=True,
         secrets=Secrets(
-            installation_id="test",
+            installation_id=INSTALLATION,
             session_key="",
             control_token="",
             postgres_password="",
@@ -52,7 +52,7 @@ def runtime(rabbitmq_node: BrokerNode, tmp_path: Path) -> Runtime:
     )
     with pika.BlockingConnection(pika.URLParameters(rabbitmq_node.url())) as connection:
         for code in MANUFACTURER_CODES:
-            for name in (queue_of(code), dead_of(code)):
+            for name in (NAMES.queue_of(code), NAMES.dead_of(code)):
                 connection.channel().queue_delete(name)
     make_carrier("rabbitmq", rabbitmq_node.url(), {}).declare(MANUFACTURER_CODES)
     return made
@@ -133,7 +133,7 @@ def test_a_consumer_whose_queue_was_deleted_and_made_again_goes_on(
         assert publisher.publish([first]) == {first.id: None}
         consuming.wait_for(1)
         with world.amqp() as connection:
-            connection.channel().queue_delete(queue_of(world.recipient))
+            connection.channel().queue_delete(NAMES.queue_of(world.recipient))
         lost = world.message()
         assert isinstance(publisher.publish([lost])[lost.id], Unroutable)
         world.admin.declare(world.recipients)
@@ -148,9 +148,9 @@ def test_without_mandatory_the_broker_confirms_what_it_throws_away(world: World)
     with world.amqp() as connection:
         channel = connection.channel()
         channel.confirm_delivery()
-        channel.basic_publish(EVENTS, "nobody", b"{}", mandatory=False)
+        channel.basic_publish(NAMES.events, "nobody", b"{}", mandatory=False)
         with pytest.raises(pika.exceptions.UnroutableError):
-            channel.basic_publish(EVENTS, "nobody", b"{}", mandatory=True)
+            channel.basic_publish(NAMES.events, "nobody", b"{}", mandatory=True)
 
 
 def test_a_channel_that_the_broker_closed_is_noticed_by_the_publisher(world: World) -> None:
@@ -159,7 +159,7 @@ def test_a_channel_that_the_broker_closed_is_noticed_by_the_publisher(world: Wor
     first, second = world.message(), world.message()
     assert publisher.publish([first]) == {first.id: None}
     with world.amqp() as connection:
-        connection.channel().exchange_delete(EVENTS)
+        connection.channel().exchange_delete(NAMES.events)
     try:
         outcome = publisher.publish([second])[second.id]
         assert isinstance(outcome, Unavailable)
@@ -231,9 +231,9 @@ def test_a_full_queue_rejects_its_own_messages_only(world: World) -> None:
     """An operator's limit on one queue: the relay must be able to tell this from a broker that is away."""
     full, free = world.recipients
     with world.amqp() as connection:
-        connection.channel().queue_delete(queue_of(full))
-        limited = queue_arguments(full, Broker()) | {"x-max-length": 1}
-        connection.channel().queue_declare(queue_of(full), durable=True, arguments=limited)
+        connection.channel().queue_delete(NAMES.queue_of(full))
+        limited = queue_arguments(full, Broker(), NAMES) | {"x-max-length": 1}
+        connection.channel().queue_declare(NAMES.queue_of(full), durable=True, arguments=limited)
     world.admin.declare(world.recipients)
     publisher = world.admin.publisher()
 

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from broker import Message
-from broker.rabbitmq.topology import queue_of
-from tests.broker_world import KINDS, World
+from tests.broker_world import KINDS, NAMES, World
 from tests.conftest import wait_until
 from tests.processes.broker_stand_in import DEATH
 
@@ -105,7 +104,7 @@ def test_the_same_is_lost_by_a_consumer_that_acknowledges_first(rabbitmq: str, p
     world = make_world("rabbitmq", rabbitmq)
     publish(world, [world.message(number=1)])
     with world.amqp() as dying:
-        got, _, _ = dying.channel().basic_get(queue_of(world.recipient), auto_ack=True)
+        got, _, _ = dying.channel().basic_get(NAMES.queue_of(world.recipient), auto_ack=True)
         assert got is not None
     publish(world, [world.message(number=2)])
     processes.append(second := Process(world, [world.recipient]))

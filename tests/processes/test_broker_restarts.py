@@ -17,8 +17,8 @@ from broker.rabbitmq import Access, RabbitCarrier
 from settings.model import Broker
 from supervisor import probes, rabbitmq
 from supervisor.spawn import start_child
-from tests.broker_world import Consuming, World
-from tests.conftest import free_port, require, wait_until
+from tests.broker_world import NAMES, Consuming, World
+from tests.conftest import INSTALLATION, free_port, require, wait_until
 
 START_SECONDS_MAX = 60
 
@@ -35,7 +35,7 @@ class Node:
         self._node = rabbitmq.Node(
             installation, folder, self.port, free_port(), rabbitmq.node_name(uuid.uuid4().hex[:12])
         )
-        self._node.prepare(uuid.uuid4().hex, {"admin": self.password, "relay": uuid.uuid4().hex}, [])
+        self._node.prepare(uuid.uuid4().hex, {"admin": self.password, "relay": uuid.uuid4().hex}, [], INSTALLATION)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -70,7 +70,7 @@ def node() -> Iterator[Node]:
 
 def test_what_was_confirmed_survives_the_brokers_kill_and_everybody_returns(node: Node) -> None:
     world = World.make("rabbitmq", node.url, redelivery_delay_ms=20)
-    RabbitCarrier(Access(node.url, Broker())).declare(world.recipients)  # and waits until the queues are on disk
+    RabbitCarrier(Access(node.url, Broker(), NAMES)).declare(world.recipients)  # and waits until the queues are on disk
     waiting = [world.message(world.recipients[1], number=number) for number in range(50)]
     publisher = world.admin.publisher()
     assert not any(publisher.publish(waiting).values())

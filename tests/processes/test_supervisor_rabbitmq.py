@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from supervisor.probes import amqp_alive
+from tests.broker_world import NAMES
 from tests.conftest import BrokerNode, free_port
 
 
@@ -19,25 +20,25 @@ def test_each_user_may_do_its_own_work_and_nothing_else(rabbitmq_node: BrokerNod
     """N3: relay publishes to the exchange only, a manufacturer reads its own queue only."""
     with _connect(rabbitmq_node, "admin") as admin:
         channel = admin.channel()
-        channel.exchange_declare("cds.events", "direct", durable=True)
+        channel.exchange_declare(NAMES.events, "direct", durable=True)
         for code in ("m1", "m2"):
-            channel.queue_delete(f"m.{code}")  # the session's other tests leave theirs, with other arguments
-            channel.queue_declare(f"m.{code}", durable=True)
-            channel.queue_bind(f"m.{code}", "cds.events", code)
+            channel.queue_delete(NAMES.queue_of(code))  # the session's other tests leave theirs, with other arguments
+            channel.queue_declare(NAMES.queue_of(code), durable=True)
+            channel.queue_bind(NAMES.queue_of(code), NAMES.events, code)
     with _connect(rabbitmq_node, "relay") as relay:
         channel = relay.channel()
         channel.confirm_delivery()
-        channel.basic_publish("cds.events", "m1", b"sold", mandatory=True)
+        channel.basic_publish(NAMES.events, "m1", b"sold", mandatory=True)
         with pytest.raises(pika.exceptions.ChannelClosedByBroker, match=r"amq\.default"):
-            channel.basic_publish("", "m.m1", b"forged", mandatory=True)
+            channel.basic_publish("", NAMES.queue_of("m1"), b"forged", mandatory=True)
     with _connect(rabbitmq_node, "m1") as own:
-        _, _, body = own.channel().basic_get("m.m1", auto_ack=True)
+        _, _, body = own.channel().basic_get(NAMES.queue_of("m1"), auto_ack=True)
         assert body == b"sold"
-        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match=r"m\.m2"):
-            own.channel().basic_get("m.m2", auto_ack=True)
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match=NAMES.queue_of("m2")):
+            own.channel().basic_get(NAMES.queue_of("m2"), auto_ack=True)
     with _connect(rabbitmq_node, "admin") as admin:
         for code in ("m1", "m2"):
-            admin.channel().queue_delete(f"m.{code}")
+            admin.channel().queue_delete(NAMES.queue_of(code))
 
 
 def test_there_is_no_guest(rabbitmq_node: BrokerNode) -> None:

@@ -14,17 +14,18 @@ from broker.backoff import (
     redelivery_seconds,
 )
 from broker.postgres import PostgresCarrier
-from broker.rabbitmq import Access, RabbitCarrier
+from broker.rabbitmq import Access, Names, RabbitCarrier
 from broker.rabbitmq.access import explain
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
 from settings.model import Broker
 
+NAMES = Names("a1b2")
 PASSWORDS = {"admin": "a", "relay": "r", "m1": "1"}
 
 
 def runtime(broker_url: str, *, ours: bool = True) -> Runtime:
-    secrets = Secrets.model_construct(broker_passwords=PASSWORDS)
+    secrets = Secrets.model_construct(broker_passwords=PASSWORDS, installation_id="a1b2")
     return Runtime(Path(), Settings(), Addresses(), "postgresql+psycopg://u:p@h/d", broker_url, ours, secrets)
 
 
@@ -41,21 +42,21 @@ def test_another_url_is_refused_without_showing_its_password() -> None:
 
 
 def test_on_our_own_node_each_speaks_as_itself() -> None:
-    access = Access("amqp://127.0.0.1:8672", Broker(), PASSWORDS)
+    access = Access("amqp://127.0.0.1:8672", Broker(), NAMES, PASSWORDS)
     assert access.user_for("m1") == "m1"
     assert access.parameters("m1", "test").credentials == pika.PlainCredentials("m1", "1")
-    assert "secret" not in repr(Access("amqp://127.0.0.1", Broker(), {"m1": "secret"}))
+    assert "secret" not in repr(Access("amqp://127.0.0.1", Broker(), NAMES, {"m1": "secret"}))
 
 
 @pytest.mark.parametrize("user", [None, "m2"])
 def test_a_user_without_password_is_named(user: str | None) -> None:
     """In particular nobody becomes admin by leaving the user out."""
     with pytest.raises(ValueError, match=f"broker_passwords.*{user}"):
-        Access("amqp://127.0.0.1", Broker(), PASSWORDS).parameters(user, "test")
+        Access("amqp://127.0.0.1", Broker(), NAMES, PASSWORDS).parameters(user, "test")
 
 
 def test_elsewhere_the_urls_credentials_count_for_all() -> None:
-    access = Access("amqp://shop:pw@broker.example/vhost", Broker(), None, "relay")
+    access = Access("amqp://shop:pw@broker.example/vhost", Broker(), NAMES, None, "relay")
     assert access.user_for("m1") is None
     parameters = access.parameters(None, "test")
     assert parameters.credentials == pika.PlainCredentials("shop", "pw")
@@ -63,7 +64,7 @@ def test_elsewhere_the_urls_credentials_count_for_all() -> None:
 
 
 def test_no_wait_of_a_connection_is_unbounded() -> None:
-    parameters = Access("amqp://127.0.0.1", Broker(), PASSWORDS).parameters("relay", "test")
+    parameters = Access("amqp://127.0.0.1", Broker(), NAMES, PASSWORDS).parameters("relay", "test")
     assert parameters.heartbeat == Broker().heartbeat_seconds
     assert parameters.blocked_connection_timeout == Broker().confirm_timeout_seconds
     assert parameters.socket_timeout

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
+from broker.rabbitmq import Names
 from settings import Runtime, Secrets, Settings, SettingsError
 from settings.addresses import HIGHEST_OFFSET, Addresses
 from supervisor import environment, postgres, rabbitmq, system
@@ -135,7 +136,7 @@ def test_what_ends_the_restarts(exit_code: int, in_a_row: int, *, starting: bool
 
 def test_the_broker_has_one_user_per_company_and_no_guest() -> None:
     """N3."""
-    made = rabbitmq.definitions({"admin": "a", "relay": "r", "m1": "x", "m2": "y", "m3": "z"}, ["m1", "m2"])
+    made = rabbitmq.definitions({"admin": "a", "relay": "r", "m1": "x", "m2": "y", "m3": "z"}, ["m1", "m2"], "a1b2")
     users = made["users"]
     assert isinstance(users, list)
     assert [user["name"] for user in users] == ["admin", "relay", "m1", "m2"]
@@ -143,9 +144,12 @@ def test_the_broker_has_one_user_per_company_and_no_guest() -> None:
     assert isinstance(rights, list)
     by_user = {right["user"]: right for right in rights}
     assert not re.match(by_user["relay"]["write"], "amq.default")
-    assert re.match(by_user["relay"]["write"], "cds.events")
-    assert re.match(by_user["m1"]["read"], "m.m1")
-    assert not re.match(by_user["m1"]["read"], "m.m11")
+    names, others = Names("a1b2"), Names("a1b")
+    assert re.match(by_user["relay"]["write"], names.events)
+    assert re.match(by_user["m1"]["read"], names.queue_of("m1"))
+    assert re.match(by_user["m1"]["write"], names.dead_of("m1"))
+    for what in (names.queue_of("m11"), names.dead_of("m1"), others.queue_of("m1")):
+        assert not re.match(by_user["m1"]["read"], what)
 
 
 def test_the_broker_stores_hashes_that_rabbitmq_understands() -> None:
