@@ -7,7 +7,7 @@ N1  A line's verdict is a pure function of its bytes, so lines that were read on
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from load_balancer.http1.events import Field, Lines
 from load_balancer.http1.grammar import CONTENT_LENGTH, OWS, TOKEN, MalformedError
@@ -16,6 +16,8 @@ from load_balancer.http1.lines import parse_field_line
 # N1: lines up to this length, that many of them; some 3 MB at the worst. Longer ones (cookies) seldom come twice.
 REMEMBERED_LINE_BYTES_MAX: Final = 256
 REMEMBERED_LINES_MAX: Final = 2_048
+REMEMBERED_NAME_BYTES_MAX: Final = 64
+REMEMBERED_NAMES_MAX: Final = 512
 
 _KEEP_ALIVE: Final = frozenset({b"keep-alive"})
 _NOTHING: Final[frozenset[bytes]] = frozenset()
@@ -30,15 +32,26 @@ class KnownLines(dict[bytes, Field]):
         self._passes = passes
         self._telling = telling
         self._seen: set[int] = set()
+        self._names: dict[
+            bytes, tuple[bytes, bool, bool]
+        ] = {}  # as they are written: key, whether it passes, and tells
 
     def __missing__(self, text: bytes) -> Field:
         name, value = parse_field_line(text)
-        key = name.lower()
-        kept = b"%b: %b\r\n" % (name, value) if self._passes(key) else b""
-        field = Field(key, name, value, kept, key in self._telling)
+        key, passes, telling = self._names.get(name) or self._judge_name(name)
+        field = Field(key, name, value, b"%b: %b\r\n" % (name, value) if passes else b"", telling)
         if len(text) <= REMEMBERED_LINE_BYTES_MAX:
             self._remember(text, field)
         return field
+
+    def _judge_name(self, name: bytes) -> tuple[bytes, bool, bool]:
+        key = name.lower()
+        verdict = (key, self._passes(key), key in self._telling)
+        if len(name) <= REMEMBERED_NAME_BYTES_MAX:
+            if len(self._names) >= REMEMBERED_NAMES_MAX:
+                self._names.clear()
+            self._names[name] = verdict
+        return verdict
 
     def _remember(self, text: bytes, field: Field) -> None:
         """Once it comes a second time."""
@@ -56,6 +69,11 @@ class KnownLines(dict[bytes, Field]):
         """All of these; raises MalformedError for a wrong one."""
         return tuple(map(self.__getitem__, texts))
 
+    def clear(self) -> None:
+        """As new."""
+        super().clear()
+        self._names.clear()
+
 
 _TELLING = attrgetter("telling")
 _KEPT = attrgetter("kept")
@@ -63,6 +81,28 @@ _KEPT = attrgetter("kept")
 
 def telling_lines(lines: Lines) -> Lines:
     return tuple(filter(_TELLING, lines))
+
+
+class Block(NamedTuple):
+    """Field lines that follow each other: all, those that say more, and what is passed on of them by their own names."""
+
+    lines: Lines
+    telling: Lines
+    kept: bytes
+
+
+NO_BLOCK: Final = Block((), (), b"")
+
+
+def block(lines: Lines) -> Block:
+    return Block(lines, telling_lines(lines), b"".join(map(_KEPT, lines)))
+
+
+def kept_behind(before: Block, lines: Lines, options: frozenset[bytes]) -> bytes:
+    """What is passed on of a block and the lines behind it, without those that Connection nominates."""
+    if options <= _KEEP_ALIVE:
+        return before.kept + b"".join(map(_KEPT, lines))
+    return kept_lines(before.lines + lines, options)
 
 
 def values_by_name(lines: Lines) -> dict[bytes, list[bytes]]:

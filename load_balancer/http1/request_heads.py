@@ -1,8 +1,9 @@
 """What the head of a request means: pure functions of its bytes, and the memory of what they said before (requests.R6).
 
 Browsers repeat their heads nearly word for word, and a shop has few addresses: what was judged once is remembered, by
-all connections together: whole heads, and where they differ, the request line, each field line, and what the few telling
-lines mean together. All of it stays below some 12 MB, whatever clients send.
+all connections together: whole heads, and where they differ, the request line, the block of lines in front of those that
+a browser changes from page to page, each field line, and what the few telling lines mean together. All of it stays
+below some 16 MB, whatever clients send.
 """
 
 from functools import lru_cache
@@ -17,11 +18,14 @@ from load_balancer.http1.grammar import (
 )
 from load_balancer.http1.headers import request_opening, request_passes, via
 from load_balancer.http1.heads import (
+    NO_BLOCK,
+    Block,
     KnownLines,
+    block,
     body_length,
     connection_options,
     is_chunked,
-    kept_lines,
+    kept_behind,
     telling_lines,
     values_by_name,
 )
@@ -97,6 +101,9 @@ def _read_facts(telling: Lines) -> RequestFacts:
 
 _HEAD_BYTES_MAX: Final = 2_048
 _known_request_lines: Memory[RequestLine] = Memory(2_048, 256)
+# What stands in front of the first of these is the same on all pages of a shop.
+_CHANGING: Final = (b"\r\nCookie: ", b"\r\nReferer: ")  # the one that browsers write last comes first here
+_known_blocks: Memory[Block] = Memory(128, 1_024)
 _known_facts = lru_cache(maxsize=256)(_read_facts)
 
 
@@ -104,15 +111,42 @@ def forget() -> None:
     """Begin with nothing remembered, as a new process does."""
     HEADS.memory.clear()
     _known_request_lines.clear()
+    _known_blocks.clear()
     _known_facts.cache_clear()
     KNOWN_LINES.clear()
 
 
-def fields_of_lines(lines: Lines, *, short: bool = False) -> RequestFields:
-    """``short``: what they mean together may be remembered; raises MalformedError."""
-    telling = telling_lines(lines)
+def fields_of_lines(lines: Lines, before: Block = NO_BLOCK, *, short: bool = False) -> RequestFields:
+    """Those of ``before``, then ``lines``. ``short``: what they mean together may be remembered; raises MalformedError."""
+    telling = before.telling + telling_lines(lines)
     facts = _known_facts(telling) if short else _read_facts(telling)
-    return RequestFields(lines, facts, kept_lines(lines, facts.options))
+    return RequestFields(before.lines + lines, facts, kept_behind(before, lines, facts.options))
+
+
+def _split(head: bytes, start: int, lines_max: int) -> tuple[Block, Lines]:
+    """The field lines behind the request line, which ends at ``start``: the steady ones, and the others.
+
+    Raises MalformedError for a wrong one, and instead of reading more than ``lines_max`` of either.
+    """
+    end = len(head) - 4  # of the last line
+    cut = end
+    for changing in _CHANGING:
+        found = head.rfind(changing, start, cut)
+        if found >= 0:
+            cut = found
+    text = head[start + 2 : cut]
+    steady = _known_blocks.known.get(text)
+    if steady is None:
+        steady = block(_read(text, lines_max)) if text else NO_BLOCK
+        _known_blocks.offer(text, steady)
+    return steady, _read(head[cut + 2 : end], lines_max) if cut < end else ()
+
+
+def _read(text: bytes, lines_max: int) -> Lines:
+    texts = text.split(b"\r\n")
+    if len(texts) > lines_max:
+        raise MalformedError(431, "too many field lines")
+    return KNOWN_LINES.read(texts)
 
 
 class RequestHeads:
@@ -133,15 +167,20 @@ class RequestHeads:
         request = self.memory.known.get(head)
         if request is not None:
             return request
-        text, *texts = head[:-4].split(b"\r\n")
-        if len(texts) > self._field_lines_max or len(text) > self._line_bytes_max:
+        start = head.find(b"\r\n")
+        text = head[:start]
+        if start > self._line_bytes_max:
             return None
         try:
             line = _known_request_lines.known.get(text)
             if line is None:
                 line = read_line(text)
                 _known_request_lines.offer(text, line)
-            request = judge(line, fields_of_lines(KNOWN_LINES.read(texts), short=len(head) <= _HEAD_BYTES_MAX))
+            steady, lines = _split(head, start, self._field_lines_max)
+            fields = fields_of_lines(lines, steady, short=len(head) <= _HEAD_BYTES_MAX)
+            if len(fields.all) > self._field_lines_max:
+                return None
+            request = judge(line, fields)
         except MalformedError:
             return None
         self.memory.offer(head, request)
