@@ -8,7 +8,7 @@ import statistics
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.balancer import programs
 from bench.balancer.client import KINDS, Result, ask, script
@@ -33,6 +33,14 @@ PROXIES: dict[str, Start] = {
     "nginx": programs.nginx,
     "ours": programs.ours,
 }
+
+
+class Round(NamedTuple):
+    """One program in one round. ``kernel_us``: that part of ``cpu_us``; both a request."""
+
+    cpu_us: float
+    kernel_us: float
+    result: Result
 
 
 def run() -> dict[str, Any]:
@@ -68,7 +76,7 @@ def _on_one_core(folder: Path) -> dict[str, Any]:
 def _speed(kind: str, running: dict[str, Program], plain: Program, lua: Path) -> dict[str, Any]:
     """As fast as it goes; the aiohttp proxy, which is far behind, in fewer rounds."""
     everyone = running | {"aiohttp": plain}
-    taken: dict[str, list[tuple[float, Result]]] = {name: [] for name in everyone}
+    taken: dict[str, list[Round]] = {name: [] for name in everyone}
     for program in everyone.values():
         ask(program.port, lua, connections=CONNECTIONS, seconds=1)
     for number in range(ROUNDS):
@@ -81,17 +89,20 @@ def _speed(kind: str, running: dict[str, Program], plain: Program, lua: Path) ->
     return figures
 
 
-def _once(program: Program, lua: Path) -> tuple[float, Result]:
-    before = program.cpu_seconds()
+def _once(program: Program, lua: Path) -> Round:
+    before, kernel_before = program.cpu_seconds(), program.kernel_seconds()
     result = ask(program.port, lua, connections=CONNECTIONS, seconds=SECONDS)
-    return (program.cpu_seconds() - before) / result.requests * 1e6, result
+    per_request = 1e6 / result.requests
+    spent, kernel = program.cpu_seconds() - before, program.kernel_seconds() - kernel_before
+    return Round(spent * per_request, kernel * per_request, result)
 
 
-def _medians(rounds: list[tuple[float, Result]]) -> dict[str, Any]:
-    errors = sorted({result.errors for _, result in rounds} - {""})
+def _medians(rounds: list[Round]) -> dict[str, Any]:
+    errors = sorted({one.result.errors for one in rounds} - {""})
     return {
-        "cpu_us_per_request": round(statistics.median(cpu for cpu, _ in rounds), 2),
-        "requests_per_second": round(statistics.median(result.per_second for _, result in rounds)),
+        "cpu_us_per_request": round(statistics.median(one.cpu_us for one in rounds), 2),
+        "kernel_us_per_request": round(statistics.median(one.kernel_us for one in rounds), 2),
+        "requests_per_second": round(statistics.median(one.result.per_second for one in rounds)),
     } | ({"errors": errors} if errors else {})
 
 

@@ -89,6 +89,10 @@ class Program:
     def cpu_seconds(self) -> float:
         return sum(sum(process.cpu_times()[:2]) for process in self.processes)
 
+    def kernel_seconds(self) -> float:
+        """Those of ``cpu_seconds`` that the kernel computed for it."""
+        return float(sum(process.cpu_times().system for process in self.processes))
+
     def rss_mb(self) -> float:
         return sum(process.memory_info().rss for process in self.processes) / 1e6
 
