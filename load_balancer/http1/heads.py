@@ -1,8 +1,9 @@
 """Field lines, and those facts about framing that requests and responses have in common.
 
 N1  A line's verdict is a pure function of its bytes, so lines that were read once are remembered: clients and servers
-    repeat nearly all of theirs. What is remembered is bounded in number and in bytes, came at least twice, and never
-    changes an answer (as in memory.py; this one is a dict of its own, so that a whole block is looked up in one call).
+    repeat nearly all of theirs. What is remembered is bounded in number and in bytes, came at least twice (but for names,
+    which are few), and never changes an answer (as in memory.py; this one is a dict of its own, so that all lines of a
+    head are looked up in one call).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from load_balancer.http1 import request_heads
 from load_balancer.http1.events import Body, End, Framing, Rejected, Request, RequestEvent
 from load_balancer.http1.grammar import FIELD_LINES_MAX, MalformedError
 from load_balancer.http1.headers import LAST_CHUNK, chunk, client_lines, request_ending, request_opening, request_passes
@@ -45,7 +46,7 @@ NASTY = [
 ]
 HOSTILE = [
     *NASTY, b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: evil\r\n", b"0\r\n\r\n",
-    b"Connection: close\r\n", b"Expect: 100-continue\r\n", GOOD,
+    b"Connection: close\r\n", b"Expect: 100-continue\r\n", GOOD, b"\r\nReferer: /\r\n", b"\r\nCookie: a=b\r\n",
 ]  # fmt: skip
 OUR_LINES = 6  # that a request gets on its way
 
@@ -205,6 +206,26 @@ def test_what_is_remembered_changes_no_verdict(data: bytes, before: list[bytes])
     assert_memory_changes_nothing(data, before)
 
 
+# Of those that a block of steady lines ends at, that say more, that are nominated, that are wrong.
+FIELD_LINES = [
+    b"Host: shop", b"Host: other", b"Accept: */*", b"X-A: 1", b"Referer: /", b"Referer: /2", b"Cookie: a=1", b"cookie: b",
+    b"Referer:/", b"Cookie:  x ", b"Connection: close", b"Connection: cookie, accept", b"Connection: referer",
+    b"Content-Length: 0", b"Via: 1.0 a", b"Cookie : a", b" Referer: /", b"X\rCookie: a", b"Referer: \x00", b"",
+]  # fmt: skip
+head_lines = st.lists(st.sampled_from(FIELD_LINES), max_size=7).map(lambda lines: [b"Host: shop", *lines])
+
+
+@given(lines=head_lines, before=st.lists(head_lines, max_size=2), kept=st.integers(min_value=0, max_value=8))
+@settings(max_examples=400, deadline=None)
+def test_where_a_block_of_lines_ends_changes_no_verdict(
+    lines: list[bytes], before: list[list[bytes]], kept: int
+) -> None:
+    """R6, for heads that begin with the same lines."""
+    heads = [[*lines[:kept], *others] for others in before]
+    texts = [b"".join(b"%b\r\n" % line for line in [b"GET /p HTTP/1.1", *all_, b""]) for all_ in [lines, *heads]]
+    assert_memory_changes_nothing(texts[0], texts[1:])
+
+
 @pytest.mark.parametrize("sample", range(len(SAMPLES)))
 def test_no_row_is_remembered_as_anything_else(sample: int) -> None:
     """R6: the rows, each behind those whose lines it may share; a refused one is never taken from memory."""
@@ -221,6 +242,25 @@ def test_a_head_that_came_twice_is_remembered() -> None:
     assert None not in taken
     assert taken[1] is not taken[0]
     assert taken[3] is taken[2] is taken[1]
+
+
+def test_steady_lines_are_remembered_as_one() -> None:
+    """The control of the law about blocks: there is one, before the first line that a browser changes."""
+    forget()
+    for number in range(4):
+        changing = b"Referer: /%d\r\nAccept: */*\r\nCookie: %d\r\n" % (number, number)
+        assert RequestParser(BODY_MAX).take_whole(b"GET / HTTP/1.1\r\nHost: shop\r\nX-A: 1\r\n%b\r\n" % changing)
+    assert list(request_heads._known_blocks.known) == [b"Host: shop\r\nX-A: 1"]
+
+
+def test_no_more_lines_are_read_than_a_head_may_have() -> None:
+    """Thousands of short lines cost no more than a head that is refused at its limit."""
+    forget()
+    lines = [b"a%d:" % number for number in range(4_000)]
+    for texts in ([*lines, b"Cookie: a"], [b"Cookie: a", *lines]):
+        data = b"GET / HTTP/1.1\r\nHost: shop\r\n" + b"".join(b"%b\r\n" % text for text in texts) + b"\r\n"
+        assert RequestParser(BODY_MAX).take_whole(data) is None
+        assert len(request_heads.KNOWN_LINES._seen) < FIELD_LINES_MAX
 
 
 def mutate(data: bytes, dice: random.Random) -> bytes:

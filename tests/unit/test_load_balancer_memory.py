@@ -1,6 +1,12 @@
 """What is remembered between requests: bounded, and only what comes again."""
 
-from load_balancer.http1.heads import REMEMBERED_LINE_BYTES_MAX, REMEMBERED_LINES_MAX, KnownLines
+from load_balancer.http1.heads import (
+    REMEMBERED_LINE_BYTES_MAX,
+    REMEMBERED_LINES_MAX,
+    REMEMBERED_NAME_BYTES_MAX,
+    REMEMBERED_NAMES_MAX,
+    KnownLines,
+)
 from load_balancer.http1.memory import SEEN_PER_KEPT, Memory
 
 
@@ -45,3 +51,12 @@ def test_remembered_lines_are_bounded() -> None:
         known.read([b"X-Number: %d" % number, b"X-Long: %b" % (b"x" * REMEMBERED_LINE_BYTES_MAX)] * 2)
         assert len(known) <= REMEMBERED_LINES_MAX
     assert all(len(text) <= REMEMBERED_LINE_BYTES_MAX for text in known)
+
+
+def test_remembered_names_are_bounded() -> None:
+    """N1."""
+    known = KnownLines(lambda _: True, frozenset())
+    for number in range(2 * REMEMBERED_NAMES_MAX):
+        known.read([b"X-%d: 1" % number, b"X-%b%d: 1" % (b"x" * REMEMBERED_NAME_BYTES_MAX, number)])
+        assert len(known._names) <= REMEMBERED_NAMES_MAX
+    assert all(len(name) <= REMEMBERED_NAME_BYTES_MAX for name in known._names)
