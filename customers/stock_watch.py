@@ -18,7 +18,7 @@ from distributor.errors import Busy
 from distributor.queries import IdList, Quantity, Reading
 
 REMEMBERED_SECONDS = (
-    60.0  # an open page comes to each of three instances every 12 s on average, rarely after more than 40
+    120.0  # an open page at rest comes to each of three instances every 24 s on average, rarely after more than 80
 )
 IDS_MAX = (
     20_000  # of all lists together; reading that many takes PostgreSQL and us 5 ms each, changes of them 3 and 0.3

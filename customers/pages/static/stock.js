@@ -3,12 +3,17 @@
 // R1 A page that nobody sees asks nothing; as soon as it is seen again it asks at once.
 // R2 One question at a time. Pages that were opened together part ways: each pause is a little longer or shorter.
 // R3 While the shop cannot answer, the pause doubles up to a minute, and is never shorter than the shop asks for.
+// R4 A page at rest asks half as often: one on which nothing has changed, and that nobody has touched, for REST_AFTER_MS.
+//    As soon as it is touched it asks at once, unless the shop is away (R3); what changes ends the rest, too.
 
 const FEW = 5; // as in parts.html
 const SPEAK_MS = 5000; // changes are gathered this long and then said at once, so that they do not drown everything else
 const IDS_MAX = 100; // as the shop takes them
 const ANSWER_MS_MAX = 10_000;
 const PAUSE_MS_MAX = 60_000;
+const REST_AFTER_MS = 30_000;
+const REST_PAUSES = 2;
+const TOUCHES = ["pointermove", "pointerdown", "keydown", "wheel", "scroll", "focus"];
 const PAUSE_SECONDS = 5; // of a page that shows no goods; it may get some when its reader searches
 const words = document.querySelector("main").dataset;
 const language = document.documentElement.lang;
@@ -20,6 +25,7 @@ function show(badge, available, inOtherCarts) {
   const held = available === 0 && inOtherCarts > 0;
   const text = available ? left[form.select(available)].replace("{count}", written.format(available)) : held ? words.held : words.none;
   if (badge.textContent === text) return;
+  livelyAt = performance.now();
   badge.textContent = text;
   badge.classList.toggle("none", available === 0 && !held);
   badge.classList.toggle("held", held);
@@ -62,10 +68,12 @@ async function refresh() {
 let timer;
 let failures = 0;
 let asking = false;
+let livelyAt = performance.now();
+const isAtRest = () => performance.now() - livelyAt > REST_AFTER_MS;
 
 function wait(leastMs = 0) {
   const area = document.querySelector("[data-refresh-seconds]");
-  const pause = Math.min(Number(area?.dataset.refreshSeconds ?? PAUSE_SECONDS) * 1000 * 2 ** failures, PAUSE_MS_MAX);
+  const pause = Math.min(Number(area?.dataset.refreshSeconds ?? PAUSE_SECONDS) * 1000 * 2 ** failures * (isAtRest() ? REST_PAUSES : 1), PAUSE_MS_MAX);
   clearTimeout(timer);
   timer = setTimeout(ask, Math.max(pause, leastMs) * (0.9 + 0.2 * Math.random()));
 }
@@ -86,5 +94,16 @@ async function ask() {
   }
 }
 
-document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : ask()));
+function touched() {
+  const rested = isAtRest();
+  livelyAt = performance.now();
+  if (rested && !failures) ask();
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return clearTimeout(timer);
+  livelyAt = performance.now();
+  return ask();
+});
+for (const touch of TOUCHES) addEventListener(touch, touched, { passive: true, capture: true });
 wait();
