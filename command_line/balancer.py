@@ -33,8 +33,15 @@ def balance(
     access_log_format: Annotated[str, typer.Option(metavar="FORMAT", help="combined or json")] = "combined",
     forwarded: Annotated[bool, typer.Option("--forwarded", help="tell servers in Forwarded (RFC 7239), too")] = False,
     workers: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="processes that serve clients")] = 1,
-    tls_certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="PEM; clients then speak TLS")] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="PEM; else in the certificate's file")] = None,
+    tls_certificate: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="PEM; clients then speak TLS; again for more names (SNI)")
+    ] = None,
+    tls_key: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="PEM, one for each certificate; else in its file")
+    ] = None,
+    strict_sni: Annotated[
+        bool, typer.Option("--strict-sni", help="TLS only with who asks for a name of a certificate")
+    ] = False,
 ) -> None:
     """The load balancer alone, in front of anything."""
     from load_balancer import commands
@@ -52,8 +59,9 @@ def balance(
             access_log_format=access_log_format,
             forwarded=forwarded,
             workers=workers,
-            tls_certificate=tls_certificate,
-            tls_key=tls_key,
+            tls_certificate=tls_certificate or (),
+            tls_key=tls_key or (),
+            strict_sni=strict_sni,
         )
     )
 

@@ -5,11 +5,20 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 from load_balancer.balancing.algorithms import ALGORITHMS
-from load_balancer.options import AccessLogOptions, Check, Options, OptionsError, TlsOptions, read_address
+from load_balancer.options import (
+    AccessLogOptions,
+    CertificateFiles,
+    Check,
+    Options,
+    OptionsError,
+    TlsOptions,
+    read_address,
+)
 from load_balancer.server_lines import read_servers
 from load_balancer.service import EXIT_USAGE, run
 from settings import log_lines
@@ -35,8 +44,9 @@ def balance(
     access_log_format: str = "combined",
     forwarded: bool = False,
     workers: int = 1,
-    tls_certificate: Path | None = None,
-    tls_key: Path | None = None,
+    tls_certificate: Sequence[Path] = (),
+    tls_key: Sequence[Path] = (),
+    strict_sni: bool = False,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C; the exit code: 0 stopped, 64 a bad option, 70 the port cannot be listened on.
 
@@ -45,29 +55,39 @@ def balance(
     name of the one that binds clients to servers; none given: nobody is bound. ``access_log``: the file that gets a line for
     every answer, as ``access_log_format`` says (combined or json). ``forwarded``: servers get ``Forwarded`` (RFC 7239), too.
     ``workers``: processes that serve clients.
-    ``tls_certificate``: PEM, for clients that speak TLS; ``tls_key``: none given: in the same file.
+    ``tls_certificate``: PEM, for clients that speak TLS, the first for those that ask for no name of the others, unless
+    ``strict_sni``; ``tls_key``: one for each in their order; none given: in the same files.
     """
     log_lines.start("load_balancer", "INFO")
     try:
         options = read_options(listen, servers, admin, check_path, hosts, algorithm=algorithm, cookie=cookie)
         if access_log is not None:
             options = dataclasses.replace(options, access_log=_access_log(access_log.absolute(), access_log_format))
-        options = dataclasses.replace(options, forwarded=forwarded, workers=workers, tls=_tls(tls_certificate, tls_key))
+        options = dataclasses.replace(
+            options, forwarded=forwarded, workers=workers, tls=_tls(tls_certificate, tls_key, strict_sni=strict_sni)
+        )
     except OptionsError as error:
         sys.stderr.write(f"balance: {error}\n")
         return EXIT_USAGE
     return run(options)
 
 
-def _tls(certificate: Path | None, key: Path | None) -> TlsOptions | None:
-    if certificate is None:
-        if key is not None:
-            raise OptionsError("--tls-key: needs --tls-certificate")
+def _tls(certificates: Sequence[Path], keys: Sequence[Path], *, strict_sni: bool) -> TlsOptions | None:
+    if not certificates:
+        if keys or strict_sni:
+            raise OptionsError(f"{'--tls-key' if keys else '--strict-sni'}: needs --tls-certificate")
         return None
-    fault = file_fault(str(certificate), "" if key is None else str(key))
-    if fault is not None:
-        raise OptionsError(f"--tls-{fault.key}: {fault.what}")
-    return TlsOptions(certificate.absolute(), None if key is None else key.absolute())
+    if keys and len(keys) != len(certificates):
+        raise OptionsError(f"--tls-key: {len(keys)} for {len(certificates)} certificates; give each its own, or none")
+    pairs = list(zip_longest(certificates, keys))
+    for certificate, key in pairs:
+        fault = file_fault(str(certificate), "" if key is None else str(key))
+        if fault is not None:
+            raise OptionsError(f"--tls-{fault.key}: {fault.what}")
+    first, *further = (
+        CertificateFiles(certificate.absolute(), None if key is None else key.absolute()) for certificate, key in pairs
+    )
+    return TlsOptions(first.certificate, first.key, further=tuple(further), strict_sni=strict_sni)
 
 
 def _access_log(path: Path, kind: str) -> AccessLogOptions:

@@ -118,14 +118,32 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class CertificateFiles:
+    """``key``: None where it is in the certificate's file."""
+
+    certificate: Path
+    key: Path | None = None
+
+
+@dataclass(frozen=True)
 class TlsOptions:
-    """``key``: None where it is in the certificate's file; ``ciphers``: of TLS 1.2, in OpenSSL's words."""
+    """``key``: None where it is in the certificate's file; ``ciphers``: of TLS 1.2, in OpenSSL's words.
+
+    ``further``: for clients that ask for one of their names (SNI); ``strict_sni``: nobody else is shaken hands with.
+    """
 
     certificate: Path
     key: Path | None = None
     version_min: str = "1.2"
     ciphers: str = CIPHERS
     handshake_seconds: float = 10.0
+    further: tuple[CertificateFiles, ...] = ()
+    strict_sni: bool = False
+
+    @property
+    def files(self) -> tuple[CertificateFiles, ...]:
+        """Of all certificates, the default one first."""
+        return (CertificateFiles(self.certificate, self.key), *self.further)
 
 
 @dataclass(frozen=True)
@@ -252,7 +270,12 @@ def _tls(settings: Tls, host: str, state: Path) -> TlsOptions | None:
         self_signed.ensure(state, host)
         certificate, key = self_signed.paths(state)
     handshake_seconds = settings.handshake_timeout_ms / 1000
-    return TlsOptions(certificate, key, settings.version_min, settings.ciphers, handshake_seconds)
+    further = tuple(
+        CertificateFiles(Path(pair.certificate), Path(pair.key or pair.certificate)) for pair in settings.further
+    )
+    return TlsOptions(
+        certificate, key, settings.version_min, settings.ciphers, handshake_seconds, further, settings.strict_sni
+    )
 
 
 def _limits(settings: LoadBalancer) -> Limits:
@@ -288,6 +311,11 @@ def read_address(text: str, what: str) -> Address:
     if not _PORT.fullmatch(port) or not 1 <= int(port) <= PORT_MAX:
         raise OptionsError(f"{what}: {port!r} is not a port; ports are 1 to {PORT_MAX}")
     return Address(host, int(port))
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address, in no brackets."""
+    return _is_ipv4(text) or _is_ipv6(text)
 
 
 def _is_ipv4(text: str) -> bool:

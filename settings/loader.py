@@ -77,11 +77,15 @@ def load(path: Path, environment: Mapping[str, str] | None = None, overrides: Se
 def _file_problems(settings: Settings, places: Mapping[str, str], path: str) -> list[Problem]:
     """What is wrong with files that are named; looked at here only, for a system that runs has read them."""
     tls = settings.load_balancer.tls
-    fault = file_fault(tls.certificate, tls.key) if tls.certificate else None
-    if fault is None:
-        return []
-    key = f"load_balancer.tls.{fault.key}"
-    return [Problem(_nearest_place(key, places, path), key, fault.what)]
+    pairs = [("", tls.certificate, tls.key)] if tls.certificate else []
+    pairs += [(f"further.{place}.", pair.certificate, pair.key) for place, pair in enumerate(tls.further)]
+    problems = []
+    for prefix, certificate, private in pairs:
+        fault = file_fault(certificate, private)
+        if fault is not None:
+            key = f"load_balancer.tls.{prefix}{fault.key}"
+            problems.append(Problem(_nearest_place(key, places, path), key, fault.what))
+    return problems
 
 
 def _find_strategy(gathered: _Gathered, folder: Path) -> None:

@@ -22,14 +22,24 @@ def _absolute(text: str) -> str:
 File = Annotated[str, Field(max_length=4_096), AfterValidator(_absolute)]
 
 
+class KeyPair(Section):
+    """A certificate and its key, as Tls has them."""
+
+    certificate: Annotated[File, Field(min_length=1)]
+    key: File = ""
+
+
 class Tls(Section):
     """``certificate``: PEM, the server's own first, then those between; ``key``: PEM, empty: in the certificate's file.
 
+    ``further``: for clients that ask for a name of theirs (SNI); all others get the first one, or with ``strict_sni`` none.
     ``self_signed``: one of our own, in the state folder. ``redirect_port``: a second listener, whose only answer is where TLS is.
     """
 
     certificate: File = ""
     key: File = ""
+    further: Annotated[list[KeyPair], Field(max_length=100)] = Field(default_factory=list)
+    strict_sni: bool = False
     self_signed: bool = False
     version_min: Literal["1.2", "1.3"] = "1.2"
     ciphers: Annotated[str, Field(min_length=1, max_length=2_000)] = CIPHERS
@@ -48,9 +58,10 @@ class Tls(Section):
         if self.key and not self.certificate:
             msg = "key needs certificate"
             raise ValueError(msg)
-        if self.redirect_port and not self.on:
-            msg = "redirect_port needs a certificate, or self_signed: true"
-            raise ValueError(msg)
+        for word in ("redirect_port", "further", "strict_sni"):
+            if getattr(self, word) and not self.on:
+                msg = f"{word} needs a certificate, or self_signed: true"
+                raise ValueError(msg)
         return self
 
 

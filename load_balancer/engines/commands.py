@@ -26,11 +26,12 @@ def print_config(engine: str, load: Callable[[], Settings], port_base: int, stat
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
-    hosts: tuple[str, ...] = ()
-    if options.tls is not None and options.tls.certificate.exists():
-        hosts = tuple(sorted(names(options.tls.certificate)))
+    of_each = [
+        tuple(sorted(names(files.certificate))) if files.certificate.exists() else ()
+        for files in (() if options.tls is None else options.tls.files)
+    ]
     if engine == "haproxy":
-        sys.stdout.write(haproxy_cfg(options, Extras(names=hosts)))
+        sys.stdout.write(haproxy_cfg(options, Extras(names=tuple(sorted({name for each in of_each for name in each})))))
     else:
-        sys.stdout.write(nginx_conf(options, state.absolute(), hosts))
+        sys.stdout.write(nginx_conf(options, state.absolute(), of_each))
     return EXIT_FINE

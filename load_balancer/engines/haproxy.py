@@ -38,13 +38,13 @@ _HIDDEN_ODD: Final = "(metrics|readyz|internal)"
 class Extras:
     """What is not the balancer's own: ``socket`` of the runtime API (None: none); whether the exporter is built in.
 
-    ``certificate``: a file that holds the key, too (None: the certificate's own, with the key in it or in a ``.key`` beside it);
-    ``names``: the hosts that it is for.
+    ``certificates``: files that hold the keys, too (none: the certificates' own, with the key in it or in a ``.key`` beside it);
+    ``names``: the hosts that they are for.
     """
 
     socket: Path | None = None
     prometheus: bool = True
-    certificate: Path | None = None
+    certificates: tuple[Path, ...] = ()
     names: tuple[str, ...] = ()
 
 
@@ -121,10 +121,11 @@ def _bind(address: Address) -> str:
 def _tls(tls: TlsOptions | None, extras: Extras) -> str:
     if tls is None:
         return ""
-    file = extras.certificate or tls.certificate
-    return (
-        f" ssl crt {_quoted(str(file))} alpn http/1.1 ssl-min-ver TLSv{tls.version_min} ciphers {_quoted(tls.ciphers)}"
-    )
+    files = extras.certificates or [files.certificate for files in tls.files]
+    words = [f"crt {_quoted(str(file))}" for file in files]  # the first one is the default
+    words += ["alpn http/1.1", f"ssl-min-ver TLSv{tls.version_min}", f"ciphers {_quoted(tls.ciphers)}"]
+    words += ["strict-sni"] if tls.strict_sni else []
+    return f" ssl {' '.join(words)}"
 
 
 def _redirect(options: Options, address: Address, extras: Extras) -> list[str]:

@@ -21,6 +21,7 @@ from settings.tls import names
 CONFIG_FILE: Final = "haproxy.cfg"
 SOCKET: Final = "haproxy.sock"
 CERTIFICATE_FILE: Final = "haproxy-tls.pem"
+FURTHER_CERTIFICATE_FILE: Final = "haproxy-tls-{}.pem"  # from 2 on
 HOW_TO_INSTALL: Final = "apt install haproxy, or set load_balancer.engine to builtin"
 SECONDS_MAX: Final = 20.0  # for its judgement of a configuration
 _SOCKET_PATH_BYTES_MAX: Final = 90  # it binds a longer, temporary name first; the kernel allows 107
@@ -49,7 +50,7 @@ def prepare(options: Options, state: Path) -> list[str]:
     file = state / CONFIG_FILE
     extras = Extras(socket if fits else None, prometheus="PROMEX" in built)
     if options.tls is not None:
-        extras = _with_certificate(extras, options.tls, state / CERTIFICATE_FILE)
+        extras = _with_certificates(extras, options.tls, state)
     text = haproxy_cfg(options, extras)
     file.touch(mode=0o600)
     file.write_text(text, encoding="utf-8")
@@ -61,15 +62,19 @@ def prepare(options: Options, state: Path) -> list[str]:
     return [haproxy, "-db", "-f", str(file)]
 
 
-def _with_certificate(extras: Extras, tls: TlsOptions, file: Path) -> Extras:
-    """HAProxy wants key and certificate in one file; raises EngineError."""
-    try:
-        parts = [part.read_text(encoding="ascii") for part in (tls.certificate, tls.key) if part is not None]
-        hosts = tuple(sorted(names(tls.certificate)))
-    except (OSError, ValueError) as error:
-        raise EngineError(f"the certificate {tls.certificate} cannot be read: {error}") from error
-    write_text_owner_only(file, "\n".join(dict.fromkeys(parts)))
-    return dataclasses.replace(extras, certificate=file, names=hosts)
+def _with_certificates(extras: Extras, tls: TlsOptions, state: Path) -> Extras:
+    """HAProxy wants a certificate and its key in one file; raises EngineError."""
+    made: list[Path] = []
+    hosts: set[str] = set()
+    for number, files in enumerate(tls.files, 1):
+        try:
+            parts = [part.read_text(encoding="ascii") for part in (files.certificate, files.key) if part is not None]
+            hosts.update(names(files.certificate))
+        except (OSError, ValueError) as error:
+            raise EngineError(f"the certificate {files.certificate} cannot be read: {error}") from error
+        made.append(state / (CERTIFICATE_FILE if number == 1 else FURTHER_CERTIFICATE_FILE.format(number)))
+        write_text_owner_only(made[-1], "\n".join(dict.fromkeys(parts)))
+    return dataclasses.replace(extras, certificates=tuple(made), names=tuple(sorted(hosts)))
 
 
 def become_haproxy(options: Options, state: Path) -> None:

@@ -6,13 +6,14 @@ Its limit of one address counts IPv6 addresses one by one, not by their network;
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from load_balancer.engines.error_pages import ERRORS, RETRIED_LATER, error_page, own_headers
 from load_balancer.http1.headers import PSEUDONYM
 from load_balancer.http1.request_heads import METHODS
-from load_balancer.options import Options, TlsOptions
+from load_balancer.options import Options, TlsOptions, is_address
 from load_balancer.proxy.redirecting import HTTPS_PORT
 from load_balancer.proxy.replies import RETRY_AFTER_SECONDS, SERVED_BY
 
@@ -26,8 +27,8 @@ _IDLE_PER_SERVER: Final = 128
 _ERRORS: Final = tuple(status for status in ERRORS if status != 408)  # nginx closes the connection instead of answering
 
 
-def nginx_conf(options: Options, folder: Path, names: tuple[str, ...] = ()) -> str:
-    """The whole file. ``folder``: where nginx may write (its pid, bodies that it collects); ``names``: of the certificate."""
+def nginx_conf(options: Options, folder: Path, names: Sequence[tuple[str, ...]] = ()) -> str:
+    """The whole file. ``folder``: where nginx may write (its pid, bodies that it collects); ``names``: of each certificate."""
     temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     lines = [
         "# Generated from the load balancer's settings; changes belong there.",
@@ -41,7 +42,7 @@ def nginx_conf(options: Options, folder: Path, names: tuple[str, ...] = ()) -> s
         *(f"  {name}_temp_path {_quoted(folder / f'nginx-{name}')};" for name in temporary),
         *_indented(_maps(options), 1),
         *_indented(_upstream(options), 1),
-        *_indented(_tls(options.tls), 1),
+        *_indented(_tls(options.tls, names), 1),
         *_indented(_server(options), 1),
         *_indented(_redirect(options, names), 1),
         "}",
@@ -106,13 +107,12 @@ def _upstream(options: Options) -> list[str]:
     return [*lines, f"  keepalive {_IDLE_PER_SERVER};", "}"]
 
 
-def _tls(tls: TlsOptions | None) -> list[str]:
+def _tls(tls: TlsOptions | None, names: Sequence[tuple[str, ...]]) -> list[str]:
     if tls is None:
         return []
     versions = "TLSv1.2 TLSv1.3" if tls.version_min == "1.2" else "TLSv1.3"
     return [
-        f"ssl_certificate {_quoted(tls.certificate)};",
-        f"ssl_certificate_key {_quoted(tls.key or tls.certificate)};",
+        *_certificates(tls, names),
         f"ssl_protocols {versions};",
         f"ssl_ciphers {_quoted(tls.ciphers)};",
         "ssl_prefer_server_ciphers on;",
@@ -120,11 +120,32 @@ def _tls(tls: TlsOptions | None) -> list[str]:
     ]
 
 
-def _redirect(options: Options, names: tuple[str, ...]) -> list[str]:
-    """Only to hosts that the certificate is for."""
+def _certificates(tls: TlsOptions, names: Sequence[tuple[str, ...]]) -> list[str]:
+    """By the name that a client asks for, where there are several: nginx then reads them for each handshake."""
+    paths = [(files.certificate, files.key or files.certificate) for files in tls.files]
+    if not tls.further and not tls.strict_sni:
+        return [f"ssl_certificate {_quoted(paths[0][0])};", f"ssl_certificate_key {_quoted(paths[0][1])};"]
+    lines = []
+    for place, word in enumerate(("certificate", "certificate_key")):
+        files: dict[str, Path] = {}
+        for each, pair in zip(names, paths, strict=False):
+            for name in each:
+                if not is_address(name):  # nobody asks for one
+                    files.setdefault(name, pair[place])
+        default = "''" if tls.strict_sni else _quoted(paths[0][place])
+        told = "".join(f" {name} {_quoted(file)};" for name, file in files.items())
+        lines += [
+            f"map $ssl_server_name $chosen_{word} {{ hostnames; default {default};{told} }}",
+            f"ssl_{word} $chosen_{word};",
+        ]
+    return lines
+
+
+def _redirect(options: Options, names: Sequence[tuple[str, ...]]) -> list[str]:
+    """Only to hosts that the certificates are for."""
     if options.redirect is None:
         return []
-    hosts = " ".join(f"[{name}]" if ":" in name else name for name in names)
+    hosts = " ".join(f"[{name}]" if ":" in name else name for name in sorted({name for each in names for name in each}))
     port = "" if options.listen.port == HTTPS_PORT else f":{options.listen.port}"
     ours = f"server {{ listen {options.redirect}; server_name {hosts}; return 308 https://$host{port}$request_uri; }}"
     return [f"server {{ listen {options.redirect} default_server; return 421; }}", *([ours] if hosts else [])]

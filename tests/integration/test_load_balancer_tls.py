@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from load_balancer.options import Address, Limits, Timeouts, TlsOptions
+from load_balancer.options import Address, CertificateFiles, Limits, Timeouts, TlsOptions
 from settings import self_signed
 from tests.integration.test_load_balancer_tunnels import ASK, accept
 from tests.load_balancer_clients_world import RawClient, tls_options, trusting
@@ -271,6 +271,86 @@ def test_a_certificate_is_read_again_for_new_connections_only(tmp_path: Path) ->
         assert (event.server, event.after) == ("certificate", "REFUSED")
         assert "does not belong" in event.reason
         shaken(context, running).close()
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> list[CertificateFiles]:
+    """For localhost and a.example, for b.example, for all of c.example; the latter two for localhost, too."""
+    files = []
+    for host in ("a.example", "b.example", "*.c.example"):
+        folder = tmp_path_factory.mktemp("certificates")
+        self_signed.ensure(folder, host)
+        files.append(CertificateFiles(*self_signed.paths(folder)))
+    return files
+
+
+def shown(running: World, name: str | None, trusted: CertificateFiles, version: ssl.TLSVersion | None = None) -> bytes:
+    """The certificate that somebody gets who asks for this name; SSLError if there was no handshake."""
+    context = ssl.create_default_context(cafile=trusted.certificate)
+    context.check_hostname = name is not None and name != "elsewhere.example"
+    context.set_alpn_protocols(["http/1.1"])
+    if version is not None:
+        context.maximum_version = version
+    with (
+        socket.create_connection(("127.0.0.1", running.port), 10) as plain,
+        context.wrap_socket(plain, server_hostname=name) as client,
+    ):
+        assert client.selected_alpn_protocol() == "http/1.1"
+        client.sendall(GET)
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+        return client.getpeercert(binary_form=True) or b""
+
+
+def test_each_client_gets_the_certificate_of_the_name_that_it_asks_for(three: list[CertificateFiles]) -> None:
+    """Q3, with both versions of TLS; all certificates are read again together."""
+    first, second, third = three
+    with world(1, tls=TlsOptions(first.certificate, first.key, further=(second, third))) as running:
+        own = shown(running, "a.example", first)
+        assert own == shown(running, "localhost", first) == shown(running, None, first)
+        assert own == shown(running, "elsewhere.example", first)
+        others = {shown(running, "B.example", second, version) for version in (ssl.TLSVersion.TLSv1_2, None)}
+        assert len(others | {own, shown(running, "x.c.example", third)}) == 3
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shown(running, "x.y.c.example", third)
+        assert running.balancer.certificate is not None
+        assert {"a.example", "b.example", "*.c.example"} <= running.balancer.certificate.names
+        assert second.key is not None
+        before = {file: file.read_bytes() for file in (second.certificate, second.key)}
+        try:
+            second.certificate.unlink()
+            running.loop.run(running.service.operator.reload())
+            assert second.key.exists()
+            self_signed.ensure(second.certificate.parent.parent, "b.example")
+            running.loop.run(running.service.operator.reload())
+            assert shown(running, "b.example", second) not in others
+        finally:
+            for file, data in before.items():
+                file.write_bytes(data)
+
+
+def test_strict_sni_shakes_hands_with_nobody_else(three: list[CertificateFiles]) -> None:
+    """Q3: the alert says why; who asks for a name of the default certificate gets it."""
+    first, second, _ = three
+    with world(1, tls=TlsOptions(first.certificate, first.key, further=(second,), strict_sni=True)) as running:
+        for name in (None, "elsewhere.example"):
+            with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+                shown(running, name, first)
+        assert shown(running, "a.example", first) != shown(running, "b.example", second)
+
+
+def test_a_session_is_taken_up_again_with_a_further_certificate(three: list[CertificateFiles]) -> None:
+    first, second, _ = three
+    context = ssl.create_default_context(cafile=second.certificate)
+    with world(1, tls=TlsOptions(first.certificate, first.key, further=(second,))) as running:
+        session, reused = None, []
+        for _ in range(2):
+            plain = socket.create_connection(("127.0.0.1", running.port), 10)
+            with context.wrap_socket(plain, server_hostname="b.example", session=session) as client:
+                client.sendall(GET)
+                assert client.recv(100)
+                session = client.session
+                reused.append(client.session_reused)
+    assert reused == [False, True]
 
 
 @pytest.mark.parametrize(

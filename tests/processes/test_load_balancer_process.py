@@ -180,15 +180,21 @@ def test_bad_options_are_named_and_nothing_starts(
 
 def test_bad_certificates_are_named_and_nothing_starts(capsys: pytest.CaptureFixture[str]) -> None:
     good = tls_options()
-    for certificate, key, complaint in (
-        (Path("/nowhere.pem"), None, "--tls-certificate: /nowhere.pem cannot be read"),
-        (good.certificate, None, "--tls-certificate: "),
-        (good.certificate, good.certificate, "--tls-key: "),
-        (None, good.key, "--tls-key: needs --tls-certificate"),
+    mine, key = good.certificate, good.key
+    assert key is not None
+    for certificates, keys, complaint in (
+        ([Path("/nowhere.pem")], [], "--tls-certificate: /nowhere.pem cannot be read"),
+        ([mine], [], "--tls-certificate: "),
+        ([mine], [mine], "--tls-key: "),
+        ([], [key], "--tls-key: needs --tls-certificate"),
+        ([mine, mine], [key], "--tls-key: 1 for 2 certificates; give each its own, or none"),
+        ([mine, Path("/nowhere.pem")], [key, key], "--tls-certificate: /nowhere.pem cannot be read"),
     ):
-        given = commands.balance("127.0.0.1:1", ["a=127.0.0.1:1"], tls_certificate=certificate, tls_key=key)
+        given = commands.balance("127.0.0.1:1", ["a=127.0.0.1:1"], tls_certificate=certificates, tls_key=keys)
         assert given == 64
         assert complaint in capsys.readouterr().err
+    assert commands.balance("127.0.0.1:1", ["a=127.0.0.1:1"], strict_sni=True) == 64
+    assert "--strict-sni: needs --tls-certificate" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_named_and_nothing_starts() -> None:

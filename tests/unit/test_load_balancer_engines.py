@@ -1,5 +1,6 @@
 """Our settings as others have them: accepted by HAProxy and nginx themselves, whatever is set."""
 
+import dataclasses
 import shutil
 import subprocess
 from ipaddress import IPv4Network
@@ -17,6 +18,7 @@ from load_balancer.http1.grammar import HeadLimits
 from load_balancer.options import (
     AccessLogOptions,
     Address,
+    CertificateFiles,
     Limits,
     Options,
     ServerAddress,
@@ -56,6 +58,10 @@ KINDS = {
     "tls 1.3": Options(
         Address("::1", 443), SERVERS, redirect=Address("::1", 80), tls=TlsOptions(*self_signed_paths, "1.3")
     ),
+    "several certificates": Options(
+        LISTEN, SERVERS,
+        tls=TlsOptions(*self_signed_paths, further=(CertificateFiles(*self_signed_paths),), strict_sni=True),
+    ),
     "random, json": Options(LISTEN, SERVERS, algorithm="random(2)", access_log=AccessLogOptions(Path("/x"), "json")),
     "ipv6": Options(Address("::1", 26_800), SERVERS, Address("::1", 26_804), algorithm="random", upgrade=frozenset()),
 }  # fmt: skip
@@ -78,7 +84,7 @@ def test_nginx_accepts_what_is_generated(name: str, tmp_path: Path) -> None:
     if nginx is None:
         pytest.skip("nginx is not installed; apt install nginx")
     file = tmp_path / "nginx.conf"
-    file.write_text(nginx_conf(KINDS[name], tmp_path, NAMES))
+    file.write_text(nginx_conf(KINDS[name], tmp_path, [NAMES, ("*.shop.example", "b.example")]))
     judged = subprocess.run([nginx, "-t", "-e", "stderr", "-c", str(file)], capture_output=True, text=True, check=False)
     assert judged.returncode == 0, judged.stderr
     assert "[warn]" not in judged.stderr
@@ -124,7 +130,7 @@ def test_forwarded_is_sent_only_where_it_is_wanted_and_never_a_clients_own() -> 
 
 
 def test_tls_has_its_words_in_both_files(tmp_path: Path) -> None:
-    haproxy, nginx = haproxy_cfg(KINDS["tls"], Extras(names=NAMES)), nginx_conf(KINDS["tls"], tmp_path, NAMES)
+    haproxy, nginx = haproxy_cfg(KINDS["tls"], Extras(names=NAMES)), nginx_conf(KINDS["tls"], tmp_path, [NAMES])
     assert " ssl crt '" in haproxy
     assert " alpn http/1.1 ssl-min-ver TLSv1.2 " in haproxy
     assert "  http-request set-header X-Forwarded-Proto https\n" in haproxy
@@ -132,6 +138,24 @@ def test_tls_has_its_words_in_both_files(tmp_path: Path) -> None:
     assert "ssl_protocols TLSv1.2 TLSv1.3;" in nginx
     assert "return 308 https://$host:26800$request_uri;" in nginx
     assert "acl ours always_false" in haproxy_cfg(KINDS["tls"])
+
+
+def test_several_certificates_have_their_words_in_both_files(tmp_path: Path) -> None:
+    """The first one whose name it is; the default one only where that is allowed."""
+    options = KINDS["several certificates"]
+    first, second = CertificateFiles(Path("/a"), Path("/a.key")), CertificateFiles(Path("/b"))
+    for strict in (True, False):
+        tls = TlsOptions(first.certificate, first.key, further=(second,), strict_sni=strict)
+        told = dataclasses.replace(options, tls=tls)
+        bind = next(line for line in haproxy_cfg(told).split("\n") if " ssl " in line)
+        assert " ssl crt '/a' crt '/b' alpn http/1.1 " in bind
+        assert bind.endswith(" strict-sni") == strict
+        nginx = nginx_conf(told, tmp_path, [("localhost", "::1", "192.0.2.1"), ("*.b.example", "localhost")])
+        default, default_key = ("''", "''") if strict else ("'/a'", "'/a.key'")
+        hosts = f"hostnames; default {default}; localhost '/a'; *.b.example '/b'; }}"
+        assert f"map $ssl_server_name $chosen_certificate {{ {hosts}" in nginx
+        keys = f"hostnames; default {default_key}; localhost '/a.key'; *.b.example '/b'; }}"
+        assert f"map $ssl_server_name $chosen_certificate_key {{ {keys}" in nginx
 
 
 def test_haproxy_gets_key_and_certificate_in_one_file_of_its_owner(tmp_path: Path) -> None:

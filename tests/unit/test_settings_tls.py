@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from load_balancer.options import Address, TlsOptions, from_settings
+from load_balancer.options import Address, CertificateFiles, TlsOptions, from_settings
 from settings import Runtime, Secrets, load, self_signed
 from settings.addresses import Addresses
 from settings.model import LoadBalancer, Settings
@@ -63,6 +63,25 @@ def test_a_file_that_cannot_be_used_is_told_with_its_line_and_key(tmp_path: Path
     assert problem.startswith("--set: load_balancer.tls.certificate: ")
 
 
+def test_each_of_several_certificates_is_judged_and_gets_to_the_balancer(
+    tmp_path: Path, files: tuple[Path, Path]
+) -> None:
+    """P7: the place in the list is told, too."""
+    certificate, key = files
+    own = f"certificate: {certificate}, key: {key}"
+    text = f"load_balancer:\n  tls:\n    {own.replace(', ', chr(10) + '    ')}\n    strict_sni: true\n    further:\n"
+    path = tmp_path / "config.yml"
+    path.write_text(text + f"      - {{{own}}}\n      - {{certificate: {certificate}, key: {key}}}\n")
+    tls = from_settings(load(path, {}), Addresses(8_000), tmp_path).tls
+    assert tls is not None
+    assert (tls.further, tls.strict_sni) == ((CertificateFiles(certificate, key),) * 2, True)
+    (problem,) = problems(text + f"      - {{{own}}}\n      - {{certificate: {certificate}}}\n", tmp_path)
+    assert problem.startswith("config.yml:")
+    assert "load_balancer.tls.further.1.certificate: " in problem
+    (problem,) = problems(text + "      - {key: /x}\n", tmp_path)
+    assert "load_balancer.tls.further.0.certificate" in problem
+
+
 def test_a_certificate_has_its_time(files: tuple[Path, Path]) -> None:
     certificate, key = (str(file) for file in files)
     now = datetime.now(UTC)
@@ -79,6 +98,8 @@ def test_a_certificate_has_its_time(files: tuple[Path, Path]) -> None:
         ("{certificate: /x, self_signed: true}", "exclude each other"),
         ("{key: /x}", "key needs certificate"),
         ("{redirect_port: 80}", "redirect_port needs a certificate"),
+        ("{strict_sni: true}", "strict_sni needs a certificate"),
+        ("{further: [{certificate: /x}]}", "further needs a certificate"),
         ('{version_min: "1.1"}', "should be '1.2' or '1.3'"),
     ],
 )
