@@ -141,6 +141,11 @@ class TlsOptions:
     strict_sni: bool = False
 
     @property
+    def by_name(self) -> bool:
+        """Whether it matters which name a client asks for."""
+        return bool(self.further) or self.strict_sni
+
+    @property
     def files(self) -> tuple[CertificateFiles, ...]:
         """Of all certificates, the default one first."""
         return (CertificateFiles(self.certificate, self.key), *self.further)

@@ -13,7 +13,7 @@ from typing import Final
 from load_balancer.engines.error_pages import ERRORS, RETRIED_LATER, error_page, own_headers
 from load_balancer.http1.headers import PSEUDONYM
 from load_balancer.http1.request_heads import METHODS
-from load_balancer.options import Options, TlsOptions, is_address
+from load_balancer.options import CertificateFiles, Options, TlsOptions, is_address
 from load_balancer.proxy.redirecting import HTTPS_PORT
 from load_balancer.proxy.replies import RETRY_AFTER_SECONDS, SERVED_BY
 
@@ -42,8 +42,8 @@ def nginx_conf(options: Options, folder: Path, names: Sequence[tuple[str, ...]] 
         *(f"  {name}_temp_path {_quoted(folder / f'nginx-{name}')};" for name in temporary),
         *_indented(_maps(options), 1),
         *_indented(_upstream(options), 1),
-        *_indented(_tls(options.tls, names), 1),
-        *_indented(_server(options), 1),
+        *_indented(_tls(options.tls), 1),
+        *_indented(_servers(options, names), 1),
         *_indented(_redirect(options, names), 1),
         "}",
     ]
@@ -107,12 +107,12 @@ def _upstream(options: Options) -> list[str]:
     return [*lines, f"  keepalive {_IDLE_PER_SERVER};", "}"]
 
 
-def _tls(tls: TlsOptions | None, names: Sequence[tuple[str, ...]]) -> list[str]:
+def _tls(tls: TlsOptions | None) -> list[str]:
     if tls is None:
         return []
     versions = "TLSv1.2 TLSv1.3" if tls.version_min == "1.2" else "TLSv1.3"
     return [
-        *_certificates(tls, names),
+        *([] if tls.by_name else _certificate(tls.files[0])),
         f"ssl_protocols {versions};",
         f"ssl_ciphers {_quoted(tls.ciphers)};",
         "ssl_prefer_server_ciphers on;",
@@ -120,25 +120,11 @@ def _tls(tls: TlsOptions | None, names: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _certificates(tls: TlsOptions, names: Sequence[tuple[str, ...]]) -> list[str]:
-    """By the name that a client asks for, where there are several: nginx then reads them for each handshake."""
-    paths = [(files.certificate, files.key or files.certificate) for files in tls.files]
-    if not tls.further and not tls.strict_sni:
-        return [f"ssl_certificate {_quoted(paths[0][0])};", f"ssl_certificate_key {_quoted(paths[0][1])};"]
-    lines = []
-    for place, word in enumerate(("certificate", "certificate_key")):
-        files: dict[str, Path] = {}
-        for each, pair in zip(names, paths, strict=False):
-            for name in each:
-                if not is_address(name):  # nobody asks for one
-                    files.setdefault(name, pair[place])
-        default = "''" if tls.strict_sni else _quoted(paths[0][place])
-        told = "".join(f" {name} {_quoted(file)};" for name, file in files.items())
-        lines += [
-            f"map $ssl_server_name $chosen_{word} {{ hostnames; default {default};{told} }}",
-            f"ssl_{word} $chosen_{word};",
-        ]
-    return lines
+def _certificate(files: CertificateFiles) -> list[str]:
+    return [
+        f"ssl_certificate {_quoted(files.certificate)};",
+        f"ssl_certificate_key {_quoted(files.key or files.certificate)};",
+    ]
 
 
 def _redirect(options: Options, names: Sequence[tuple[str, ...]]) -> list[str]:
@@ -151,36 +137,72 @@ def _redirect(options: Options, names: Sequence[tuple[str, ...]]) -> list[str]:
     return [f"server {{ listen {options.redirect} default_server; return 421; }}", *([ours] if hosts else [])]
 
 
-def _server(options: Options) -> list[str]:
-    times, limits, head = options.timeouts, options.limits, options.limits.head
-    names = " ".join(sorted(host.decode("ascii") for host in options.hosts)) if options.hosts else "_"
-    methods = "|".join(method.decode("ascii") for method in METHODS)
-    pages = " ".join(f"error_page {status} /.balancer/$error_kind/{status};" for status in _ERRORS)
+def _servers(options: Options, names: Sequence[tuple[str, ...]]) -> list[str]:
+    if options.tls is not None and options.tls.by_name:
+        return _servers_by_name(options, options.tls, names)
+    hosts = " ".join(sorted(host.decode("ascii") for host in options.hosts)) if options.hosts else "_"
     secret = "" if options.tls is None else " ssl"
     elsewhere = [f"server {{ listen {options.listen}{secret} default_server; return 421; }}"] if options.hosts else []
     return [
         *elsewhere,
         "server {",
         f"  listen {options.listen}{secret}{'' if options.hosts else ' default_server'} backlog=4096;",
-        f"  server_name {names};",
-        f"  client_header_timeout {_ms(times.http_request_seconds)};",
-        f"  client_body_timeout {_ms(times.client_seconds)};",
-        f"  send_timeout {_ms(times.client_seconds)};",
-        f"  keepalive_timeout {_ms(times.keep_alive_seconds)};",
-        f"  keepalive_requests {limits.requests_per_connection_max};",
-        f"  client_max_body_size {options.body_bytes_max};",
-        f"  large_client_header_buffers {-(-head.head_bytes // head.request_line_bytes)} {head.request_line_bytes};",
-        *(
-            ["  limit_conn places " + f"{limits.connections_per_address_max};"]
-            if limits.connections_per_address_max
-            else []
-        ),
-        "  merge_slashes on;",
-        f"  {pages}",
-        f"  if ($request_method !~ ^({methods})$) {{ return 501; }}",
-        *_indented(_locations(options), 1),
-        *_indented([line for status in _ERRORS for line in _error_locations(status, behind_tls=options.behind_tls)], 1),
+        f"  server_name {hosts};",
+        *_indented(_server(options), 1),
         "}",
+    ]
+
+
+def _servers_by_name(options: Options, tls: TlsOptions, names: Sequence[tuple[str, ...]]) -> list[str]:
+    """The same server for each certificate: nginx chooses both by name, and reads a key only where it starts."""
+    lines = []
+    if options.hosts:
+        hosts = "".join(f" {host.decode('ascii')} 1;" for host in sorted(options.hosts))
+        lines.append(f'map $http_host $served {{ default "";{hosts} }}')
+    lines += [
+        f"server {{ listen {options.listen} ssl default_server; ssl_reject_handshake on; return 421; }}"
+    ] * tls.strict_sni
+    known: set[str] = set()
+    for place, files in enumerate(tls.files):
+        each = names[place] if place < len(names) else ()
+        mine = [name for name in each if name not in known and not is_address(name)]  # nobody asks for an address
+        default = place == 0
+        if not mine and not default:
+            continue
+        known.update(mine)
+        words = " default_server" if default and not tls.strict_sni else ""
+        lines += [
+            "server {",
+            f"  listen {options.listen} ssl{words}{' backlog=4096' if default else ''};",
+            f"  server_name {' '.join(mine) or '_'};",
+            *_indented(_certificate(files), 1),
+            *(['  if ($served = "") { return 421; }'] if options.hosts else []),
+            *_indented(_server(options), 1),
+            "}",
+        ]
+    return lines
+
+
+def _server(options: Options) -> list[str]:
+    """What is in it, whatever its address and names."""
+    times, limits, head = options.timeouts, options.limits, options.limits.head
+    methods = "|".join(method.decode("ascii") for method in METHODS)
+    pages = " ".join(f"error_page {status} /.balancer/$error_kind/{status};" for status in _ERRORS)
+    places = limits.connections_per_address_max
+    return [
+        f"client_header_timeout {_ms(times.http_request_seconds)};",
+        f"client_body_timeout {_ms(times.client_seconds)};",
+        f"send_timeout {_ms(times.client_seconds)};",
+        f"keepalive_timeout {_ms(times.keep_alive_seconds)};",
+        f"keepalive_requests {limits.requests_per_connection_max};",
+        f"client_max_body_size {options.body_bytes_max};",
+        f"large_client_header_buffers {-(-head.head_bytes // head.request_line_bytes)} {head.request_line_bytes};",
+        *([f"limit_conn places {places};"] if places else []),
+        "merge_slashes on;",
+        pages,
+        f"if ($request_method !~ ^({methods})$) {{ return 501; }}",
+        *_locations(options),
+        *(line for status in _ERRORS for line in _error_locations(status, behind_tls=options.behind_tls)),
     ]
 
 

@@ -80,6 +80,6 @@ def _read(options: TlsOptions) -> tuple[ssl.SSLContext, frozenset[str]]:
             return int(ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
         return None
 
-    if options.further or options.strict_sni:
+    if options.by_name:
         made[0].sni_callback = hand_over
     return made[0], frozenset(contexts)

@@ -61,6 +61,7 @@ KINDS = {
     "several certificates": Options(
         LISTEN, SERVERS,
         tls=TlsOptions(*self_signed_paths, further=(CertificateFiles(*self_signed_paths),), strict_sni=True),
+        hosts=frozenset({b"localhost", b"localhost:26800"}),
     ),
     "random, json": Options(LISTEN, SERVERS, algorithm="random(2)", access_log=AccessLogOptions(Path("/x"), "json")),
     "ipv6": Options(Address("::1", 26_800), SERVERS, Address("::1", 26_804), algorithm="random", upgrade=frozenset()),
@@ -151,11 +152,15 @@ def test_several_certificates_have_their_words_in_both_files(tmp_path: Path) -> 
         assert " ssl crt '/a' crt '/b' alpn http/1.1 " in bind
         assert bind.endswith(" strict-sni") == strict
         nginx = nginx_conf(told, tmp_path, [("localhost", "::1", "192.0.2.1"), ("*.b.example", "localhost")])
-        default, default_key = ("''", "''") if strict else ("'/a'", "'/a.key'")
-        hosts = f"hostnames; default {default}; localhost '/a'; *.b.example '/b'; }}"
-        assert f"map $ssl_server_name $chosen_certificate {{ {hosts}" in nginx
-        keys = f"hostnames; default {default_key}; localhost '/a.key'; *.b.example '/b'; }}"
-        assert f"map $ssl_server_name $chosen_certificate_key {{ {keys}" in nginx
+        assert nginx.count("location / {") == 2
+        for names, files in (("localhost", first), ("*.b.example", second)):
+            key = files.key or files.certificate
+            said = (
+                f"server_name {names};\n    ssl_certificate '{files.certificate}';\n    ssl_certificate_key '{key}';\n"
+            )
+            assert said in nginx
+        assert ("ssl default_server; ssl_reject_handshake on;" in nginx) == strict
+        assert (" ssl default_server backlog=4096;" in nginx) != strict
 
 
 def test_haproxy_gets_key_and_certificate_in_one_file_of_its_owner(tmp_path: Path) -> None:
