@@ -39,6 +39,7 @@ _KNOWN_METHODS: Final = frozenset(METHODS)
 _METHODS_WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 _METHODS_NOT_ALLOWED: Final = frozenset({b"CONNECT", b"TRACE", b"QUERY"})
 _NONE: Final = Framing.NONE  # asked for with every request; an enum's member is found more slowly
+_new: Final = tuple.__new__  # what the class' own, written in Python, calls
 _TELLING: Final = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"via", b"upgrade", PARENT, STATE}
 )
@@ -120,7 +121,7 @@ def fields_of_lines(lines: Lines, before: Block = NO_BLOCK, *, short: bool = Fal
     """Those of ``before``, then ``lines``. ``short``: what they mean together may be remembered; raises MalformedError."""
     telling = before.telling + telling_lines(lines)
     facts = _known_facts(telling) if short else _read_facts(telling)
-    return RequestFields(before.lines + lines, facts, kept_behind(before, lines, facts.options))
+    return _new(RequestFields, (before.lines + lines, facts, kept_behind(before, lines, facts.options)))
 
 
 def _split(head: bytes, start: int, lines_max: int) -> tuple[Block, Lines]:

@@ -32,6 +32,7 @@ _HEAD_TOO_LONG = MalformedError(502, "head too long")
 _SWITCHING_PROTOCOLS = 101
 _BODILESS = frozenset({204, 304})
 _NOTHING: Final = Received(None, b"", False, None)
+_new: Final = tuple.__new__  # what the class' own, written in Python, calls
 
 
 class _At(Enum):
@@ -110,7 +111,7 @@ class ResponseParser:
                 if head.framing is _LENGTH:
                     if len(data) == head.length:  # most answers arrive whole
                         self._at = _IDLE
-                        return Received(head, data, True, None)
+                        return _new(Received, (head, data, True, None))
                     self._left = head.length
                     self._at = _At.LENGTH
                 else:

@@ -345,7 +345,8 @@ class Client(Answering):
     def _next_request(self, now: float) -> None:
         self._phase = _IDLE
         self._request = None
-        self._forget_body()
+        if self._body is not None:
+            self._forget_body()
         if not self._write_paused:
             self.deadline = now + self._balancer.options.timeouts.keep_alive_seconds
         if self._parser.waiting_bytes or self._eof or self._reading_paused:
