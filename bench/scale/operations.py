@@ -52,6 +52,9 @@ class Shop:
             "catalogue deep page": self._deep_page,
             "catalogue search": self._search,
             "catalogue search, common word": lambda: self._catalogue(q=self.chance.choice(WORDS)),
+            "catalogue search, no match": lambda: self._read(
+                queries.catalogue, q="zzz", per_page=PER_PAGE, total=TOTAL_KNOWN
+            ),
             "catalogue search by sku": lambda: self._catalogue(q=f"GOOD-{self._number(self.size.goods):07}"),
             "catalogue of a manufacturer": lambda: self._catalogue(manufacturer=f"works-{self._number(MAKERS)}"),
             "product": lambda: self._read(queries.product, self._stock_id()),

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from customers.accounts import cards, emails, names, passwords
 from customers.json_input import Body
 from customers.numbers import COUNT_MAX, ROW_ID_MAX
-from distributor.queries.catalogue import LISTED_MAX
+from distributor.queries.catalogue import LISTED_MAX, SEARCHED_MAX
 
 LINES_MAX = 5_000  # the highest that cart.lines_max can be set to
 NAME = "name"
@@ -182,7 +182,8 @@ class ProductPage(Answer):
     page: int
     per_page: int
     total: int = Field(
-        description=f"of the whole list; of a longer one its first {LISTED_MAX} rows are shown and counted"
+        description=f"of the whole list; of a longer one its first {LISTED_MAX} rows are shown and counted, "
+        f"of what a search finds any {SEARCHED_MAX}"
     )
 
 

@@ -37,6 +37,15 @@ LISTED_MAX = 20_000
 """Rows of a list that its pages show, and that are counted: what is passed over is read, 0.7 µs a row, and nobody turns
 a thousand pages. Whoever wants others searches, or chooses a manufacturer."""
 
+SEARCHED_MAX = 5_000
+"""Goods that a search takes, in no order, before it sorts them: of words that more goods have, the list is of so many of them.
+Without a bound, PostgreSQL has the choice between sorting all that match and walking through the list until a page is full,
+past up to a million goods that do not: seconds for a word that nothing has, for of any beginning it expects 2 % of all."""
+
+_LIMIT = bindparam("limit", type_=Integer)
+_LIMIT_WRITTEN = bindparam("limit", type_=Integer, literal_execute=True)
+"""For PostgreSQL to plan with: how many are wanted decides between looking words up and reading the table."""
+
 _ORDERS: dict[Sort, Callable[[Any], tuple[Any, ...]]] = {
     "name": lambda rows: (rows.name, rows.id),
     "price": lambda rows: (rows.price_minor, rows.name, rows.id),
@@ -132,7 +141,8 @@ def catalogue(
     """A page of what is in stock. ``q``: words, see `search`; ``manufacturer``: a code, empty for all.
 
     ``total``: how long the whole list is, if the caller has counted it lately (`catalogue_total`); else the
-    same statement counts it. Of a list longer than LISTED_MAX there are pages of so many rows, and it says so (``cut``).
+    same statement counts it. Of a list longer than LISTED_MAX, a search's than SEARCHED_MAX, there are pages of so many rows,
+    and it says so (``cut``).
     """
     offset = offset_of(page, per_page)
     if sort not in get_args(Sort):
@@ -141,12 +151,13 @@ def catalogue(
     words = search.words_of(q)
     if q and not words:
         return Page((), page, per_page, 0)
-    wanted = min(per_page, LISTED_MAX - offset)
+    rows_max = SEARCHED_MAX if words else LISTED_MAX
+    wanted = min(per_page, rows_max - offset)
     values = _parameters(words, manufacturer)
     found: list[Any] = []
     if wanted > 0:
         statement = _page_statement(sort, bool(words), bool(manufacturer), per_page, counted=total is None)
-        counting = {} if total is not None else {"limit": LISTED_MAX}
+        counting = {"limit": rows_max} if words or total is None else {}
         [found] = trip(connection, [statement(**values, **counting, offset=offset)])
         found = found[:wanted]
     if total is None:
@@ -157,16 +168,16 @@ def catalogue(
         total = offset + len(found)
     elif found:
         total = max(total, offset + len(found))
-    return Page(tuple(item_of(row, row.makers) for row in found), page, per_page, total, cut=total >= LISTED_MAX)
+    return Page(tuple(item_of(row, row.makers) for row in found), page, per_page, total, cut=total >= rows_max)
 
 
 def catalogue_total(connection: Connection, *, q: str = "", manufacturer: str = "") -> int:
-    """How many rows all pages of the list have together, LISTED_MAX at most."""
+    """How many rows all pages of the list have together, LISTED_MAX at most, of a search SEARCHED_MAX."""
     words = search.words_of(q)
     if q and not words:
         return 0
-    values = _parameters(words, manufacturer)
-    [[row]] = trip(connection, [_total_statement(bool(words), bool(manufacturer))(**values, limit=LISTED_MAX)])
+    values = _parameters(words, manufacturer) | {"limit": SEARCHED_MAX if words else LISTED_MAX}
+    [[row]] = trip(connection, [_total_statement(bool(words), bool(manufacturer))(**values)])
     return int(row.total)
 
 
@@ -182,22 +193,21 @@ def _page_statement(sort: Sort, searched: bool, one_manufacturer: bool, per_page
 
     The limit is written into the statement: with one that it does not know, PostgreSQL plans for a tenth of the table.
     """
-    chosen = (
-        select(
-            Stock.id,
-            Stock.product_id,
-            Stock.manufacturer_id,
-            Stock.name,
-            Stock.price_minor,
-            Stock.currency,
-            AVAILABLE.label("available"),
-        )
-        .where(*_wanted(searched, one_manufacturer))
-        .order_by(*_ORDERS[sort](Stock))
-        .limit(literal_column(str(per_page), Integer))
-        .offset(bindparam("offset"))
-        .subquery()
-    )
+    listed = select(
+        Stock.id,
+        Stock.product_id,
+        Stock.manufacturer_id,
+        Stock.name,
+        Stock.price_minor,
+        Stock.currency,
+        AVAILABLE.label("available"),
+    ).where(*_wanted(searched, one_manufacturer))
+    if searched:
+        taken = listed.limit(_LIMIT_WRITTEN).subquery()
+        listed = select(*taken.c, func.count().over().label("total")).order_by(*_ORDERS[sort](taken.c))
+    else:
+        listed = listed.order_by(*_ORDERS[sort](Stock))
+    chosen = listed.limit(literal_column(str(per_page), Integer)).offset(bindparam("offset")).subquery()
     rows = chosen.c
     same = aliased(Stock)
     makers = select(func.count()).where(same.product_id == rows.product_id, same.supplied - same.withdrawn != same.sold)
@@ -213,7 +223,11 @@ def _page_statement(sort: Sort, searched: bool, one_manufacturer: bool, per_page
             rows.available,
             good_name(rows.product_id),
             makers.scalar_subquery().label("makers"),
-            *([_total(searched, one_manufacturer).scalar_subquery().label("total")] if counted else []),
+            *(
+                [rows.total if searched else _total(one_manufacturer).scalar_subquery().label("total")]
+                if counted
+                else []
+            ),
         )
         .join(tables.Product, tables.Product.id == rows.product_id)
         .join(Manufacturer, Manufacturer.id == rows.manufacturer_id)
@@ -224,11 +238,11 @@ def _page_statement(sort: Sort, searched: bool, one_manufacturer: bool, per_page
 
 @cache
 def _total_statement(searched: bool, one_manufacturer: bool) -> Prepared:
-    return Prepared(_total(searched, one_manufacturer))
+    return Prepared(_total(one_manufacturer, searched=searched))
 
 
-def _total(searched: bool, one_manufacturer: bool) -> Select[Any]:
-    limit = bindparam("limit", type_=Integer)
+def _total(one_manufacturer: bool, *, searched: bool = False) -> Select[Any]:
+    limit = _LIMIT_WRITTEN if searched else _LIMIT
     counted = select(Stock.id).where(*_wanted(searched, one_manufacturer)).limit(limit).subquery()
     return select(func.count().label("total")).select_from(counted)
 

@@ -1,5 +1,6 @@
 """The catalogue's lists and its search on a real database: what they mean, and by which index they are read."""
 
+import re
 import sys
 
 import pytest
@@ -99,6 +100,34 @@ def test_of_a_long_list_only_its_beginning_has_pages(
     with transaction(engine) as connection:
         page = queries.catalogue(connection, page=2, per_page=3)
     assert (len(page.items), page.total, page.cut) == (1, 4, False)
+
+
+def test_a_search_of_very_many_goods_is_of_some_of_them_and_says_so(
+    engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its pages costs what so many goods cost; page by page they are the same ones, in the order that is asked for."""
+    monkeypatch.setattr(CATALOGUE, "SEARCHED_MAX", 3)
+    with transaction(engine) as connection:
+        assert queries.catalogue_total(connection, q="product") == 3
+        pages = [
+            queries.catalogue(connection, q="product", page=page, per_page=2, total=total)
+            for page, total in ((1, 3), (2, None), (3, None))
+        ]
+    assert [(len(page.items), page.total, page.cut) for page in pages] == [(2, 3, True), (1, 3, True), (0, 3, True)]
+    names = [item.name for page in pages for item in page.items]
+    assert names == sorted(set(names))
+    monkeypatch.setattr(CATALOGUE, "SEARCHED_MAX", 5)
+    with transaction(engine) as connection:
+        page = queries.catalogue(connection, q="product", page=2, per_page=3)
+    assert (len(page.items), page.total, page.cut) == (1, 4, False)
+
+
+def test_a_search_never_walks_through_the_list(engine: Engine, world: World) -> None:
+    """Whatever PostgreSQL believes of a word's frequency: words that nothing has would be sought in every row."""
+    for q in ("product", "zzz", "p001 zzz", "1"):
+        for sort in ("name", "price", "-price"):
+            plan = plan_of_the_catalogue(engine, {"q": q, "sort": sort})
+            assert not re.search(r"using stock_(name|price)", plan), (q, sort)
 
 
 def test_the_catalogue_and_its_search_are_read_by_index(engine: Engine, world: World) -> None:
