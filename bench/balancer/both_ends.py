@@ -37,6 +37,7 @@ _SENT_IN_A_ROW_MAX: Final = 4  # before it looks for what has come
 _PATIENCE_SECONDS: Final = 2.0  # for the last answers
 _DIGITS: Final = 12  # E3, in nanoseconds
 _FILLING: Final = b"x" * 988 + b"</p>"
+_OK: Final = b"HTTP/1.1 200 "
 _FIELDS: Final = (
     "Content-Type: text/html\r\nConnection: keep-alive\r\nCache-Control: private, no-store\r\n"
     "X-Content-Type-Options: nosniff\r\n"
@@ -121,9 +122,9 @@ class Clients:
         return descriptor in self._connections
 
     def done(self, now: float) -> bool:
-        """All were answered, or had their time."""
-        over = self._next == len(self._due) - 1
-        return over and (not self._sent or now > self._due[-2] + _PATIENCE_SECONDS)
+        """All were answered, or their time is over."""
+        all_sent = self._next == len(self._due) - 1
+        return (all_sent and not self._sent) or now > self._due[-2] + _PATIENCE_SECONDS
 
     def send(self, now: float) -> None:
         """What is due (E1)."""
@@ -149,6 +150,8 @@ class Clients:
         if not data:
             raise RuntimeError("the proxy ended a connection without an answer")
         data = self._answers.pop(descriptor, b"") + data
+        if not data.startswith(_OK):
+            raise RuntimeError(f"the proxy answered {data[:60]!r}")
         if not data.endswith(_FILLING):
             self._answers[descriptor] = data
             return

@@ -62,7 +62,10 @@ def _both_ends() -> Iterator[Ask]:
         def ask(program: Program, rate: float, seconds: float) -> dict[str, Any]:
             to.write(f"{program.port} {rate} {seconds}\n")
             to.flush()
-            figures: dict[str, Any] = json.loads(back.readline())
+            line = back.readline()
+            if not line:
+                raise RuntimeError(f"client and servers of {program.name} came to an end: see above")
+            figures: dict[str, Any] = json.loads(line)
             return figures
 
         try:
