@@ -6,7 +6,9 @@ The supervisor writes it before it starts the first child; every child is starte
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from settings.addresses import HOST, Addresses
 from settings.errors import Problem, SettingsError
@@ -15,6 +17,21 @@ from settings.secrets import Secrets, write_owner_only
 
 FILE = "runtime.json"
 BALANCER_FILE = "load_balancer.json"  # what was changed of the load balancer while the system runs; it writes it itself
+
+
+class _Document(BaseModel):
+    """What the file says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    settings: Settings
+    port_base: Annotated[int, Field(strict=True, ge=1, le=65_535)]
+    database_url: Annotated[str, Field(pattern=r"^postgresql\+psycopg://")]
+    broker_url: Annotated[str, Field(pattern=r"^(postgres$|amqps?://)")]
+    broker_is_ours: bool
+    config: str | None
+    overrides: list[str]
+    balancer_revision: int
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,7 @@ class Runtime:
         """Read the running system's values; raises SettingsError if no system was started with this state folder."""
         path = state / FILE
         try:
-            raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            raw = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise SettingsError([Problem(str(path), "", "no system was started with this state folder")]) from None
         except OSError as error:
@@ -53,22 +70,24 @@ class Runtime:
         secrets = Secrets.read(state)
         try:
             return cls._from_document(state, raw, secrets)
-        except (ValueError, LookupError, TypeError) as error:
+        except ValueError as error:
             raise _damaged(path) from error
 
     @classmethod
-    def _from_document(cls, state: Path, raw: dict[str, Any], secrets: Secrets) -> "Runtime":
+    def _from_document(cls, state: Path, raw: object, secrets: Secrets) -> "Runtime":
+        """Raises ValueError, also for a file that another version wrote."""
+        document = _Document.model_validate(raw)
         return cls(
             state=state,
-            settings=Settings.model_validate(raw["settings"]),
-            addresses=Addresses(raw["port_base"]),
-            database_url=raw["database_url"],
-            broker_url=raw["broker_url"],
-            broker_is_ours=raw["broker_is_ours"],
+            settings=document.settings,
+            addresses=Addresses(document.port_base),
+            database_url=document.database_url,
+            broker_url=document.broker_url,
+            broker_is_ours=document.broker_is_ours,
             secrets=secrets,
-            config=None if raw["config"] is None else Path(raw["config"]),
-            overrides=tuple(raw["overrides"]),
-            balancer_revision=raw["balancer_revision"],
+            config=None if document.config is None else Path(document.config),
+            overrides=tuple(document.overrides),
+            balancer_revision=document.balancer_revision,
         )
 
     def write(self) -> None:
@@ -109,7 +128,9 @@ class Runtime:
 
 
 def _damaged(path: Path) -> SettingsError:
-    return SettingsError([Problem(str(path), "", "the file is damaged; the next start writes it anew")])
+    return SettingsError(
+        [Problem(str(path), "", "the file is damaged, or another version's; the next start writes it anew")]
+    )
 
 
 def manufacturer_codes(settings: Settings) -> list[str]:

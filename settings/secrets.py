@@ -32,12 +32,16 @@ class Secrets(BaseModel):
 
     @classmethod
     def read(cls, state: Path) -> "Secrets":
-        """Read the secrets of the state folder; raises SettingsError where others can read them or the file is damaged."""
+        """Read the secrets of the state folder; raises SettingsError where it cannot, others can, or it is damaged."""
         path = state / FILE
-        if os.name == "posix" and path.stat().st_mode & 0o077:
+        try:
+            mode, raw = path.stat().st_mode, path.read_bytes()
+        except OSError as error:
+            raise SettingsError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from error
+        if os.name == "posix" and mode & 0o077:
             raise SettingsError([Problem(str(path), "", f"others can read the secrets; fix it with: chmod 600 {path}")])
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(raw)
         except ValueError as error:
             raise SettingsError(
                 [Problem(str(path), "", "the file is damaged; restore it, or remove it to make new secrets")]
