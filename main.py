@@ -33,7 +33,7 @@ from typing import Annotated  # noqa: E402
 import typer  # noqa: E402
 
 from command_line import balancer, experiments, strategies, system  # noqa: E402
-from command_line.options import PORT_BASE_MAX, Common, UsageError, hoist_common_options  # noqa: E402
+from command_line.options import CONFIG, PORT_BASE_MAX, Common, UsageError, hoist_common_options  # noqa: E402
 from supervisor.restart import EXIT_USAGE  # noqa: E402
 
 app = typer.Typer(
@@ -49,7 +49,7 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def common(
     context: typer.Context,
-    config: Annotated[Path, typer.Option(metavar="FILE", help="settings")] = ROOT / "config.yml",
+    config: Annotated[Path, typer.Option(metavar="FILE", help="settings")] = CONFIG,
     state: Annotated[
         Path | None, typer.Option(metavar="DIR", help="data, logs, sockets, secrets  [default: .run]")
     ] = None,

@@ -78,10 +78,13 @@ def collect(database_url: str, ledgers_dir: Path, run_dir: Path) -> None:
 
 def read(run_dir: Path) -> Evidence:
     """Read a run folder; raises EvidenceMissing, naming the file, where a piece is absent or damaged."""
-    ledgers = {
-        path.name.removesuffix(".json.gz"): _read_json(path)
-        for path in sorted((run_dir / LEDGERS_FOLDER).glob("*.json.gz"))
-    }
+    try:
+        ledgers = {
+            path.name.removesuffix(".json.gz"): _read_json(path)
+            for path in sorted((run_dir / LEDGERS_FOLDER).glob("*.json.gz"))
+        }
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise EvidenceMissing(f"the run folder cannot be read: {error}") from error
     return Evidence(
         run=_read_json(run_dir / "run.json"),
         database=_read_json(run_dir / DATABASE_FILE),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from command_line.options import COMMON_HELP, STRATEGY, common_of, run_options
+from command_line.options import COMMON_HELP, STRATEGY, common_of, refuse_common, run_options
 
 app = typer.Typer()
 scenario_app = typer.Typer(help="Named experiments with their expected verdicts.", epilog=COMMON_HELP)
@@ -73,28 +73,33 @@ def scenario_run(
     raise typer.Exit(commands.scenario_run(name, wish, runs))
 
 
-@app.command(epilog=COMMON_HELP)
-def check(run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR")]) -> None:
+@app.command()
+def check(context: typer.Context, run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR")]) -> None:
     """Judge a recorded run again: exit code 0 valid, 1 invalid, 2 unknown."""
     from checker.commands import check as judge_again
 
+    refuse_common(context)
     raise typer.Exit(judge_again(run_dir))
 
 
-@app.command(epilog=COMMON_HELP)
+@app.command()
 def compare(
+    context: typer.Context,
     run_dirs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...")],
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Put runs side by side: throughput, percentiles, retries, refusals, anomalies, settings that differ."""
     from scenarios import commands
 
+    refuse_common(context)
     raise typer.Exit(commands.compare(run_dirs, as_json=as_json))
 
 
 @app.command()
 def bench(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME")],
+    *,
     headline: Annotated[
         bool, typer.Option(help="purchase: the ratios only, in two minutes; docs/ stays as it is")
     ] = False,
@@ -110,6 +115,7 @@ def bench(
     """Run a benchmark; its last line is one JSON object."""
     from bench import commands
 
+    refuse_common(context)
     if name not in commands.BENCHMARKS:
         raise typer.BadParameter(f"no benchmark is called {name}; there are: {', '.join(commands.BENCHMARKS)}")
     try:

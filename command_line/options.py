@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 PORT_BASE = 8000
 PORT_BASE_MAX = 64_800  # the highest offset, settings.addresses.HIGHEST_OFFSET, still fits below 65536
+CONFIG = ROOT / "config.yml"
 COMMON_OPTIONS = ("--config", "--state", "--port-base", "--set")
 COMMON_HELP = "Common options, before or after the command: --config FILE, --state DIR, --port-base N, --set a.b=value."
 
@@ -43,6 +44,21 @@ class Common:
 def common_of(context: typer.Context) -> Common:
     given: Common = context.find_root().obj
     return given
+
+
+def refuse_common(context: typer.Context) -> None:
+    """For a command that none of the common options would change: raises BadParameter naming the one that was given."""
+    given = common_of(context)
+    told = {
+        "--config": given.config != CONFIG,
+        "--state": given.state is not None,
+        "--port-base": given.port_base is not None,
+        "--set": bool(given.overrides),
+    }
+    for option in COMMON_OPTIONS:
+        if told[option]:
+            command = context.command_path.removeprefix("main.py ")
+            raise typer.BadParameter(f"{option} changes nothing of `{command}`; see main.py {command} --help")
 
 
 def run_options(common: Common, seed: int | None, strategy: str | None, out: Path | None) -> "RunOptions":

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from command_line.experiments import SEED
-from command_line.options import COMMON_HELP, common_of
+from command_line.options import COMMON_HELP, common_of, refuse_common
 
 app = typer.Typer()
 strategy_app = typer.Typer(help="Locking strategies of your own.")
@@ -14,10 +14,11 @@ app.add_typer(strategy_app, name="strategy")
 
 
 @strategy_app.command("new")
-def new(path: Annotated[Path, typer.Argument(metavar="FILE.py")]) -> None:
+def new(context: typer.Context, path: Annotated[Path, typer.Argument(metavar="FILE.py")]) -> None:
     """Write a strategy to begin with: a correct row lock, commented."""
     from grading import commands
 
+    refuse_common(context)
     raise typer.Exit(commands.new(path))
 
 
@@ -31,11 +32,16 @@ def grade(
     seed: Annotated[int | None, SEED] = None,
     quick: Annotated[bool, typer.Option("--quick", help="a first look in a few seconds")] = False,
 ) -> None:
-    """Try a locking strategy in races and faults, and give it marks beside row_lock and naive."""
+    """Try a locking strategy in races and faults, and give it marks beside row_lock and naive.
+
+    It has a PostgreSQL of its own: its files are in --state (empty or absent, gone afterwards), it listens at --port-base + 432.
+    """
     from grading import commands
     from scenarios.commands import any_seed
 
     common = common_of(context)
     chosen = any_seed() if seed is None else seed
-    wish = commands.Wish(strategy, common.config, common.overrides, chosen, quick, as_json, report)
+    wish = commands.Wish(
+        strategy, common.config, common.overrides, chosen, quick, as_json, report, common.state, common.port_base
+    )
     raise typer.Exit(commands.grade(wish))

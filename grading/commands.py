@@ -20,13 +20,15 @@ from grading.supervision import Nursery, NurseryFailed
 from grading.template import mine
 from scenarios.teller import Teller
 from settings import Settings, SettingsError, load
+from settings.addresses import Addresses
 
 EXIT_PASSED, EXIT_FAILED, EXIT_NOT_GRADED, EXIT_USAGE = 0, 1, 2, 64
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What the command line says. ``folder``: where the page and the JSON go; None: nowhere."""
+    """What the command line says. ``folder``: where the page and the JSON go; None: nowhere. ``state``, ``port_base``: where the
+    grading's own PostgreSQL keeps its files and listens; None: anywhere."""
 
     strategy: str
     config: Path
@@ -35,6 +37,8 @@ class Wish:
     quick: bool
     as_json: bool
     folder: Path | None
+    state: Path | None = None
+    port_base: int | None = None
 
 
 def grade(wish: Wish) -> int:
@@ -47,13 +51,8 @@ def grade(wish: Wish) -> int:
     strategy = settings.distributor.strategy
     if strategy.endswith(".py") and not Path(strategy).is_file():
         return _complain(f"error: {strategy} does not exist; `main.py strategy new {wish.strategy}` makes a first one")
-    if wish.folder is not None and wish.folder.exists() and (not wish.folder.is_dir() or any(wish.folder.iterdir())):
-        return _complain(f"error: --report {wish.folder}: a report needs a folder that is empty or absent", EXIT_USAGE)
-    try:
-        if wish.folder is not None:
-            wish.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        return _complain(f"error: --report {wish.folder}: {error.strerror}", EXIT_USAGE)
+    if refusal := _refusal(wish, settings):
+        return _complain(f"error: {refusal}", EXIT_USAGE)
     teller = Teller()
     try:
         report = _graded(strategy, settings, wish, teller.phase)
@@ -69,10 +68,26 @@ def grade(wish: Wish) -> int:
     return (EXIT_PASSED if report["passed"] else EXIT_FAILED) if report["loaded"] else EXIT_NOT_GRADED
 
 
+def _refusal(wish: Wish, settings: Settings) -> str:
+    """What is wrong with the folders and ports that are wished for, or ""; makes the folders."""
+    if settings.database.url != "auto" and (wish.state is not None or wish.port_base is not None):
+        return "--state and --port-base say where the grading's own PostgreSQL runs; with database.url there is none"
+    for option, folder in (("--state", wish.state), ("--report", wish.folder)):
+        try:
+            if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                return f"{option} {folder}: needs a folder that is empty or absent"
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            return f"{option} {str(folder)!r}: {getattr(error, 'strerror', None) or error}"
+    return ""
+
+
 def _graded(strategy: str, settings: Settings, wish: Wish, say: Callable[[str], None]) -> dict[str, Any]:
     plan = Plan.of(wish.seed, quick=wish.quick)
     say(f"grading {Path(strategy).name} (seed {wish.seed}): a database of its own")
-    with fresh_database(settings.database) as url, Nursery() as nursery:
+    port = None if wish.port_base is None else Addresses(wish.port_base).postgres
+    with fresh_database(settings.database, wish.state, port) as url, Nursery() as nursery:
         return Grader(nursery, url, settings, plan, say).grade(strategy)
 
 

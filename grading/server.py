@@ -13,9 +13,11 @@ from pathlib import Path
 import psycopg
 
 from distributor.migrate import upgrade
+from settings.addresses import HOST
 from settings.model import Database
 from supervisor import postgres
 from supervisor.errors import StartError
+from supervisor.ports import refuse_taken
 from supervisor.spawn import start_child
 
 START_SECONDS_MAX = 120.0
@@ -28,16 +30,18 @@ class NoDatabase(Exception):
 
 
 @contextmanager
-def fresh_database(database: Database) -> Iterator[str]:
-    """The URL of a new database with the shop's tables, gone afterwards; raises NoDatabase."""
+def fresh_database(database: Database, folder: Path | None = None, wanted: int | None = None) -> Iterator[str]:
+    """The URL of a new database with the shop's tables, gone afterwards; raises NoDatabase.
+
+    ``folder`` (absent or empty, gone afterwards) and ``wanted`` port: of a PostgreSQL of its own; None: any.
+    """
     if database.url != "auto":
         with _on_server(database.url, database.url) as url:
             yield url
         return
-    state = Path(tempfile.mkdtemp(prefix="cds-grade-"))
-    state.chmod(0o711)  # the embedded PostgreSQL runs under an account of its own if we are root
+    state = _made(folder)
     try:
-        with _own_server(state) as (cluster, port, password):
+        with _own_server(state, wanted) as (cluster, port, password):
             administrator = cluster.superuser_url(port, password)
             with _on_server(cluster.url(port, password), administrator) as url:
                 yield url
@@ -47,14 +51,34 @@ def fresh_database(database: Database) -> Iterator[str]:
         shutil.rmtree(state, ignore_errors=True)
 
 
+def _made(folder: Path | None) -> Path:
+    """The folder in which a PostgreSQL of its own runs; under an account of its own if we are root."""
+    try:
+        if folder is None:
+            state = Path(tempfile.mkdtemp(prefix="cds-grade-"))
+        else:
+            state = folder.absolute()
+            state.mkdir(parents=True, exist_ok=True)
+        state.chmod(0o711)
+    except OSError as error:
+        raise NoDatabase(f"the folder {folder or tempfile.gettempdir()} cannot be used: {error.strerror}") from error
+    return state
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
-def _own_server(state: Path) -> Iterator[tuple[postgres.Cluster, int, str]]:
+def _own_server(state: Path, wanted: int | None) -> Iterator[tuple[postgres.Cluster, int, str]]:
     password = uuid.uuid4().hex
+    if wanted is not None:
+        refuse_taken([("postgres", HOST, wanted)])
     cluster = postgres.locate(state, uuid.uuid4().hex)
     cluster.initialise(password)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = wanted or _free_port()
     with (state / "postgres.log").open("wb") as log:
         process = start_child(cluster.argv(port, 200), output=log, account=cluster.account, folder=state)
     try:

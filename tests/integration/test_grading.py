@@ -17,10 +17,13 @@ from grading.checks import CONTRACT, FAULTS, RACES
 from grading.commands import Wish, grade
 from grading.grader import EXERCISES, Grader, Plan
 from grading.marks import WEIGHTS
+from grading.server import NoDatabase
+from grading.server import fresh_database as database_of_a_grading
 from grading.supervision import Nursery
 from grading.template import mine
 from settings import Settings
-from tests.conftest import ROOT, Server, fresh_database
+from settings.model import Database
+from tests.conftest import ROOT, Server, free_port, fresh_database
 
 VILLAINS = Path(__file__).parents[1] / "villains"
 SHORT = Plan(seed=1, quick=True, rounds=0, seconds=0)
@@ -180,3 +183,17 @@ def test_a_grading_leaves_page_and_json_and_tells_by_its_exit_code(
     with psycopg.connect(postgres_server.superuser_conninfo("postgres")) as connection:
         left = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'grade_%'").fetchall()
     assert left == []
+
+
+def test_a_grading_keeps_to_the_folder_and_the_port_that_it_was_given(tmp_path: Path) -> None:
+    """--state and --port-base; a port that somebody has is named, and what was begun is gone."""
+    folder, port = tmp_path / "state", free_port()
+    with database_of_a_grading(Database(), folder, port) as own:
+        assert f"@127.0.0.1:{port}/" in own
+        assert any(folder.iterdir())
+        with (
+            pytest.raises(NoDatabase, match=f"port {port} "),
+            database_of_a_grading(Database(), tmp_path / "other", port),
+        ):
+            pytest.fail("a second server on the same port")
+    assert list(tmp_path.iterdir()) == []
