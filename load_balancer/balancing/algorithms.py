@@ -189,7 +189,8 @@ class PowerOfTwo:
 
     def rebuild(self, members: Sequence[Server]) -> None:
         self._members = list(members)
-        self._odds, self._aliases = alias_table([member.effective_weight for member in members])
+        weights = [member.effective_weight for member in members]
+        self._odds, self._aliases = alias_table(weights) if len(set(weights)) > 1 else ([], [])
         self._free = [member for member in members if not member.parked]
         for place, member in enumerate(self._free):
             member.place = place
@@ -198,8 +199,8 @@ class PowerOfTwo:
         if len(self._free) < 2:
             return self._free[0] if self._free else None
         first = self._draw(avoid)
-        second = self._draw((*avoid, first.name))
-        if second.name in avoid:
+        second = self._draw(avoid, first)
+        if second is first or second.name in avoid:
             return first
         of_first = (len(first.serving) + 1) * second.effective_weight
         return second if (len(second.serving) + 1) * first.effective_weight < of_first else first
@@ -220,20 +221,20 @@ class PowerOfTwo:
     def forget(self, server: Server) -> None:
         """Nothing is kept of it."""
 
-    def _draw(self, avoid: Collection[str]) -> Server:
-        """By weight; where that does not find a free one soon, any free one, of ``avoid`` only if there is no other."""
-        dice, members = self._dice.random, self._members
+    def _draw(self, avoid: Collection[str], drawn: Server | None = None) -> Server:
+        """By weight, another one than ``drawn``; where that does not find a free one soon, any free one."""
+        dice, members, odds = self._dice.random, self._members, self._odds
         for _ in range(_DRAWS_MAX):
             place = int(dice() * len(members))
-            if dice() >= self._odds[place]:
+            if odds and dice() >= odds[place]:
                 place = self._aliases[place]
             server = members[place]
-            if not server.parked and server.name not in avoid:
+            if not (server.parked or server is drawn or (avoid and server.name in avoid)):
                 return server
         free = self._free
         start = int(dice() * len(free))
-        around = (free[(start + step) % len(free)] for step in range(min(len(free), len(avoid) + 1)))
-        return next((server for server in around if server.name not in avoid), free[start])
+        around = (free[(start + step) % len(free)] for step in range(min(len(free), len(avoid) + 2)))
+        return next((server for server in around if server is not drawn and server.name not in avoid), free[start])
 
 
 def alias_table(weights: Sequence[int]) -> tuple[list[float], list[int]]:

@@ -29,11 +29,10 @@ class Ring:
         """``behind``: the ``order`` of the server that was chosen last (N3)."""
         self.servers: list[Server] = list(servers)
         self._count = len(self.servers)
-        self._bits = 0
         for place, server in enumerate(self.servers):
             server.place = place
-            if not server.parked:
-                self._bits |= 1 << place
+        free = "".join("0" if server.parked else "1" for server in reversed(self.servers))
+        self._bits = int(free or "0", 2)
         self._missed = (1 << self._count) - 1 ^ self._bits
         self.free = self.counted = self._bits.bit_count()
         self._counting = counting

@@ -78,6 +78,7 @@ class ServerSet(Generic[S]):
         server.order = self._orders
         self._orders += 1
         self.servers[server.name] = server
+        self._read_cookies()
         return self._settle(now)
 
     def remove(self, name: str, now: float) -> list[Placement[S]]:
@@ -85,6 +86,7 @@ class ServerSet(Generic[S]):
         server = self.servers.pop(name)
         server.in_use = False
         self._rising.discard(server)
+        self._read_cookies()
         placements = self._settle(now, leaving=server)
         self._algorithm.forget(server)
         return placements
@@ -96,6 +98,8 @@ class ServerSet(Generic[S]):
             server.health = initial(now, checked=options.check)._replace(admin=server.health.admin)
         server.options, server.weight = options, options.weight
         server.observed = options.observe is not Observe.NONE
+        server.regulate(now)
+        self._read_cookies()
         return self._settle(now)
 
     def set_state(self, name: str, admin: Admin, now: float) -> list[Placement[S]]:
@@ -234,6 +238,9 @@ class ServerSet(Generic[S]):
 
     # Within.
 
+    def _read_cookies(self) -> None:
+        self._by_cookie = {server.cookie.encode("utf-8"): server for server in self.servers.values()}
+
     def _next_ticket(self) -> int:
         self._tickets += 1
         return self._tickets
@@ -294,6 +301,7 @@ class ServerSet(Generic[S]):
                 server.tally.down_seconds += now - before.operation_since
             if server.options.slowstart_seconds and server.cold:
                 server.rising_since = now
+                self._rising.add(server)
         return self._settle(now)
 
     def _hold_against(self, server: S, reason: str, now: float) -> list[Placement[S]]:
@@ -330,10 +338,9 @@ class ServerSet(Generic[S]):
     def _settle(self, now: float, leaving: S | None = None) -> list[Placement[S]]:
         """Who may be chosen now, with which weight and limit; then whoever waits goes where there is room (G1 to G4)."""
         servers = list(self.servers.values())
-        for server in servers:
+        for server in self._rising:
             server.regulate(now)
-        self._rising = {server for server in servers if server.rising_since is not None}
-        self._by_cookie = {server.cookie.encode("utf-8"): server for server in servers}
+        self._rising = {server for server in self._rising if server.rising_since is not None}
         usable = [server for server in servers if server.usable]
         active = [server for server in usable if not server.options.backup]
         backups = usable if self.rules.allbackups else usable[:1]

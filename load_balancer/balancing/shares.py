@@ -17,7 +17,8 @@ full counts until it misses a turn. A share whose weight changes by that keeps w
 requests, so virtual time does not change. One that is full as a whole stays where it is in virtual time (H3).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final
 
@@ -53,6 +54,10 @@ class Share:
     def due(self) -> int:
         """What its weight has to be: 0 where all are full."""
         return self.each * self.ring.counted if self.ring.free else 0
+
+    def ahead(self, now: float) -> float:
+        """How much they got more than their due, in requests; who is full is owed nothing."""
+        return (self.start - now) * self.weight if self.weight else max(0.0, self.start - now) * self.each
 
 
 _Entry = tuple[float, int, int, Share]  # start or deadline, order, stamp
@@ -94,8 +99,7 @@ class Shares:
             had = self._shares.get(each) or next((before[one.name] for one in servers if one.name in before), None)
             behind = had.ring.behind if had else self._behind
             share = Share(each, Ring(servers, behind, counting=len(of_weight) > 1), 0.0)
-            ahead = sum(self._ahead_of(server, before.get(server.name), now) for server in servers)
-            share.start = now + ahead / (share.weight or each)
+            share.start = now + self._brought(servers, before, now) / (share.weight or each)
             shares[each] = share
         for share in self._shares.values():
             self._behind = share.ring.behind
@@ -154,7 +158,7 @@ class Shares:
     def ahead(self) -> list[float]:
         """How much each share got more than its due, in requests."""
         now = self._now()
-        return [(share.start - now) * share.weight for share in self._shares.values()]
+        return [share.ahead(now) for share in self._shares.values()]
 
     def _next(self) -> _Entry | None:
         """The valid entry with the earliest deadline among those that may begin; it is taken out."""
@@ -191,13 +195,13 @@ class Shares:
     def _now(self) -> float:
         return self._sum / self._weights if self._weights else 0.0
 
-    def _ahead_of(self, server: Server, share: Share | None, now: float) -> float:
-        """How much a member got more than its due, in requests; ``share``: the one that it was in."""
-        if share is None:
-            return max(0.0, self._away.get(server.name, now) - now) * server.effective_weight  # H3
-        if not share.weight:
-            return max(0.0, share.start - now) * share.each / len(share.ring.servers)
-        return (share.start - now) * share.weight / len(share.ring.servers)
+    def _brought(self, servers: Sequence[Server], before: Mapping[str, Share], now: float) -> float:
+        """How much these got more than their due, in requests; ``before``: the shares that they were in, by name."""
+        came = Counter(before.get(server.name) for server in servers)
+        del came[None]
+        ahead = sum(share.ahead(now) * count / len(share.ring.servers) for share, count in came.items() if share)
+        back = (server for server in servers if server.name in self._away) if self._away else ()
+        return ahead + sum(max(0.0, self._away[server.name] - now) * server.effective_weight for server in back)  # H3
 
     def _weigh(self, share: Share) -> None:
         """The number of those that count has changed."""

@@ -293,6 +293,28 @@ def test_those_that_are_full_for_long_leave_their_turns_to_all_others_by_weight(
             assert abs(got[server] - number * server.weight / 7) < 2
 
 
+@pytest.mark.parametrize("way", ["away", "full", "full while others change"])
+@pytest.mark.parametrize("weights", [[2, 3], [3, 5, 7], [7, 5, 5, 5]])
+def test_who_leaves_right_behind_its_turn_and_comes_back_waits_as_if_it_had_stayed(
+    weights: list[int], way: str
+) -> None:
+    """H3: the one server of its weight, after each of its turns; it gets its share and no more."""
+    leaver, *others = servers = servers_of(weights)
+    shares = Shares()
+    shares.rebuild(servers)
+    got = 0
+    for _ in range(10 * sum(weights)):
+        if shares.choose() is not leaver:
+            continue
+        got += 1
+        for here in (False, True):
+            if way != "away":
+                park(shares, leaver, full=not here)
+            if way != "full":
+                shares.rebuild(servers if here or way != "away" else others)
+    assert got == 10 * leaver.weight
+
+
 def test_servers_that_fill_up_without_being_chosen_leave_nothing_behind() -> None:
     """As when all clients are bound: a server is full and free again and again, and its turn never comes."""
     servers = servers_of([1, 2])
