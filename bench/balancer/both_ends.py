@@ -13,6 +13,7 @@ input has it ask the proxy at that port, and one line of JSON tells the percenti
 """
 
 import gc
+import itertools
 import json
 import random
 import select
@@ -35,6 +36,8 @@ _STAMP_ROOM: Final = 64
 _READ_BYTES: Final = 65_536
 _SENT_IN_A_ROW_MAX: Final = 4  # before it looks for what has come
 _PATIENCE_SECONDS: Final = 2.0  # for the last answers
+_PAUSE_SECONDS: Final = 0.1  # in which the new connections are accepted
+_WARMING_SECONDS: Final = 0.2  # of requests that are not counted, while proxies connect to servers
 _DIGITS: Final = 12  # E3, in nanoseconds
 _FILLING: Final = b"x" * 988 + b"</p>"
 _OK: Final = b"HTTP/1.1 200 "
@@ -105,9 +108,7 @@ class Clients:
         self._openings, self._endings = visitors_heads()
         self._pages = array("H", (dice.randrange(PAGES) for _ in range(count)))
         self._visitors = array("H", (dice.randrange(VISITORS) for _ in range(count)))
-        moment = time.time() + 0.05
-        self._due = array("d", [moment := moment + dice.expovariate(rate) for _ in range(count)])
-        self._due.append(float("inf"))
+        gaps = [dice.expovariate(rate) for _ in range(count)]
         self._next = 0
         self._connections: dict[int, socket.socket] = {}
         self._free: deque[socket.socket] = deque()
@@ -117,6 +118,10 @@ class Clients:
         self.late = array("d")
         for _ in range(CONNECTIONS):
             self._connect()
+        began = time.time() + _PAUSE_SECONDS
+        self.counted_from = began + _WARMING_SECONDS
+        self._due = array("d", itertools.accumulate(gaps, initial=began))
+        self._due[-1] = float("inf")
 
     def knows(self, descriptor: int) -> bool:
         return descriptor in self._connections
@@ -137,7 +142,8 @@ class Clients:
             head = self._openings[self._pages[number]] + self._endings[self._visitors[number]]
             now = time.time()
             self._sent[connection.fileno()] = now
-            self.late.append(now - self._due[number])
+            if now > self.counted_from:
+                self.late.append(now - self._due[number])
             connection.send(head)
 
     def take(self, descriptor: int) -> None:
@@ -157,7 +163,9 @@ class Clients:
             return
         end = len(data) - len(_FILLING)
         here = int(data[end - _DIGITS : end]) / 1e9
-        self.taken.append(_seconds(stamp) - self._sent.pop(descriptor) - here)
+        sent = self._sent.pop(descriptor)
+        if sent > self.counted_from:
+            self.taken.append(_seconds(stamp) - sent - here)
         if b"\r\nConnection: close\r\n" in data:
             self._close(connection)
             self._connect()
@@ -204,7 +212,6 @@ def ask(poll: select.epoll, servers: Servers, port: int, rate: float, seconds: f
     clients = Clients(poll, port, rate, seconds)
     gc.collect()
     gc.disable()
-    began = time.time()
     while not clients.done(now := time.time()):
         if now >= servers.second:
             servers.new_second(now)
@@ -214,7 +221,7 @@ def ask(poll: select.epoll, servers: Servers, port: int, rate: float, seconds: f
                 clients.take(descriptor)
             else:
                 servers.take(descriptor)
-    passed = time.time() - began
+    passed = time.time() - clients.counted_from
     gc.enable()
     clients.close()
     late = _percentiles(clients.late)

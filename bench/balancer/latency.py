@@ -37,7 +37,7 @@ def at_rate(starts: dict[str, Start], folder: Path, rate: float) -> dict[str, An
             for name, program in running.items():
                 before = program.cpu_seconds()
                 figures = ask(program, rate, SECONDS)
-                busy = (program.cpu_seconds() - before) * figures["requests_per_second"] / figures["requests"]
+                busy = (program.cpu_seconds() - before) / SECONDS
                 taken[name].append(figures | {"core_busy": round(busy, 3)})
     medians = {
         name: {key: round(statistics.median(figures[key] for figures in rounds), 3) for key in rounds[0]}
