@@ -18,7 +18,7 @@ from broker import STOCK_DEPLETED, Carrier, Handler, Message
 from broker.postgres import PostgresCarrier
 from broker.rabbitmq import Access, Names, RabbitCarrier
 from settings.model import Broker
-from tests.conftest import INSTALLATION, plain, wait_until
+from tests.conftest import INSTALLATION, PATIENCE_SECONDS, free_port, plain, wait_until
 
 KINDS = ["rabbitmq", "postgres"]
 NAMES = Names(INSTALLATION)
@@ -34,13 +34,12 @@ class Wire:
         self._flowing = threading.Event()
         self._flowing.set()
         self._listener: socket.socket | None = None
-        self.port = 0
+        self.port = free_port()
         self.plug()
 
     def plug(self) -> None:
         """Accept connections (again, on the same port)."""
         self._listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def unplug(self) -> None:
@@ -207,7 +206,7 @@ class Consuming:
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
-        self.thread.join(10)
+        self.thread.join(PATIENCE_SECONDS)
         if self._error is not None:
             raise self._error
         if self.thread.is_alive():

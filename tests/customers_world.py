@@ -22,10 +22,10 @@ from werkzeug.test import TestResponse
 
 from customers.app import create_app
 from customers.instance import EXTENSION
-from settings import Runtime, Secrets, Settings
+from settings import Runtime, Secrets
 from settings.addresses import Addresses
 from tests.conftest import free_port, wait_until
-from tests.distributor_world import World, engine_for, make_world
+from tests.distributor_world import World, engine_for, make_world, patient_settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,7 +44,7 @@ def make_runtime(state: Path, database_url: str, port_base: int = PORT_BASE, **s
     customers = FAST | sections.pop("customers", {})
     runtime = Runtime(
         state=state,
-        settings=Settings.model_validate({"customers": customers} | sections),
+        settings=patient_settings(customers=customers, **sections),
         addresses=Addresses(port_base),
         database_url=database_url,
         broker_url="postgres",
@@ -241,7 +241,7 @@ class WebProcess:
     url: str
     log: Path
 
-    def get(self, path: str, seconds: float = 5.0) -> tuple[int, str]:
+    def get(self, path: str, seconds: float = 30.0) -> tuple[int, str]:
         """Status and body; the status is 0 when nobody answers."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=seconds) as answer:
@@ -255,7 +255,7 @@ class WebProcess:
         """Ask it to stop; its exit code."""
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(15)
+        return self.process.wait(60)
 
 
 def start_web(runtime: Runtime, name: str = "web-1") -> WebProcess:
@@ -281,4 +281,4 @@ def running_web(runtime: Runtime, name: str = "web-1") -> Iterator[WebProcess]:
         yield web
     finally:
         web.process.kill()
-        web.process.wait(15)
+        web.process.wait(60)

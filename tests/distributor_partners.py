@@ -67,7 +67,7 @@ class FakePartners:
                 code: Partner(code, f"http://127.0.0.1:{self.port}", self.keys.get(code, KEY)) for code in self.partners
             },
             "concurrency": 16,
-            "deadline_seconds": 1.5,
+            "deadline_seconds": 30.0,
             "bytes_max": 100_000,
             "currency": "GBP",
             "transaction_attempts_max": 6,
@@ -125,13 +125,13 @@ def serving(fakes: FakePartners, port: int = 0) -> Iterator[FakePartners]:
 
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    asyncio.run_coroutine_threadsafe(start(), loop).result(5)
+    asyncio.run_coroutine_threadsafe(start(), loop).result(60)
     try:
         yield fakes
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
+        thread.join(60)
         loop.close()
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
+from distributor.database import transaction
 from distributor.errors import DistributorError
 from distributor.sales import Answer, Line, Sales
+from tests.conftest import wait_until
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 class Meeting:
@@ -35,6 +37,21 @@ class Meeting:
             self.all_met = True
         except threading.BrokenBarrierError:
             pass  # a lock held somebody back: that is what the test is about
+
+
+WAITS_FOR_A_LOCK = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
+def wait_for_waiters(engine: Engine, count: int = 1) -> None:
+    """Until so many wait for a lock that somebody else in this database has."""
+
+    def waiting() -> bool:
+        with transaction(engine) as connection:
+            return int(connection.exec_driver_sql(WAITS_FOR_A_LOCK).scalar_one()) >= count
+
+    wait_until(waiting, what=f"{count} wait for a lock")
 
 
 class Pause:

@@ -11,6 +11,7 @@ from distributor.queries.progress import facts_of
 from distributor.sales import Answer, Contention
 from distributor.tables import Customer, Month, Stock
 from grading.world import PRICE_MINOR, World, discrepancies, make_world
+from settings import Settings
 from settings.model import Database
 
 __all__ = [
@@ -22,15 +23,33 @@ __all__ = [
     "discrepancies",
     "engine_for",
     "make_world",
+    "patient_settings",
     "rows",
     "sell_to_others",
     "set_month",
 ]
 
 
+PATIENT = {
+    "pool_wait_ms": 30_000,
+    "lock_timeout_ms": 30_000,
+    "statement_timeout_ms": 60_000,
+    "idle_in_transaction_timeout_ms": 60_000,
+    "transaction_attempts_max": 50,
+}
+"""The section ``database``: who waits is waited for, however busy the machine is. Whose subject is a deadline sets that one."""
+
+
 def engine_for(url: str, pool_size: int = 4, **changes: Any) -> Engine:
-    """``changes``: keys of the section ``database``."""
-    return make_engine(url, Database(**changes), pool_size=pool_size, application_name="test")
+    """``changes``: keys of the section ``database``, where it is not PATIENT."""
+    return make_engine(url, Database(**(PATIENT | changes)), pool_size=pool_size, application_name="test")
+
+
+def patient_settings(**sections: dict[str, Any]) -> Settings:
+    """``sections``: what else is set, such as cart={…}. Purchases that are committed in groups wait for each other, too."""
+    sections["database"] = PATIENT | sections.get("database", {})
+    sections["load_balancer"] = {"server_timeout_ms": 90_000} | sections.get("load_balancer", {})
+    return Settings.model_validate(sections)
 
 
 def add_customer_to(connection: Any, email: str, *, card: bool = True) -> int:

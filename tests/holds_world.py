@@ -13,9 +13,8 @@ from distributor.errors import NotEnoughStock, ShortLine
 from distributor.sales import Answer, Line, Sales
 from distributor.strategies import load
 from distributor.strategies.contract import Strategy
-from settings import Settings
 from settings.model import Cart as Limits
-from tests.distributor_world import World, rows
+from tests.distributor_world import World, patient_settings, rows
 
 HOLD_SECONDS = 600  # far longer than any test: holds end only when a test says so
 
@@ -30,7 +29,7 @@ class HoldingShop:
     limits: Limits = field(default_factory=lambda: Limits(hold_seconds=HOLD_SECONDS))
 
     def __post_init__(self) -> None:
-        self.sales = Sales(self.engine, self.strategy, Settings(cart=self.limits))
+        self.sales = Sales(self.engine, self.strategy, patient_settings(cart=self.limits.model_dump()))
         self._keys = itertools.count(1)
 
     def put(self, customer: int, stock: int, quantity: int) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from load_balancer.options import TlsOptions
 from settings import self_signed
 
-SECONDS_MAX = 10.0
+SECONDS_MAX = 30.0
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.conftest import ROOT, wait_until
-from tests.load_balancer_world import free_port
+from tests.conftest import ROOT, free_port, wait_until
 
 STAND_IN = ROOT / "tests" / "processes" / "load_balancer_stand_in.py"
 
@@ -62,7 +61,7 @@ class Load:
             thread.start()
 
     def _ask_on(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         while not self._stop.is_set():
             nonce = uuid.uuid4().hex
             outcome: int | str
@@ -95,5 +94,5 @@ class Load:
     def finish(self) -> Counter[int | str]:
         self._stop.set()
         for thread in self._threads:
-            thread.join(30.0)
+            thread.join(60.0)
         return Counter(self.told.values())

@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 import uvloop
@@ -17,7 +17,9 @@ import uvloop
 from load_balancer.balancing.members import ServerOptions
 from load_balancer.options import Address, Check, Options, ServerAddress, Timeouts
 from load_balancer.proxy.balancer import Balancer
+from load_balancer.proxy.frontend import Client
 from load_balancer.service import Service, serving
+from tests.conftest import free_port
 from tests.load_balancer_clients_world import SECONDS_MAX, Answer, RawClient
 
 Result = TypeVar("Result")
@@ -126,6 +128,10 @@ class ScriptedServer:
 
         world.loop.call(all_of_them)
 
+    def unsent(self) -> int:
+        """Bytes that wait for a client to read; to be asked in the loop."""
+        return sum(connection.transport.get_write_buffer_size() for connection in self.connections)
+
     @property
     def paths(self) -> list[str]:
         return [request.split(b" ")[1].decode() for request in self.requests]
@@ -223,6 +229,30 @@ class World:
                 raise AssertionError(f"after {seconds} s still not true: {what}")
             time.sleep(0.005)
 
+    def hurry(self, **timeouts: float) -> None:
+        """From now on these deadlines hold, for what begins then: until then nothing was ended that a busy machine delayed."""
+
+        def change() -> None:
+            options = self.balancer.options
+            self.balancer.options = replace(options, timeouts=replace(options.timeouts, **timeouts))
+
+        self.loop.call(change)
+
+    def most_that_waits(self, server: ScriptedServer) -> int:
+        """Until the server, which has more to say than all buffers on the way can take, gets nothing rid any more: the most
+        bytes that waited in the balancer's memory for its clients."""
+        most: list[int] = []
+        unsent: list[int] = []
+
+        def stopped() -> bool:
+            clients = cast("set[Client]", self.balancer.clients)
+            most.append(sum(client._transport.get_write_buffer_size() for client in clients))
+            unsent.append(server.unsent())
+            return len(unsent) > 20 and unsent[-20] == unsent[-1] > 0
+
+        self.until(stopped, "the server cannot send any more")
+        return max(most)
+
     def connect(self, source: str = "") -> "RawClient":
         """``source``: the address that it comes from."""
         client = RawClient(self.port, self.host, source)
@@ -238,8 +268,19 @@ class World:
             return client.answer(for_head=for_head)
 
 
-FAST = Timeouts(connect_seconds=0.5, server_seconds=2.0, client_seconds=2.0, keep_alive_seconds=2.0, drain_seconds=2.0)
-QUICK_CHECK = Check(path="/readyz", inter_seconds=0.1, timeout_seconds=0.3)
+# Longer than any test: whoever needs one of them to be over replaces that one, so that a busy machine ends nothing else.
+PATIENT = Timeouts(
+    connect_seconds=60.0,
+    server_seconds=60.0,
+    client_seconds=60.0,
+    http_request_seconds=60.0,
+    queue_seconds=60.0,
+    keep_alive_seconds=60.0,
+    client_fin_seconds=60.0,
+    drain_seconds=60.0,
+)
+QUICK_CHECK = Check(path="/readyz", inter_seconds=0.1, timeout_seconds=30.0)
+PATIENT_CHECK = Check(path="/readyz", inter_seconds=60.0, timeout_seconds=30.0)
 
 
 @contextlib.contextmanager
@@ -256,9 +297,9 @@ def world(
     try:
         for server in servers:
             loop.run(server.listen(host))
-        settings: dict[str, Any] = {"timeouts": FAST, "check": QUICK_CHECK} | changes
+        settings: dict[str, Any] = {"timeouts": PATIENT, "check": QUICK_CHECK} | changes
         options = Options(
-            listen=Address(host, free_port(host)),
+            listen=Address(host, free_port(host=host)),
             servers=tuple(
                 ServerAddress(server.name, Address(host, server.port), (lines or {}).get(server.name, ServerOptions()))
                 for server in servers
@@ -271,9 +312,3 @@ def world(
     finally:
         loop.run(stack.aclose())
         loop.stop()
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

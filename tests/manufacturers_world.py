@@ -97,7 +97,7 @@ class Factory:
             return False
 
     def request(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, target, body or None, headers or {})
             response = connection.getresponse()
@@ -119,7 +119,7 @@ class Factory:
     def end(self, signal_number: int = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(signal_number)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def kill(self) -> None:
         if self.process is not None and self.process.poll() is None:

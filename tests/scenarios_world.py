@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from settings.addresses import Addresses
+from tests.conftest import free_port
+
 PRICE = 250
 PUBLIC = {"customers", "session", "products", "month"}
 
@@ -147,10 +150,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class FakeShop(ThreadingHTTPServer):
+    """On a port whose system could have customers."""
+
     daemon_threads = True
 
     def __init__(self, books: Books) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", free_port(Addresses(0).traffic)), Handler)
         self.books = books
 
 

@@ -92,6 +92,7 @@ def test_mistakes_are_shown_beside_the_fields(new_page: Callable[..., Page], wor
     expect(page.get_by_label("Card number")).to_have_value("")
     expect(page.get_by_label("Expiry")).to_have_value("13/39")
     page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("link", name="Log in")).to_be_visible()
     page.goto("/log-in")
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password", exact=True).fill("wrong password")

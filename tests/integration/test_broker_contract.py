@@ -13,17 +13,16 @@ import pytest
 from broker import Message, Poison, Publisher, Unavailable, Unroutable
 from broker.envelope import BYTES_MAX, encode
 from tests.broker_world import KINDS, Consuming, World
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_SECONDS, wait_until
 
-CONFIRM_SECONDS = 1.5
+CONFIRM_SECONDS = 1.5  # where a broker that says nothing is what a test is about
+NEVER_MS = 60_000  # as an idle consumer's pause: longer than any test
 
 
 @pytest.fixture(params=KINDS)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     url = request.getfixturevalue("rabbitmq" if request.param == "rabbitmq" else "empty_database_url")
-    made = World.make(
-        request.param, url, redelivery_delay_ms=20, delivery_attempts_max=3, confirm_timeout_seconds=CONFIRM_SECONDS
-    )
+    made = World.make(request.param, url, redelivery_delay_ms=20, delivery_attempts_max=3, confirm_timeout_seconds=30.0)
     made.admin.declare(made.recipients)
     yield made
     made.wire.close()
@@ -189,7 +188,7 @@ def test_a_message_in_another_manufacturers_queue_is_poison(world: World) -> Non
 def test_two_healthy_consumers_share_the_work_and_no_message(world: World) -> None:
     batch = [world.message(number=number) for number in range(200)]
     publish(world, *batch)
-    work = threading.Barrier(2, timeout=20)
+    work = threading.Barrier(2, timeout=60)
 
     def meet_once(message: Message) -> None:
         if not work.broken and work.n_waiting < 2 and message.body["number"] < 1_000 and not met.is_set():
@@ -209,32 +208,39 @@ def test_two_healthy_consumers_share_the_work_and_no_message(world: World) -> No
 
 
 def test_one_consumer_serves_many_queues_and_none_starves(world: World) -> None:
+    """Each takes its time, as booking one would: 100 of them give the other queue five seconds to be heard of."""
+    had_its_turn = threading.Event()
+
+    def work(message: Message) -> None:
+        if message.recipient == world.recipient:
+            had_its_turn.wait(0.05)
+        else:
+            had_its_turn.set()
+
     publish(world, *[world.message(number=number) for number in range(200)])
     other = world.message(world.recipients[1])
     publish(world, other)
-    with Consuming(world.carrier(), world.recipients) as consuming:
+    with Consuming(world.carrier(), world.recipients, work) as consuming:
         consuming.wait_for(201)
     assert consuming.messages.index(other) < 100
 
 
-def test_a_new_message_wakes_an_idle_consumer_at_once(world: World) -> None:
-    with Consuming(world.carrier(idle_ms=60_000), [world.recipient]) as consuming:
+def test_a_new_message_wakes_an_idle_consumer(world: World) -> None:
+    """Long before it would have looked by itself."""
+    with Consuming(world.carrier(idle_ms=NEVER_MS), [world.recipient]) as consuming:
         publish(world, world.message())
         consuming.wait_for(1)
-        before = time.monotonic()
         publish(world, world.message())
         consuming.wait_for(2)
-        assert time.monotonic() - before < 1.0
 
 
-def test_an_idle_consumer_stops_within_a_second(world: World) -> None:
-    with Consuming(world.carrier(), [world.recipient]) as consuming:
+def test_an_idle_consumer_stops_though_nothing_comes(world: World) -> None:
+    with Consuming(world.carrier(idle_ms=NEVER_MS), [world.recipient]) as consuming:
         publish(world, world.message())
         consuming.wait_for(1)
-        before = time.monotonic()
         consuming.stop.set()
-        consuming.thread.join(5)
-        assert time.monotonic() - before < 1.0
+        consuming.thread.join(PATIENCE_SECONDS)
+        assert not consuming.thread.is_alive()
 
 
 def test_a_busy_consumer_stops_after_the_message_in_hand_and_the_rest_stays(world: World) -> None:
@@ -242,28 +248,32 @@ def test_a_busy_consumer_stops_after_the_message_in_hand_and_the_rest_stays(worl
 
     def hold(_: Message) -> None:
         in_hand.set()
-        go_on.wait(20)
+        go_on.wait(60)
 
     publish(world, *[world.message(number=number) for number in range(5)])
     with Consuming(world.carrier(), [world.recipient], hold) as consuming:
-        assert in_hand.wait(20)
+        assert in_hand.wait(60)
         consuming.stop.set()
         go_on.set()
-        consuming.thread.join(5)
+        consuming.thread.join(PATIENCE_SECONDS)
     assert len(consuming.messages) == 1
     world.wait_depth(4)
 
 
-def test_a_consumer_without_its_broker_keeps_trying_and_still_stops_promptly(world: World) -> None:
+def test_a_consumer_without_its_broker_keeps_trying_and_still_stops(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a pause, however long that is."""
+    monkeypatch.setattr("broker.postgres.consumer.reconnect_seconds", lambda *_: NEVER_MS / 1_000)
+    monkeypatch.setattr("broker.rabbitmq.taps.reconnect_seconds", lambda *_: NEVER_MS / 1_000)
     world.wire.unplug()
     with Consuming(world.carrier(), [world.recipient]) as consuming:
         outcome = publish(world, message := world.message())[message.id]
         assert isinstance(outcome, Unavailable)
         assert consuming.thread.is_alive()
-        before = time.monotonic()
         consuming.stop.set()
-        consuming.thread.join(5)
-        assert time.monotonic() - before < 1.0
+        consuming.thread.join(PATIENCE_SECONDS)
+        assert not consuming.thread.is_alive()
 
 
 def test_a_consumer_started_before_its_queue_exists_begins_when_it_does(world: World) -> None:
@@ -311,15 +321,15 @@ def test_a_cut_while_the_handler_works_brings_the_message_again(world: World) ->
 
 def test_a_silent_broker_makes_publishing_unknown_within_the_limit_and_both_heal(world: World) -> None:
     """B1: neither hangs nor claims success."""
-    publisher = world.carrier(heartbeat_seconds=1).publisher()
+    publisher = world.carrier(heartbeat_seconds=1, confirm_timeout_seconds=CONFIRM_SECONDS).publisher()
     first, second = world.message(), world.message()
-    assert publisher.publish([first]) == {first.id: None}
+    publish_until_stored(publisher, first)
     with Consuming(world.carrier(heartbeat_seconds=1), [world.recipient]) as consuming:
         consuming.wait_for(1)
         world.wire.silence()
         before = time.monotonic()
         outcome = publisher.publish([second])[second.id]
-        assert time.monotonic() - before < CONFIRM_SECONDS + 3
+        assert time.monotonic() - before < PATIENCE_SECONDS  # it is silent for as long as nobody resumes it
         assert isinstance(outcome, Unavailable)
         world.wire.resume()
         publish_until_stored(publisher, second)
@@ -328,17 +338,18 @@ def test_a_silent_broker_makes_publishing_unknown_within_the_limit_and_both_heal
 
 
 def test_a_handler_may_take_longer_than_heartbeat_and_lease(world: World) -> None:
-    """B3: no second delivery while the first is being worked on. 4 s are four heartbeats and eight leases."""
+    """B3: no second delivery while the first is being worked on. 6 s are three heartbeats, after two of which RabbitMQ ends
+    a connection that is silent, and two leases; whoever is late by less than a second or two loses neither."""
     seen: list[uuid.UUID] = []
     done = threading.Event()
 
     def work_long(message: Message) -> None:
         seen.append(message.id)
-        done.wait(4)
+        done.wait(6)
 
     message = world.message()
     publish(world, message)
-    slow = world.carrier(heartbeat_seconds=1, lease_seconds=0.5)
+    slow = world.carrier(heartbeat_seconds=2, lease_seconds=3.0)
     with (
         Consuming(slow, [world.recipient], work_long) as one,
         Consuming(slow, [world.recipient], work_long) as two,

@@ -15,7 +15,9 @@ from tests.conftest import plain, wait_until
 
 @pytest.fixture
 def world(empty_database_url: str) -> Iterator[World]:
-    made = World.make("postgres", empty_database_url, delivery_attempts_max=3, redelivery_delay_ms=20)
+    made = World.make(
+        "postgres", empty_database_url, delivery_attempts_max=3, redelivery_delay_ms=20, confirm_timeout_seconds=30.0
+    )
     made.admin.declare(made.recipients)
     yield made
     made.wire.close()
@@ -51,7 +53,7 @@ def test_a_lease_is_renewed_while_the_handler_works(world: World, database: psyc
     done = threading.Event()
 
     def work(_: Message) -> None:
-        done.wait(20)
+        done.wait(60)
 
     def due() -> Any:
         row = database.execute("SELECT due_at FROM broker.message WHERE attempts = 1").fetchone()
@@ -89,12 +91,13 @@ def test_a_consumer_needs_one_connection_and_a_publisher_one(world: World, datab
     with Consuming(world.carrier(), world.recipients) as consuming:
         publisher.publish([message])
         consuming.wait_for(1)
-        names = database.execute(
+        names = (
             "SELECT application_name FROM pg_stat_activity"
             " WHERE datname = current_database() AND application_name LIKE 'broker %' ORDER BY 1"
-        ).fetchall()
+        )
+        two = [("broker consumer",), ("broker publisher",)]
+        wait_until(lambda: database.execute(names).fetchall() == two, what="those that made the queues have gone")
     publisher.close()
-    assert names == [("broker consumer",), ("broker publisher",)]
 
 
 def test_a_claim_looks_at_few_rows_however_long_the_queues_are(world: World, database: psycopg.Connection[Any]) -> None:

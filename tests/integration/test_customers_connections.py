@@ -44,25 +44,31 @@ class Served:
             port=self.port,
             threads=1,
             body_bytes_max=BODY_BYTES_MAX,
-            wait_seconds_max=0.2,
+            wait_seconds_max=60.0,
             by_head=lambda head: UNCHANGED if head == KNOWN else None,
         )
         self.in_flight = 0
+        self.connected = 0
 
     def _wait(self) -> ResponseReturnValue:
         if TURNED_AWAY in request.environ:
             return "turned away", 503
         self.waiting.release()
-        assert self.may_go.wait(10)
+        assert self.may_go.wait(60)
         return "waited"
 
     def look(self) -> None:
         """On the loop: where connections may be counted."""
         self.in_flight = self.server.in_flight()
+        self.connected = len(self.server._connections)
+
+    def in_line(self) -> int:
+        """Requests that wait for the thread."""
+        return self.server._gateway.waiting()
 
     @contextmanager
     def connection(self) -> Iterator[socket.socket]:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connected:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connected:
             yield connected
 
     def ask(self, *parts: bytes) -> tuple[int, bytes]:
@@ -86,7 +92,7 @@ def served() -> Iterator[Served]:
     thread.start()
     yield served
     stop.set()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -233,9 +239,10 @@ def test_who_waits_too_long_or_finds_too_many_before_him_is_told_to_come_again(
     served.may_go.clear()
     with served.connection() as working, served.connection() as late:
         working.sendall(waiting)
-        assert served.waiting.acquire(timeout=10)
+        assert served.waiting.acquire(timeout=60)
+        monkeypatch.setattr(served.server._gateway, "_wait_seconds_max", 0.2)
         late.sendall(waiting)
-        wait_until(lambda: served.in_flight == 2, 10, "the second one waits")
+        wait_until(lambda: served.in_line() == 1, what="the second one waits")
         monkeypatch.setattr(server, "WAITING_MAX", 1)
         assert served.ask(waiting) == (503, b"turned away"), "one waits already"
         assert served.ask(b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n") == (200, b"alive")
@@ -257,7 +264,7 @@ def test_a_connection_that_is_answered_by_its_heads_ends_when_it_asks_no_more(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """C2, C5: no timer is set anew for such a request; the one before it looks when that was."""
-    monkeypatch.setattr(connections, "IDLE_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(connections, "IDLE_SECONDS_MAX", 1.5)
     with served.connection() as connected:
         for _time in range(2):
             connected.sendall(KNOWN)
@@ -267,6 +274,7 @@ def test_a_connection_that_is_answered_by_its_heads_ends_when_it_asks_no_more(
 
 def test_connections_beyond_the_limit_end_as_they_come(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """C3"""
+    wait_until(lambda: served.connected == 0, what="those of other tests are gone")
     monkeypatch.setattr(connections, "CONNECTIONS_MAX", 1)
     with served.connection() as first:
         first.sendall(GET_BODY)

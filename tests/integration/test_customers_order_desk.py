@@ -35,7 +35,7 @@ class Shop:
     desk: OrderDesk
 
     def order(self, customer: Program, body: object, key: str, **headers: str) -> Told:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         sent = {"Content-Type": "application/json", "Idempotency-Key": key, "X-Request-Id": "request-number-1"}
         sent |= {"Authorization": f"Bearer {customer.token}"} if customer.token else {}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -65,7 +65,7 @@ def shop(request: pytest.FixtureRequest, database_url: str, world: World, tmp_pa
     thread.start()
     yield Shop(app, instance, port, desk)
     stop.set()
-    thread.join(10)
+    thread.join(60)
     instance.engine.dispose()
     instance.health_engine.dispose()
 
@@ -181,14 +181,14 @@ def test_who_waits_for_a_thread_that_ends_goes_the_usual_way(
 
     def end_the_thread(_tickets: object) -> None:
         reached.set()
-        release.wait(10)
+        release.wait(60)
         raise SystemExit
 
     monkeypatch.setattr(shop.desk, "_sell", end_the_thread)
     body = wanted((world.stock[0], 1))
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(shop.order, people[0], body, "k")
-        assert reached.wait(10)
+        assert reached.wait(60)
         second = pool.submit(shop.order, people[1], body, "k")
         wait_until(lambda: shop.desk.waiting)
         release.set()
@@ -231,7 +231,7 @@ def test_beyond_the_quota_it_is_refused_before_anything_is_sold(
         told = [served.order(ada, wanted((world.stock[0], 1)), f"k{number}")[0] for number in range(3)]
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
     assert told == [201, 201, 429]
     assert rows(engine, "SELECT count(*) FROM orders") == [(2,)]
     instance.engine.dispose()

@@ -41,7 +41,7 @@ class Served:
     def send(self, *requests: bytes) -> list[tuple[bytes, list[bytes]]]:
         """One after the other on one connection, each in one packet; of each answer (304) the first line and the fields."""
         answers = []
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             for request in requests:
                 connection.sendall(request)
                 got = b""
@@ -52,7 +52,7 @@ class Served:
         return answers
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
         found = (answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
@@ -90,7 +90,7 @@ def serving(app: Flask, *, at_once: bool = True) -> Iterator[Served]:
         yield Served(port, answered, by_head)
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_a_head_in_a_body_is_no_request(served: Served, world: World) -> None:
     known = open_page(path, served.ask(path)[1]["etag"], NUMBER)
     served.send(known, known)
     served.by_head.clear()
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
         connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n" % (2 * len(known)))
         for _time in range(2):
             connection.sendall(known)
@@ -235,7 +235,7 @@ def test_a_connection_outlives_answers_without_a_body(app: Flask, world: World) 
     for at_once in (False, True):
         with serving(app, at_once=at_once) as served:
             tag = served.ask(path_of(world, 2))[1]["etag"]
-            connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
             connection.connect()
             opened = connection.sock
             for _time in range(3):
@@ -251,7 +251,7 @@ def test_requests_of_one_packet_are_answered_in_their_order(served: Served, worl
     quick, slow = path_of(world, 2), "/healthz"
     served.ask(quick)
     for paths in ((quick, slow, quick), (slow, quick, slow), (quick, quick)):
-        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
         connection.connect()
         connection.sock.sendall(b"".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in paths))
         with connection.sock.makefile("rb") as answers:
@@ -276,7 +276,7 @@ def test_quantities_are_told_at_once_while_all_threads_wait(served: Served, worl
         assert served.answered
         blocker.rollback()
         for thread in waiting:
-            thread.join(10)
+            thread.join(60)
 
 
 def test_who_is_turned_away_is_told_so_in_the_shops_words_without_the_database(app: Flask, engine: Engine) -> None:

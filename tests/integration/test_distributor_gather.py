@@ -163,8 +163,8 @@ BAD = [
     (redirect, "unavailable", "answered 302"),
     (cut_off, "unavailable", "ClientPayloadError"),
     (endless, "unavailable", "more than 100000 bytes"),
-    (never, "timeout", "no complete answer within 1.5 s"),
-    (drip, "timeout", "no complete answer within 1.5 s"),
+    (never, "timeout", "no complete answer within 4 s"),
+    (drip, "timeout", "no complete answer within 4 s"),
 ]
 
 
@@ -177,9 +177,10 @@ def test_a_bad_manufacturer_harms_only_itself(
     for number in range(2, 6):
         fakes.add(f"m{number}", item("BIKE"))
     begin_month(engine, fakes)
+    deadline = {"deadline_seconds": 4} if outcome == "timeout" else {}  # in which the others surely answer
     started = time.monotonic()
-    assert not gather(engine, fakes)
-    assert time.monotonic() - started < 6
+    assert not gather(engine, fakes, **deadline)
+    assert time.monotonic() - started < 30  # half as long as the one that never answers keeps silent
     found, why = attempts(engine).pop("m1")
     assert (found, reason in (why or "")) == (outcome, True), why
     assert sorted(code for code, _ in stock(engine)) == ["m2", "m3", "m4", "m5"]
@@ -311,14 +312,15 @@ def test_who_takes_anothers_name_does_not_keep_its_goods_out(engine: Engine, fak
     assert rows(engine, "SELECT code, name FROM manufacturer ORDER BY id") == [("m1", "Works m2"), ("m2", "m2")]
 
 
-def test_ten_thousand_products_are_booked_in_a_few_seconds(engine: Engine, fakes: FakePartners) -> None:
+def test_ten_thousand_products_are_booked_by_a_few_statements(engine: Engine, fakes: FakePartners) -> None:
     fakes.add("m1")
     begin_month(engine, fakes)
     items = tuple(OfferItem(f"SKU-{number}", f"Good {number}", 7, 100 + number, "GBP") for number in range(10_000))
-    started = time.monotonic()
+    said: list[str] = []
     with transaction(engine) as connection:
+        event.listen(connection, "before_cursor_execute", lambda _c, _k, sql, *_rest: said.append(sql))
         book(connection, offer(*items))
-    assert time.monotonic() - started < 10
+    assert len(said) < 100
     assert rows(engine, "SELECT count(*), sum(supplied) FROM stock") == [(10_000, 70_000)]
 
 

@@ -81,7 +81,7 @@ def test_the_sweepers_thread_tidies_and_stops(shop: HoldingShop, wait_until: Cal
     thread.start()
     wait_until(lambda: rows(shop.engine, "SELECT held FROM cart_line") == [(0,)], what="the hold is tidied")
     stop.set()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
 
 

@@ -146,5 +146,5 @@ def test_a_database_that_may_not_be_changed_is_said_so(empty_database_url: str) 
 def test_a_current_schema_is_found_without_loading_alembic(database_url: str) -> None:
     """It would stay in the memory of every distributor for nothing."""
     code = f"import sys; from distributor.migrate import upgrade; upgrade({database_url!r}); print('alembic' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "False"

@@ -95,7 +95,7 @@ def relaying(engine: Engine, carrier: Any, codes: Sequence[str] = ("m1", "m2")) 
         yield relay
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -100,7 +100,7 @@ def repaired_while_a_sale_commits(engine: Engine, stock_id: int, wait_until: Cal
                 sale.execute(text(statement), {"id": stock_id})
             repairing = pool.submit(repair, engine, stock_id)
             wait_until(lambda: rows(engine, WAITS_FOR_A_LOCK), what="the repair waits for the sale")
-        repairing.result(10)
+        repairing.result(60)
 
 
 def test_what_is_sold_while_it_is_repaired_counts(

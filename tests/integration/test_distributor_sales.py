@@ -333,7 +333,7 @@ def test_a_row_that_stays_locked_makes_the_shop_busy_and_leaves_nothing(
         began = time.monotonic()
         with pytest.raises(Busy) as caught:
             buy(sales, world.customers[0], "k1", Line(world.stock[0], 1))
-        assert time.monotonic() - began < 1.0 + 0.5
+        assert time.monotonic() - began < 5.0  # repeated as a conflict is, it would be six times the lock's second
         assert caught.value.definite
         assert buy(sales, world.customers[0], "k2", Line(world.stock[3], 1)).status == 201  # others sell normally
     assert buy(sales, world.customers[0], "k1", Line(world.stock[0], 1)).status == 201

@@ -52,7 +52,7 @@ def lose_at(engine: Engine, statement: str, times: int = 1, *, after: bool = Fal
             happened.append(sql)
             pid = connection.connection.driver_connection.info.backend_pid
             with admin.connect() as other:
-                other.execute(text("SELECT pg_terminate_backend(:pid, 2000)"), {"pid": pid})
+                other.execute(text("SELECT pg_terminate_backend(:pid, 30000)"), {"pid": pid})
 
     admin = engine_for(engine.url.render_as_string(hide_password=False))
     event.listen(engine, "after_cursor_execute" if after else "before_cursor_execute", strike)

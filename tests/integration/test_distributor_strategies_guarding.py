@@ -38,8 +38,8 @@ class HangsOnce(RowLock):
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url, pool_size=2, lock_timeout_ms=200, statement_timeout_ms=300,
-                        idle_in_transaction_timeout_ms=300)  # fmt: skip
+    engine = engine_for(database_url, pool_size=2, lock_timeout_ms=1_500, statement_timeout_ms=2_000,
+                        idle_in_transaction_timeout_ms=2_000)  # fmt: skip
     yield engine
     engine.dispose()
 
@@ -49,7 +49,7 @@ def test_a_hang_ends_with_an_answer_and_holds_up_nobody_else(engine: Engine, how
     """A statement is ended by PostgreSQL before the guard has to."""
     world = make_world(engine, [5])
     hanging = HangsOnce(how)
-    sales = Sales(engine, Guarded(hanging, seconds=0.6), Settings())
+    sales = Sales(engine, Guarded(hanging, seconds=3.0), Settings())
     line = Line(world.stock[0], 2)
     with pytest.raises(error):
         buy(sales, world.customers[0], "k", line)

@@ -21,9 +21,9 @@ from grading.server import NoDatabase
 from grading.server import fresh_database as database_of_a_grading
 from grading.supervision import Nursery
 from grading.template import mine
-from settings import Settings
 from settings.model import Database
 from tests.conftest import ROOT, Server, free_port, fresh_database
+from tests.distributor_world import patient_settings
 
 VILLAINS = Path(__file__).parents[1] / "villains"
 SHORT = Plan(seed=1, quick=True, rounds=0, seconds=0)
@@ -48,7 +48,7 @@ def nursery() -> Iterator[Nursery]:
 
 
 def graded(nursery: Nursery, url: str, strategy: str, exercises: Exercises, plan: Plan = SHORT) -> dict[str, Any]:
-    return Grader(nursery, url, Settings(), plan, lambda _what: None).grade(strategy, exercises)
+    return Grader(nursery, url, patient_settings(), plan, lambda _what: None).grade(strategy, exercises)
 
 
 LOADS = ("hot", "spread", "mixed")
@@ -138,7 +138,7 @@ def test_what_never_ends_is_ended_and_told_from_what_it_does(
     nursery: Nursery, url: str, monkeypatch: pytest.MonkeyPatch, wrong: Misconduct
 ) -> None:
     """V1. The line may be the loop's head, which is one above."""
-    monkeypatch.setattr(nursery, "step_seconds_max", 1.2)
+    monkeypatch.setattr(nursery, "step_seconds_max", 3.0)  # in which every other step ends
     report = graded(nursery, url, villain(wrong.name), ONLY_THE_CONTRACT)
     (found,) = [check for check in report["checks"] if check["group"] == "conduct"]
     line = int(line_of(wrong.name, wrong.code).partition(":")[2])

@@ -45,7 +45,7 @@ def test_every_answer_has_a_line_with_the_request_id_that_its_client_got(tmp_pat
         answer.field("X-Request-Id") for answer in (good, hidden, refused, head)
     ]
     assert lines[0]["target"] == "/a?token=***"
-    assert 0 < lines[0]["seconds"] < 5
+    assert 0 < lines[0]["seconds"] < 60
     assert lines[0]["trace_id"] in good.echoed.decode("latin-1")
 
 

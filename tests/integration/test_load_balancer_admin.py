@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from load_balancer.options import Address
+from tests.conftest import free_port
 from tests.load_balancer_clients_world import Answer, RawClient
-from tests.load_balancer_world import Silence, World, free_port, world
+from tests.load_balancer_world import Silence, World, world
 
 TOKEN = "a-token-for-tests"
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"

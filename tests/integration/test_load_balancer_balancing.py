@@ -5,8 +5,8 @@ from dataclasses import replace
 from load_balancer.balancing.members import Observe, OnError, ServerOptions
 from load_balancer.balancing.servers import Admin, Operation
 from load_balancer.proxy.exchange import Exchange
-from tests.load_balancer_clients_world import RawClient
-from tests.load_balancer_world import FAST, QUICK_CHECK, ScriptedServer, Send, Silence, World, ok, world
+from tests.load_balancer_clients_world import SECONDS_MAX, RawClient
+from tests.load_balancer_world import QUICK_CHECK, ScriptedServer, Send, Silence, World, ok, world
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -60,17 +60,19 @@ def test_a_server_never_has_more_requests_than_its_limit_and_those_in_line_come_
 
 def test_who_waits_too_long_or_finds_the_line_full_is_told_to_come_back() -> None:
     """T3: nothing of both has reached a server."""
-    quick = replace(FAST, queue_seconds=0.2, server_seconds=60.0, client_seconds=60.0, keep_alive_seconds=60.0)
-    with world(1, {"s1": ServerOptions(maxconn=1, maxqueue=1)}, timeouts=quick) as running, running.connect() as first:
+    with world(1, {"s1": ServerOptions(maxconn=1, maxqueue=1)}) as running, running.connect() as first:
         hold(running.servers[0])
         first.send(GET)
         reached(running, running.servers[0], 1)
-        with running.connect() as second:
-            ask_in_turn(running, [second])
-            refused = running.ask(GET)
-            assert b"too many requests wait" in refused.body
-            late = second.answer()
-            assert b"no server was free in time" in late.body
+        second = running.connect()
+        ask_in_turn(running, [second])
+        refused = running.ask(GET)
+        assert b"too many requests wait" in refused.body
+        second.reset()
+        in_line(running, 0)
+        running.hurry(queue_seconds=0.2)
+        late = running.ask(GET)
+        assert b"no server was free in time" in late.body
         for answer in (refused, late):
             assert (answer.status, answer.field("Retry-After"), answer.field("X-Not-Dispatched")) == (503, "1", "1")
         running.servers[0].say(ANSWER, running)
@@ -100,8 +102,7 @@ def test_a_client_that_leaves_the_line_is_not_served() -> None:
 
 def test_the_line_is_told_at_once_when_no_server_is_left() -> None:
     """G4: 503, long before the time to wait is over."""
-    patient = replace(FAST, queue_seconds=60.0)
-    with world(1, {"s1": ONE}, timeouts=patient) as running, running.connect() as first, running.connect() as second:
+    with world(1, {"s1": ONE}) as running, running.connect() as first, running.connect() as second:
         hold(running.servers[0])
         first.send(GET)
         reached(running, running.servers[0], 1)
@@ -133,7 +134,7 @@ def test_a_large_body_that_waits_in_line_is_not_read_until_there_is_room() -> No
             except TimeoutError:
                 pass
             in_line(running, 1)
-            second.socket.settimeout(10.0)
+            second.socket.settimeout(SECONDS_MAX)
             for _ in range(20):  # while the balancer is busy with others it could read on
                 assert running.ask(get("/healthz")).status == 200
             (held,) = running.loop.call(lambda: [_body_of(ticket) for ticket in running.balancer.servers.line])
@@ -199,9 +200,13 @@ def test_an_ejected_server_is_back_with_its_next_good_check() -> None:
     observed = ServerOptions(observe=Observe.LAYER7, error_limit=2, on_error=OnError.MARK_DOWN)
     with world(2, {"s1": observed}) as running:
         backend = running.balancer.backends["s1"]
-        running.loop.call(lambda: running.balancer.answered(backend, 500))
-        running.loop.call(lambda: running.balancer.answered(backend, 500))
-        assert backend.health.operation is Operation.DOWN
+
+        def twice_failed() -> Operation:
+            running.balancer.answered(backend, 500)
+            running.balancer.answered(backend, 500)
+            return backend.health.operation
+
+        assert running.loop.call(twice_failed) is Operation.DOWN
         running.until(lambda: backend.health.operation is Operation.UP, "a check brought it back")
         assert backend.tally.downs == 1
 
@@ -215,7 +220,7 @@ def test_a_failed_request_brings_the_next_check_forward() -> None:
         before = backend.check
         running.servers[0].script = lambda _: [Send(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")]
         assert running.ask(GET).status == 500
-        running.until(lambda: backend.check is not before, "it was checked again", seconds=5.0)
+        running.until(lambda: backend.check is not before, "it was checked again")
         assert backend.health.operation is Operation.UP
 
 

@@ -7,12 +7,11 @@ import threading
 import pytest
 
 from load_balancer.http1.traces import trace_id
-from load_balancer.options import Check
-from tests.load_balancer_world import Close, Reset, Send, Silence, ok, world
+from tests.load_balancer_clients_world import SECONDS_MAX
+from tests.load_balancer_world import PATIENT_CHECK, Close, Reset, Send, Silence, ok, world
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello"
-PATIENT_CHECK = Check(path="/readyz", inter_seconds=60.0, timeout_seconds=0.3)
 
 
 def fields_of(request: bytes) -> dict[str, list[str]]:
@@ -96,7 +95,7 @@ def test_pipelined_requests_are_answered_in_order() -> None:
         sender.start()
         for number in range(1000):
             assert client.answer().echoed.startswith(b"GET /%d " % number)
-        sender.join()
+        sender.join(SECONDS_MAX)
 
 
 def test_http_1_0_gets_one_answer_and_the_rest_is_not_read() -> None:

@@ -3,10 +3,9 @@
 import contextlib
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import cast
+from dataclasses import replace
 
 import pytest
 
@@ -14,21 +13,18 @@ from load_balancer.balancing.members import ServerOptions
 from load_balancer.balancing.retries import RetryRules
 from load_balancer.balancing.servers import Rules
 from load_balancer.http1.grammar import HeadLimits
-from load_balancer.options import Address, Check, Limits, ServerAddress, Timeouts
+from load_balancer.options import Address, Check, Limits, ServerAddress
 from load_balancer.proxy import connection
-from load_balancer.proxy.frontend import Client
-from tests.load_balancer_clients_world import Answer, Incomplete, RawClient
-from tests.load_balancer_world import Send, Silence, ok, world
+from tests.load_balancer_clients_world import SECONDS_MAX, Answer, Incomplete, RawClient
+from tests.load_balancer_world import PATIENT, PATIENT_CHECK, Send, Silence, World, ok, world
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello"
-PATIENT_CHECK = Check(path="/readyz", inter_seconds=60.0, timeout_seconds=0.3)
 
 
 def test_a_server_that_does_not_answer_gives_504_and_a_post_is_not_repeated() -> None:
     """U17."""
-    quick = Timeouts(server_seconds=0.3, client_seconds=2.0)
-    with world(2, timeouts=quick) as running:
+    with world(2, timeouts=replace(PATIENT, server_seconds=0.3)) as running:
         for server in running.servers:
             server.script = lambda _: [Silence()]
         assert running.ask(POST).status == 504
@@ -40,7 +36,7 @@ def test_a_server_that_does_not_answer_gives_504_and_a_post_is_not_repeated() ->
 def test_a_server_that_stops_answering_checks_is_ejected_and_its_gets_go_elsewhere() -> None:
     """L3: long before the server's own time is over; a POST waits, for it may have been done."""
     check = Check(path="/readyz", inter_seconds=0.1, timeout_seconds=0.1, rules=Rules(2, 1))
-    with world(2, check=check, timeouts=Timeouts(server_seconds=30.0)) as running, running.connect() as poster:
+    with world(2, check=check, timeouts=PATIENT) as running, running.connect() as poster:
         silent = running.servers[0]
         silent.script = lambda _: [Silence()]
         silent.check_status = None
@@ -73,13 +69,26 @@ def test_a_server_that_says_it_is_not_ready_gets_nothing_until_it_says_otherwise
 )
 def test_who_sends_too_slowly_is_told_and_holds_no_server(sent: bytes, status: int) -> None:
     """T01, T02, T03."""
-    quick = Timeouts(client_seconds=0.1, http_request_seconds=0.1)
-    with world(1, timeouts=quick) as running, running.connect() as client:
+    with world(1) as running:
+        if not sent:
+            running.hurry(http_request_seconds=0.1)
+        client = running.connect()
+        if sent:
+            in_a_hurry_once_served(running, client, client_seconds=0.1, http_request_seconds=0.1)
         client.send(sent)
         if status:
             assert client.answer().status == status
         assert client.closed()
+        client.socket.close()
         assert running.requests == []
+
+
+def in_a_hurry_once_served(running: World, client: RawClient, **timeouts: float) -> None:
+    """The client is idle between two requests: the time for a head begins with its first byte, not with the connection."""
+    client.send(GET)
+    assert client.answer().status == 200
+    running.servers[0].requests.clear()
+    running.hurry(**timeouts)
 
 
 @contextlib.contextmanager
@@ -103,7 +112,7 @@ def dripping(client: RawClient, first: bytes, drop: bytes) -> Iterator[None]:
 
 def test_dripping_a_body_does_not_extend_its_deadline_either() -> None:
     """T03: each byte buys time at the least rate that is accepted, and no more."""
-    with world(1, timeouts=Timeouts(client_seconds=0.2)) as running, running.connect() as client:
+    with world(1, timeouts=replace(PATIENT, client_seconds=0.2)) as running, running.connect() as client:
         with dripping(client, b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 100000\r\n\r\n", b"x"):
             assert client.answer().status == 408
         assert running.requests == []
@@ -117,13 +126,14 @@ def test_a_server_that_accepts_no_connection_in_time_is_left_for_another_one() -
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(place)
-        timeouts = Timeouts(connect_seconds=0.1)
-        with world(1, {"s1": ServerOptions(weight=1)}, timeouts=timeouts, retry=RetryRules(1, 1.0, 10)) as running:
+        with world(1, {"s1": ServerOptions(weight=1)}, retry=RetryRules(1, 1.0, 10)) as running:
+            assert running.ask(POST).status == 200  # from now on it has a connection, so it needs no time for a new one
+            running.hurry(connect_seconds=0.1)
             deaf = ServerAddress("deaf", Address(*place), ServerOptions(check=False))
             running.loop.call(lambda: running.balancer.add(deaf))
             assert [running.ask(POST).status for _ in range(2)] == [200, 200]
-            assert running.balancer.backends["deaf"].traffic.failures["no connection"] == 1
-            assert len(running.requests) == 2
+            assert running.balancer.backends["deaf"].traffic.failures["no connection"] == 2
+            assert len(running.requests) == 3
             running.loop.call(lambda: running.balancer.remove("s1"))
             assert running.ask(POST).status == 503
 
@@ -131,7 +141,7 @@ def test_a_server_that_accepts_no_connection_in_time_is_left_for_another_one() -
 def test_a_client_that_takes_no_notice_of_the_last_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """D2."""
     monkeypatch.setattr(connection, "LINGER_SECONDS", 0.05)
-    with world(1, timeouts=Timeouts(http_request_seconds=0.2)) as running, running.connect() as client:
+    with world(1) as running, running.connect() as client:
         client.send(b"nonsense\r\n\r\n")
         assert client.answer().status == 400
         running.until(lambda: not running.balancer.clients, "it is gone, though it has not closed its side")
@@ -139,7 +149,7 @@ def test_a_client_that_takes_no_notice_of_the_last_answer_is_not_waited_for(monk
 
 def test_an_idle_connection_ends_without_a_word() -> None:
     """T06."""
-    with world(1, timeouts=Timeouts(keep_alive_seconds=0.2)) as running, running.connect() as client:
+    with world(1, timeouts=replace(PATIENT, keep_alive_seconds=0.2)) as running, running.connect() as client:
         client.send(GET)
         client.answer()
         assert client.closed()
@@ -147,29 +157,26 @@ def test_an_idle_connection_ends_without_a_word() -> None:
 
 def test_dripping_a_head_does_not_extend_its_deadline() -> None:
     """T02: the deadline is for the head as a whole."""
-    with (
-        world(1, timeouts=Timeouts(http_request_seconds=0.2)) as running,
-        running.connect() as client,
-        dripping(client, b"GET / HTTP/1.1\r\n", b"A: b\r\n"),
-    ):
-        assert client.answer().status == 408
+    with world(1) as running, running.connect() as client:
+        in_a_hurry_once_served(running, client, http_request_seconds=0.2)
+        with dripping(client, b"GET / HTTP/1.1\r\n", b"A: b\r\n"):
+            assert client.answer().status == 408
 
 
-def test_a_client_that_does_not_read_stops_the_server_and_is_cut_off() -> None:
+@pytest.mark.parametrize("hurried", [False, True], ids=["waited for", "cut off"])
+def test_a_client_that_does_not_read_stops_the_server_and_is_cut_off(hurried: bool) -> None:
     """T04, X4: what waits for it in memory is bounded."""
-    size = 50_000_000
-    with world(1, timeouts=Timeouts(client_seconds=0.5)) as running, running.connect() as client:
-        running.servers[0].script = lambda _: ok(b"a" * size)
+    with world(1) as running, running.connect() as client:
+        server = running.servers[0]
+        server.script = lambda _: ok(b"a" * 50_000_000)
+        if hurried:
+            running.hurry(client_seconds=0.3)
         client.send(GET)
-        most: list[int] = []
-        running.until(lambda: running.servers[0].requests, "the server answers")
-
-        def cut_off() -> bool:
-            most.extend(cast("Client", each)._transport.get_write_buffer_size() for each in running.balancer.clients)
-            return not running.balancer.clients
-
-        running.until(cut_off, "the client was cut off")
-        assert 0 < max(most) < 1_000_000
+        if not hurried:
+            assert 0 < running.most_that_waits(server) < 1_000_000
+            return
+        running.until(lambda: server.requests, "the server answers")
+        running.until(lambda: not running.balancer.clients, "the client was cut off")
         with pytest.raises((Incomplete, ConnectionResetError)):
             client.answer()
 
@@ -177,17 +184,18 @@ def test_a_client_that_does_not_read_stops_the_server_and_is_cut_off() -> None:
 def test_a_stream_without_end_flows_piece_by_piece_and_its_deadline_is_between_two_of_them() -> None:
     """Server-sent events: nothing is collected, and the stream lasts far longer than the server's time for a byte."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    with world(1, timeouts=Timeouts(server_seconds=0.2)) as running, running.connect() as client:
+    pause = threading.Event()
+    with world(1, timeouts=replace(PATIENT, server_seconds=1.0)) as running, running.connect() as client:
         server = running.servers[0]
         server.script = lambda _: [Send(head), Silence()]
         client.send(GET)
         while b"\r\n\r\n" not in client.buffer:
             assert client._more()
         client.buffer = b""
-        began = time.monotonic()
-        while time.monotonic() - began < 0.5:
+        for _ in range(15):
             server.say(b"d\r\ndata: event\n\n\r\n", running)
             assert client._exactly(18) == b"d\r\ndata: event\n\n\r\n"
+            pause.wait(0.1)
         assert client.closed()  # the server has fallen silent: what was begun is cut off
         assert running.balancer.own.truncated == 1
 
@@ -251,7 +259,7 @@ def test_the_limits_of_a_head_are_those_of_the_options() -> None:
 
 def test_a_burst_of_connections_is_served() -> None:
     """T14. Checks that such a burst delays would say nothing of the servers."""
-    with world(3, check=Check(path="/readyz", inter_seconds=60.0, timeout_seconds=5.0)) as running:
+    with world(3, check=PATIENT_CHECK) as running:
         clients = [running.connect() for _ in range(500)]
         for client in clients:
             client.send(GET)
@@ -300,7 +308,7 @@ def test_drain_answers_what_is_under_way_and_ends_what_is_idle() -> None:
         server.script = lambda _: [Silence()]
         busy.send(POST)
         running.until(lambda: len(server.requests) == 2, "a request is under way")
-        draining = threading.Thread(target=lambda: running.loop.run(running.service.drain(5.0)))
+        draining = threading.Thread(target=lambda: running.loop.run(running.service.drain(SECONDS_MAX)))
         draining.start()
         assert idle.closed()
         with pytest.raises(ConnectionRefusedError):
@@ -310,7 +318,7 @@ def test_drain_answers_what_is_under_way_and_ends_what_is_idle() -> None:
         assert answer.body == b"done"
         assert answer.field("Connection") == "close"
         busy.socket.close()
-        draining.join(5.0)
+        draining.join(SECONDS_MAX)
         assert not draining.is_alive()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.load_balancer_clients_world import Incomplete
-from tests.load_balancer_world import Close, Reset, Script, Send, Silence, World, ok, world
+from tests.load_balancer_world import Close, Reset, Script, Send, Silence, World, echo, ok, world
 from tests.unit.test_load_balancer_requests import ROWS as REQUEST_ROWS
 from tests.unit.test_load_balancer_requests import Row
 from tests.unit.test_load_balancer_responses import ROWS as RESPONSE_ROWS
@@ -15,9 +15,16 @@ CLEAN = b"GET /clean HTTP/1.1\r\nHost: shop\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def one_server() -> Iterator[World]:
+def world_of_one() -> Iterator[World]:
     with world(1, body_bytes_max=1_000) as running:
         yield running
+
+
+@pytest.fixture
+def one_server(world_of_one: World) -> World:
+    """It echoes, whatever the test before made of it."""
+    world_of_one.servers[0].script = echo
+    return world_of_one
 
 
 @pytest.mark.parametrize("piece", [None, 1], ids=["whole", "byte by byte"])

@@ -9,8 +9,8 @@ import pytest
 from load_balancer.access_log.lines import Entry, Outcome
 from load_balancer.balancing.members import ServerOptions
 from load_balancer.proxy.endings import reset
-from tests.load_balancer_clients_world import RawClient
-from tests.load_balancer_world import FAST, Script, ScriptedServer, Send, Tunnel, World, ok, world
+from tests.load_balancer_clients_world import SECONDS_MAX, RawClient
+from tests.load_balancer_world import PATIENT, Script, Send, Tunnel, World, ok, world
 from tests.unit.test_load_balancer_upgrades import GOOD, HANDSHAKE
 
 ASK = b"GET /ws HTTP/1.1\r\nHost: shop\r\n" + HANDSHAKE + b"\r\n"
@@ -164,7 +164,7 @@ def test_a_half_close_is_passed_on_and_the_other_direction_goes_on(one: World) -
 def test_silence_ends_a_tunnel_and_sooner_once_one_side_has_ended() -> None:
     """N2, N3: each deadline is shorter than the other in one of the two."""
     for times, half in (({"tunnel_seconds": 0.1}, False), ({"client_fin_seconds": 0.1}, True)):
-        with world(1, timeouts=replace(FAST, **times)) as running:
+        with world(1, timeouts=replace(PATIENT, **times)) as running:
             running.servers[0].script = accept
             running.servers[0].goes_on = True
             with opened(running) as client:
@@ -199,7 +199,7 @@ def test_who_does_not_read_stops_the_other_side(one: World) -> None:
             client.socket.sendall(many)
         assert buffered(one) < 1_000_000
         server.say(many, one)
-        one.until(lambda: waits(server) and one.balancer.tunnels, "the server cannot send any more")
+        one.until(lambda: server.unsent() and one.balancer.tunnels, "the server cannot send any more")
         assert buffered(one) < 1_000_000
 
 
@@ -213,14 +213,10 @@ def buffered(running: World) -> int:
     return running.loop.call(count)
 
 
-def waits(server: ScriptedServer) -> bool:
-    return any(connection.transport.get_write_buffer_size() for connection in server.connections)
-
-
 def test_a_tunnel_counts_for_its_servers_limit() -> None:
     """S2."""
     lines = {"s1": ServerOptions(maxconn=1, maxqueue=1)}
-    with world(1, lines, timeouts=replace(FAST, queue_seconds=0.1)) as running:
+    with world(1, lines, timeouts=replace(PATIENT, queue_seconds=0.1)) as running:
         running.servers[0].script = accept
         with opened(running):
             assert running.ask(PLAIN).status == 503
@@ -234,7 +230,7 @@ def test_a_drain_waits_for_tunnels_until_its_time_is_over(one: World) -> None:
     drained = threading.Event()
 
     def drain() -> None:
-        one.loop.run(one.service.drain(0.4))
+        one.loop.run(one.service.drain(2.0))
         drained.set()
 
     draining = threading.Thread(target=drain)
@@ -244,7 +240,7 @@ def test_a_drain_waits_for_tunnels_until_its_time_is_over(one: World) -> None:
     one.until(lambda: bytes(one.servers[0].tunnelled) == b"still works", "bytes still flow")
     assert not drained.is_set()
     assert client.closed()
-    draining.join()
+    draining.join(SECONDS_MAX)
     gone(one)
 
 

@@ -238,8 +238,8 @@ def test_every_failed_authentication_gets_the_same_answer(idle: Factory) -> None
         sign("", "m9", "GET", target),
         sign(keys["m1"], "m1", "GET", target, b"other body"),
         sign(keys["m1"], "m1", "GET", target + "?x=1"),
-        sign(keys["m1"], "m1", "GET", target, timestamp=str(now - 310)),
-        sign(keys["m1"], "m1", "GET", target, timestamp=str(now + 310)),
+        sign(keys["m1"], "m1", "GET", target, timestamp=str(now - 400)),
+        sign(keys["m1"], "m1", "GET", target, timestamp=str(now + 400)),
         good | {"X-Signature": good["X-Signature"].upper()},
         good | {"X-Manufacturer": "m1, m2"},
     ]
@@ -254,7 +254,7 @@ def test_every_failed_authentication_gets_the_same_answer(idle: Factory) -> None
 
 def test_a_header_given_twice_proves_nothing(idle: Factory) -> None:
     headers = sign(idle.runtime.secrets.manufacturer_keys["m1"], "m1", "GET", "/api/v1/stock")
-    connection = http.client.HTTPConnection("127.0.0.1", idle.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", idle.port, timeout=60)
     connection.putrequest("GET", "/api/v1/stock")
     for name, value in [*headers.items(), ("X-Nonce", "0123456789abcdef")]:
         connection.putheader(name, value)
@@ -275,7 +275,7 @@ def test_health_readiness_and_metrics_need_no_signature(idle: Factory) -> None:
 
 
 def test_a_body_that_does_not_come_is_not_waited_for_without_end(idle: Factory) -> None:
-    with socket.create_connection(("127.0.0.1", idle.port), timeout=15) as client:
+    with socket.create_connection(("127.0.0.1", idle.port), timeout=60) as client:
         client.sendall(b"POST /api/v1/offers/1/accept HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{")
         assert client.recv(100).startswith(b"HTTP/1.1 408 ")
 

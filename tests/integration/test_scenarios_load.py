@@ -122,7 +122,7 @@ def test_monthly_customers_shop_with_carts_and_stop_when_no_month_is_to_come(sho
         process.stdin.write(json.dumps({"month": 1, "open": False, "over": True}) + "\n")
         process.stdin.flush()
         process.stdout.read()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0
     assert len(shop.books.finished) == len(set(shop.books.finished)) == 5
     assert sum(shop.books.sold.values()) > 0
     assert all(left >= 0 for left in shop.books.stock.values())
@@ -131,8 +131,8 @@ def test_monthly_customers_shop_with_carts_and_stop_when_no_month_is_to_come(sho
 def test_customers_with_a_time_shop_until_it_is_over_and_then_only_say_so(shop: Running, tmp_path: Path) -> None:
     """N2."""
     shop.books.stock = dict.fromkeys(range(1, 6), 100_000)
-    plan = {"mode": "months", "shop": shop.url, "workers": 2, "seed": 3, "customers": ["a", "b"], "seconds": 1.0}
-    (tmp_path / "plan.json").write_text(json.dumps(plan | {"pause_seconds": 0.01}))
+    plan = {"mode": "months", "shop": shop.url, "workers": 2, "seed": 3, "customers": ["a", "b"], "seconds": 3.0}
+    (tmp_path / "plan.json").write_text(json.dumps(plan | {"pause_seconds": 0.1}))
     argv = [sys.executable, "-m", "scenarios.load", "--plan", str(tmp_path / "plan.json")]
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -149,7 +149,7 @@ def test_customers_with_a_time_shop_until_it_is_over_and_then_only_say_so(shop: 
         process.stdin.write(json.dumps({"month": 2, "open": False, "over": True}) + "\n")
         process.stdin.flush()
         process.stdout.read()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0
     assert bought > 2
     assert shop.books.orders == bought
 

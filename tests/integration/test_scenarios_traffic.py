@@ -39,7 +39,7 @@ class Traffic:
         self.runtime.write()
 
     def page(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.runtime.addresses.traffic}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.runtime.addresses.traffic}{path}", timeout=60) as answer:
             return str(answer.read(), "utf-8")
 
     def customers(self) -> float:
@@ -110,11 +110,11 @@ def test_a_lost_account_is_opened_anew(shop: Running, traffic: Traffic, wait_unt
 def test_a_signal_ends_it_with_exit_code_0(traffic: Traffic, wait_until: WaitUntil) -> None:
     wait_until(lambda: traffic.customers() == 2, 10, "two customers shop")
     traffic.process.send_signal(signal.SIGTERM)
-    assert traffic.process.wait(timeout=10) == 0
+    assert traffic.process.wait(timeout=60) == 0
 
 
 def test_without_a_running_system_it_says_so_and_is_not_started_again(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "scenarios.traffic", "--state", str(tmp_path)]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 64
     assert "no system was started with this state folder" in done.stderr

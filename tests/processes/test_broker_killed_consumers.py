@@ -22,7 +22,14 @@ ATTEMPTS_MAX = 4
 
 
 def make_world(kind: str, url: str) -> World:
-    made = World.make(kind, url, delivery_attempts_max=ATTEMPTS_MAX, redelivery_delay_ms=20, lease_seconds=0.7)
+    made = World.make(
+        kind,
+        url,
+        delivery_attempts_max=ATTEMPTS_MAX,
+        redelivery_delay_ms=20,
+        lease_seconds=0.7,
+        confirm_timeout_seconds=30.0,
+    )
     made.recipients += [f"{uuid.uuid4().hex[:8]}{place}" for place in "cd"]
     made.admin.declare(made.recipients)
     return made
@@ -65,8 +72,8 @@ class Process:
     def kill(self) -> None:
         if self._process.poll() is None:
             os.kill(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
-        self._reader.join(10)
+        self._process.wait(30)
+        self._reader.join(30)
 
     @property
     def exit_code(self) -> int | None:
@@ -132,7 +139,7 @@ def test_a_message_that_kills_its_consumer_dies_alone_after_its_attempts(
         said = Counter(line for process in processes for line in process.lines)
         return expected <= said.keys() and len(world.admin.dead_letters(world.recipients)) == 2
 
-    wait_until(done, 60, "all innocent messages are done and both deadly ones are dead")
+    wait_until(done, 150, "all innocent messages are done and both deadly ones are dead")
     begun = Counter(line for process in processes for line in process.lines)
     # The other one's death may take a delivery along that had arrived but not begun: it counts as an attempt.
     assert 1 <= begun["begun 1"] <= ATTEMPTS_MAX

@@ -20,7 +20,7 @@ from supervisor.spawn import start_child
 from tests.broker_world import NAMES, Consuming, World
 from tests.conftest import INSTALLATION, free_port, require, wait_until
 
-START_SECONDS_MAX = 60
+START_SECONDS_MAX = 120
 
 
 class Node:
@@ -51,7 +51,7 @@ class Node:
     def kill(self) -> None:
         if self._process is not None:
             os.kill(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
+            self._process.wait(30)
             self._process = None
 
 

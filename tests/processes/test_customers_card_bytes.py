@@ -75,6 +75,11 @@ SECRETS = {
     for how, needle in spellings(digits).items()
 } | {"security code": LONG_CODE.encode(), "security code, base64": base64.b64encode(LONG_CODE.encode())[:-4]}
 SHORT_CODE = re.compile(rf"(?<![0-9A-Za-z.]){CODE}(?![0-9A-Za-z])")
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")  # its parts come by chance
+
+
+def says_the_code(text: str) -> bool:
+    return SHORT_CODE.search(UUID.sub("UUID", text)) is not None
 
 
 def given_away(content: bytes) -> list[str]:
@@ -114,7 +119,7 @@ class Program:
         self.session = requests.Session()
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> requests.Response:
-        return self.session.request(method, self.url + path, json=body, headers=headers, timeout=20)
+        return self.session.request(method, self.url + path, json=body, headers=headers, timeout=60)
 
     def sign_up(self) -> None:
         who = {"email": self.email, "password": PASSWORD, "first_name": "Ada", "last_name": "Lovelace"}
@@ -147,7 +152,7 @@ def send_cards_to_the_api(program: Program) -> list[str]:
     broken = '{"number": "' + DISCOVER + '", '
     for content_type in ("application/json", "text/plain", "application/x-www-form-urlencoded"):
         headers = {"Content-Type": content_type}
-        answer = program.session.put(program.url + "/me/card", data=broken, headers=headers, timeout=20)
+        answer = program.session.put(program.url + "/me/card", data=broken, headers=headers, timeout=60)
         assert answer.status_code in {400, 415}
         texts.append(answer.text)
     texts.append(program.call("GET", f"/me/card?number={DISCOVER}&security_code={LONG_CODE}").text)
@@ -159,8 +164,8 @@ def send_cards_to_the_pages(shop: str) -> list[str]:
     browser = requests.Session()
 
     def send(seen_on: str, path: str, **fields: str) -> requests.Response:
-        token = field_value(browser.get(shop + seen_on, timeout=20).text, "form_token")
-        return browser.post(shop + path, data={"form_token": token} | fields, timeout=20, allow_redirects=False)
+        token = field_value(browser.get(shop + seen_on, timeout=60).text, "form_token")
+        return browser.post(shop + path, data={"form_token": token} | fields, timeout=60, allow_redirects=False)
 
     who = {"email": f"{uuid.uuid4().hex[:12]}@example.org", "first_name": "Ada", "last_name": "Lovelace"}
     assert send("/sign-up", "/sign-up", password=PASSWORD, next="/", **who).status_code == 303
@@ -169,13 +174,13 @@ def send_cards_to_the_pages(shop: str) -> list[str]:
         send("/account", "/account/card", **good | {"number": spelled(DISCOVER, " ")}),
         send("/account", "/account/card", **good | {"number": MISTYPED, "security_code": LONG_CODE}),
         send("/account", "/account/card", **good | {"number": AMEX, "security_code": CODE}),
-        browser.post(shop + "/account/card", data=good | {"number": DISCOVER}, timeout=20),
-        browser.get(f"{shop}/account?number={DISCOVER}&security_code={LONG_CODE}", timeout=20),
+        browser.post(shop + "/account/card", data=good | {"number": DISCOVER}, timeout=60),
+        browser.get(f"{shop}/account?number={DISCOVER}&security_code={LONG_CODE}", timeout=60),
     ]
     assert [answer.status_code for answer in answers] == [303, 422, 303, 403, 200]
-    item = browser.get(f"{shop}/api/v1/products", timeout=20).json()["items"][0]["stock_id"]
+    item = browser.get(f"{shop}/api/v1/products", timeout=60).json()["items"][0]["stock_id"]
     assert send(f"/product/{item}", f"/cart/{item}/add", quantity="1").status_code == 303
-    page = browser.get(f"{shop}/checkout", timeout=20).text
+    page = browser.get(f"{shop}/checkout", timeout=60).text
     bought = {name: field_value(page, name) for name in ("key", "cart", "after")} | {"pay": "new"}
     mistyped = good | {"number": spelled(MISTYPED, "-"), "security_code": LONG_CODE}
     answers.append(send("/checkout", "/checkout", **bought | mistyped))
@@ -188,7 +193,7 @@ def buy_something(program: Program) -> None:
     item = program.call("GET", "/products").json()["items"][0]
     lines = [{"stock_id": item["stock_id"], "quantity": 1}]
     headers = {"Idempotency-Key": uuid.uuid4().hex}
-    bought = program.session.post(program.url + "/orders", json={"lines": lines}, headers=headers, timeout=20)
+    bought = program.session.post(program.url + "/orders", json={"lines": lines}, headers=headers, timeout=60)
     assert bought.status_code == 201, bought.text
 
 
@@ -245,7 +250,7 @@ def test_a_cards_number_and_code_are_nowhere(up: Up) -> None:
     assert b"\t9424\t" in tables["customer"] or b"\t0005\t" in tables["customer"]
     for name, content in tables.items():
         assert not given_away(content), name
-        assert not SHORT_CODE.search(content.decode()), name
+        assert not says_the_code(content.decode()), name
 
     files = files_of(up.state)
     contents = {path: path.read_bytes() for path in files}
@@ -259,7 +264,7 @@ def test_a_cards_number_and_code_are_nowhere(up: Up) -> None:
     for path, content in contents.items():
         assert not given_away(content), path
         if path.parent.name == "logs" or path.suffix == ".sqlite":
-            assert not SHORT_CODE.search(words_of(path)), path
+            assert not says_the_code(words_of(path)), path
 
 
 @pytest.mark.parametrize("before", ["", "x", "xy"])
@@ -273,5 +278,6 @@ def test_the_scan_would_find_them(before: str) -> None:
             assert given_away(base64.b64encode(around.format(text).encode())), text
         assert given_away(b"\0" + int(digits).to_bytes(8, "little"))
     assert given_away(f"security_code={LONG_CODE}".encode())
-    assert SHORT_CODE.search(f"security_code={CODE}&")
-    assert not SHORT_CODE.search("f0739a 10739 pid 7390 0.0739")
+    assert says_the_code(f"security_code={CODE}&")
+    assert says_the_code(f"00000000-0000-{CODE}-")
+    assert not says_the_code("f0739a 10739 pid 7390 0.0739 6f9619ff-0739-4d01-b42d-00cf4fc964ff")

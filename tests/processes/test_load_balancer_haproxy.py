@@ -17,9 +17,9 @@ from load_balancer.options import AccessLogOptions, Address, Check, Options, Ser
 from load_balancer.stats.haproxy_csv import HEADER
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
-from tests.conftest import ROOT, require, wait_until
+from tests.conftest import PATIENCE_SECONDS, ROOT, free_port, require, wait_until
 from tests.load_balancer_clients_world import Answer, RawClient
-from tests.load_balancer_world import Loop, Reset, ScriptedServer, Silence, echo, free_port
+from tests.load_balancer_world import Loop, Reset, ScriptedServer, Silence, echo
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\nhello"
@@ -65,8 +65,8 @@ def haproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         listen=Address("127.0.0.1", port),
         servers=tuple(ServerAddress(server.name, Address("127.0.0.1", server.port)) for server in servers),
         admin=Address("127.0.0.1", admin),
-        check=Check("/readyz", inter_seconds=0.2, timeout_seconds=0.2, rules=Rules(2, 1)),
-        timeouts=Timeouts(connect_seconds=0.5, server_seconds=0.5, client_seconds=2.0),
+        check=Check("/readyz", inter_seconds=0.2, timeout_seconds=10.0, rules=Rules(2, 1)),
+        timeouts=Timeouts(connect_seconds=10.0, server_seconds=2.0, client_seconds=30.0),
         access_log=AccessLogOptions(state / "access.log", "json"),
     )
     with (state / "log").open("wb") as log:
@@ -77,7 +77,7 @@ def haproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
     finally:
         process.send_signal(signal.SIGUSR1)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
         loop.stop()
 
 
@@ -224,11 +224,11 @@ def test_a_systems_balancer_becomes_haproxy_and_ends_in_order(tmp_path: Path) ->
             wait_until(lambda: _status(addresses.load_balancer_admin) == 200, 20.0, "it is alive")
         finally:
             process.send_signal(signal.SIGUSR1)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
 
 
 def _status(port: int) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     try:
         connection.request("GET", "/healthz")
         return connection.getresponse().status

@@ -18,10 +18,11 @@ from supervisor.life import Limits
 from supervisor.restart import Policy
 from supervisor.spec import Spec, State
 from supervisor.supervision import Supervisor
-from tests.conftest import free_port
+from tests.conftest import PATIENCE_SECONDS, free_port
 from tests.processes.supervisor_stand_in_system import stand_in
 
-QUICK = Limits(ready_seconds=10.0, stop_seconds=1.0, policy=Policy(50, 400))
+QUICK = Limits(ready_seconds=60.0, stop_seconds=60.0, policy=Policy(50, 400))
+IMPATIENT = dataclasses.replace(QUICK, stop_seconds=1.0)
 
 
 class World:
@@ -44,7 +45,7 @@ class World:
         return pid
 
     async def wait_until(self, condition: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             assert time.monotonic() < deadline, what
             await asyncio.sleep(0.02)
@@ -64,7 +65,7 @@ def running(world: World, body: Callable[[], Awaitable[None]]) -> None:
 
 
 def run(whole: Coroutine[None, None, None]) -> None:
-    asyncio.run(asyncio.wait_for(whole, 60))
+    asyncio.run(asyncio.wait_for(whole, 120))
 
 
 def test_start_follows_the_dependencies_and_stop_goes_the_other_way(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_a_process_that_is_never_ready_ends_the_start(tmp_path: Path) -> None:
 
 def test_a_deaf_process_is_killed_after_the_deadline(tmp_path: Path) -> None:
     """C3."""
-    world = World(tmp_path, stand_in("deaf", free_port(), "deaf"))
+    world = World(tmp_path, stand_in("deaf", free_port(), "deaf"), limits=IMPATIENT)
     pids: list[int] = []
 
     async def body() -> None:
@@ -209,7 +210,8 @@ def test_a_slow_process_that_is_paused_stands(tmp_path: Path) -> None:
         await world.wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "it stands")
         await world.wait_until(lambda: process.status() == psutil.STATUS_SLEEPING, "it goes on")
         world.supervisor.fault("pause", ["one"])
-        for _ in range(10):
+        await world.wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "it stands")
+        for _ in range(15):  # three of the stutter's periods
             await asyncio.sleep(0.02)
             assert process.status() == psutil.STATUS_STOPPED
         assert world.supervisor.rows()[0]["fault"] == "paused"
@@ -258,16 +260,15 @@ def test_a_stop_during_the_start_is_not_lost(tmp_path: Path) -> None:
 
 
 def test_a_second_request_does_not_wait_for_the_deadline(tmp_path: Path) -> None:
-    """V3."""
-    world = World(tmp_path, stand_in("deaf", free_port(), "deaf"), limits=Limits(10.0, 30.0))
+    """V3: the deadline is longer than what this test may take."""
+    world = World(tmp_path, stand_in("deaf", free_port(), "deaf"), limits=Limits(60.0, 600.0))
 
     async def body() -> None:
         world.supervisor.request_stop()
         world.supervisor.request_stop()
 
-    began = time.monotonic()
     running(world, body)
-    assert time.monotonic() - began < 15
+    assert world.supervisor.children["deaf"].state is State.STOPPED
 
 
 def test_a_fault_names_what_it_does_not_know(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ class StandInSystem:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def output(self) -> str:
-        return self.process.communicate(timeout=20)[0]
+        return self.process.communicate(timeout=60)[0]
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_signal_ends_everything_in_order(system: StandInSystem, sent: signal.S
     output = system.output()
     assert system.process.returncode == 0
     assert output.splitlines()[-2:] == ["stopping", "stopped"]
-    assert gone(family)
+    wait_until(lambda: gone(family), what="no process is left")
     refuse_taken(("stand-in", "127.0.0.1", system.base + number) for number in range(1, 6))
     assert not (system.state / "control.sock").exists()
     assert not lock.is_held(system.state)
@@ -225,7 +225,7 @@ def test_a_closed_output_does_not_end_the_system(state: Path) -> None:
     system.process.stdout.close()
     system.until_ready()
     system.process.terminate()
-    assert system.process.wait(20) == 0
+    assert system.process.wait(60) == 0
 
 
 @pytest.mark.parametrize("output", ["full disk", "closed terminal"])
@@ -250,7 +250,7 @@ def test_output_that_fails_keeps_nothing_from_being_started_again(state: Path, o
 
     wait_until(is_back, 10, "it runs again")
     system.process.terminate()
-    assert system.process.wait(20) == 0
+    assert system.process.wait(60) == 0
 
 
 def test_a_log_that_cannot_be_cut_does_not_end_the_housekeeping(system: StandInSystem) -> None:

@@ -79,14 +79,14 @@ def test_up_names_every_process_heals_and_ends_without_a_trace(up: Up) -> None:
     assert main("fault", "kill", "web-1", "--state", str(up.state)).returncode == 0
     wait_until(lambda: up.process_row("web-1")["pid"] not in (None, before), 30, "web-1 has a new process")
     wait_until(lambda: up.process_row("web-1")["state"] == "ready", 60, "web-1 is ready again")
-    with urllib.request.urlopen(f"{status['shop']}/api/v1/products", timeout=10) as answer:
+    with urllib.request.urlopen(f"{status['shop']}/api/v1/products", timeout=30) as answer:
         assert answer.status == 200
 
     family = up.family()
     stopped = main("stop", "--state", str(up.state))
     assert (stopped.returncode, stopped.stdout) == (0, "stopped\n")
-    assert up.process.wait(10) == 0
-    assert nothing_left(family, PORT_BASE)
+    assert up.process.wait(60) == 0
+    wait_until(lambda: nothing_left(family, PORT_BASE), what="every child is gone and every port is free")
     assert main("status", "--state", str(up.state)).returncode == 1
     assert main("stop", "--state", str(up.state)).returncode == 0
 

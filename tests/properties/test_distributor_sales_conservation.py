@@ -23,9 +23,8 @@ from distributor.database import transaction
 from distributor.errors import KeyReused, NotEnoughStock, ShopClosed
 from distributor.sales import Answer, Line, Sales
 from distributor.strategies import load
-from settings import Settings
 from settings.model import Cart
-from tests.distributor_world import World, discrepancies, engine_for, make_world, rows, set_month
+from tests.distributor_world import World, discrepancies, engine_for, make_world, patient_settings, rows, set_month
 
 ROWS = 4
 CUSTOMERS = 2
@@ -47,7 +46,7 @@ class Shop(RuleBasedStateMachine):
         with transaction(self.engine) as connection:
             connection.execute(text(EMPTY))
         self.world: World = make_world(self.engine, units, customers=CUSTOMERS)
-        self.sales = Sales(self.engine, load(self.strategy), Settings())
+        self.sales = Sales(self.engine, load(self.strategy), patient_settings())
         self.left = list(units)
         self.supplied = list(units)
         self.carts: list[dict[int, int]] = [{} for _customer in range(CUSTOMERS)]

@@ -44,7 +44,7 @@ def at_once(work: Callable[[int], int]) -> Counter[int]:
     start = threading.Barrier(AT_ONCE)
 
     def run(number: int) -> None:
-        start.wait(30)
+        start.wait(60)
         statuses.append(work(number))
 
     threads = [threading.Thread(target=run, args=[number]) for number in range(AT_ONCE)]

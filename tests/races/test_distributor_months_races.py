@@ -26,9 +26,8 @@ from distributor.months.telling import Teller
 from distributor.months.totals import tell_next
 from distributor.sales import Line, Sales
 from distributor.strategies import load
-from settings import Settings
 from tests.conftest import wait_until
-from tests.distributor_world import World, discrepancies, engine_for, make_world, rows
+from tests.distributor_world import World, discrepancies, engine_for, make_world, patient_settings, rows
 
 HOUR = timedelta(hours=1)
 RULES = Rules(timedelta(0), timedelta(seconds=5), 0)
@@ -57,7 +56,7 @@ def end_leader_sessions(engine: Engine) -> None:
     """Returns when they have gone: until then their owners cannot see it."""
     rows(
         engine,
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objid = :leader AND database ="
+        "SELECT pg_terminate_backend(pid, 30000) FROM pg_locks WHERE locktype = 'advisory' AND objid = :leader AND database ="
         " (SELECT oid FROM pg_database WHERE datname = current_database())",
         leader=LEADER,
     )
@@ -89,7 +88,7 @@ def test_three_leaders_whose_sessions_are_ended_at_random_move_the_months_once(
     wait_until(done, 60, f"{MONTHS} months went by, seed {seed}")
     stop.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     for own in engines:
         own.dispose()
     months = rows(engine, "SELECT number FROM month ORDER BY closed_at")
@@ -179,7 +178,7 @@ class Buyers:
     def __init__(self, engine: Engine, world: World, seed: int, units_max: int = 2) -> None:
         self.bought = 0
         self.failures: list[BaseException] = []
-        self._sales = Sales(engine, load("row_lock"), Settings())
+        self._sales = Sales(engine, load("row_lock"), patient_settings())
         self._world = world
         self._seed = seed
         self._units_max = units_max
@@ -194,7 +193,7 @@ class Buyers:
     def __exit__(self, *_error: object) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
 
     def _buy(self, customer: int) -> None:
         chance = random.Random(f"{self._seed} {customer}")
@@ -287,7 +286,7 @@ def at_once(engine: Engine, works: list[Callable[[Connection], object]]) -> list
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     return failures
 
 
@@ -333,7 +332,7 @@ def test_a_sale_in_the_middle_of_a_booking_is_kept(
     world = make_world(engine, [5])
     rows(engine, "DELETE FROM supply_line RETURNING 1")
     rows(engine, "DELETE FROM supply RETURNING 1")
-    sales = Sales(engine, load("row_lock"), Settings())
+    sales = Sales(engine, load("row_lock"), patient_settings())
     sold: list[int] = []
 
     def buy_then(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:

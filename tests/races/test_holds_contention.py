@@ -19,7 +19,7 @@ from distributor.strategies import CONTROLS, NAMES, load
 from distributor.strategies.contract import DEADLOCK_DETECTED, SERIALIZATION_FAILURE, IsolationLevel, Strategy
 from distributor.strategies.row_lock import RowLock
 from settings.model import Cart as Limits
-from tests.distributor_races import Meeting, Pause, at_once, in_background, tally
+from tests.distributor_races import PATIENCE_SECONDS, Meeting, Pause, at_once, in_background, tally
 from tests.distributor_world import discrepancies, engine_for, make_world, rows
 from tests.holds_world import HOLD_SECONDS, HoldingShop, overheld
 
@@ -40,8 +40,7 @@ class OneSnapshot(RowLock):
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url, pool_size=CROWD + 2, lock_timeout_ms=10_000, statement_timeout_ms=15_000,
-                        idle_in_transaction_timeout_ms=20_000)  # fmt: skip
+    engine = engine_for(database_url, pool_size=CROWD + 2)
     yield engine
     engine.dispose()
 
@@ -74,7 +73,7 @@ def everybody_holds(shop: HoldingShop) -> list[Any]:
 def test_the_last_units_are_held_once_each(engine: Engine, units: int) -> None:
     """H2: all have their line in the cart before the first one reaches the stock row."""
     shop = shop_of(engine, units)
-    meeting = Meeting(engine, "INSERT INTO cart_line", CROWD, seconds=5)
+    meeting = Meeting(engine, "INSERT INTO cart_line", CROWD, seconds=PATIENCE_SECONDS)
     assert outcomes(everybody_holds(shop)) == {"held": units, "refused": CROWD - units}
     assert meeting.all_met
     assert rows(engine, "SELECT sum(held) AS held FROM cart_line") == [(units,)]
@@ -85,7 +84,7 @@ def test_control_without_the_write_of_the_stock_row_the_last_unit_is_held_many_t
 ) -> None:
     monkeypatch.setattr(taking, "_WRITE_STOCK", text("SELECT FROM stock WHERE id = :stock_id"))
     shop = shop_of(engine, 1)
-    Meeting(engine, HOLDS_ARE_READ, CROWD, seconds=2)
+    Meeting(engine, HOLDS_ARE_READ, CROWD, seconds=PATIENCE_SECONDS)
     assert outcomes(everybody_holds(shop)) == {"held": CROWD, "refused": 0}
     assert overheld(engine)
 
@@ -108,7 +107,7 @@ def test_control_a_subquery_in_the_update_is_judged_by_an_old_snapshot(
     stock_id = shop.world.stock[0]
     pause = Pause(engine, STOCK_IS_WRITTEN)
     first, held = in_background(lambda: shop.put(ADA, 0, 1))
-    assert pause.reached.wait(10)
+    assert pause.reached.wait(60)
 
     def by_subquery() -> object:
         with transaction(engine) as connection:
@@ -117,8 +116,8 @@ def test_control_a_subquery_in_the_update_is_judged_by_an_old_snapshot(
     second, found = in_background(by_subquery)
     wait_until(lambda: waits_for_a_lock(engine), what="the second one waits for the row")
     pause.release.set()
-    first.join(10)
-    second.join(10)
+    first.join(60)
+    second.join(60)
     assert held == [None]
     assert rows(engine, "SELECT held FROM cart_line") == [(1,)]
     assert found == [(stock_id,)]  # it was let through, although the only unit is held
@@ -133,12 +132,12 @@ def test_a_purchase_that_waits_for_a_hold_leaves_it_alone(
     shop = shop_of(engine, 1, strategy=OneSnapshot() if name == "one_snapshot" else load(name))
     pause = Pause(engine, STOCK_IS_WRITTEN)
     holding, held = in_background(lambda: shop.put(ADA, 0, 1))
-    assert pause.reached.wait(10)
+    assert pause.reached.wait(60)
     buying, bought = in_background(lambda: shop.buy(BOB, (0, 1)))
     wait_until(lambda: waits_for_a_lock(engine) or not buying.is_alive(), what="the purchase waits or has given up")
     pause.release.set()
-    holding.join(10)
-    buying.join(20)
+    holding.join(60)
+    buying.join(60)
     assert held == [None]
     assert not overheld(engine)
     assert rows(engine, "SELECT sold FROM stock") == [(0,)]
@@ -153,12 +152,12 @@ def test_a_hold_that_waits_for_a_purchase_finds_nothing_left(
     shop = shop_of(engine, 1, strategy=load(name))
     pause = Pause(engine, HOLDS_ARE_READ)
     buying, bought = in_background(lambda: shop.buy(BOB, (0, 1)))
-    assert pause.reached.wait(10)
+    assert pause.reached.wait(60)
     holding, held = in_background(lambda: shop.put(ADA, 0, 1))
     wait_until(lambda: waits_for_a_lock(engine), what="the hold waits for the row")
     pause.release.set()
-    buying.join(10)
-    holding.join(10)
+    buying.join(60)
+    holding.join(60)
     assert tally(bought) == {201: 1}
     assert shop.short(held[0]) == ((0, 0, 0),)
     assert not overheld(engine)
@@ -168,10 +167,10 @@ def hold_behind_a_snapshot(shop: HoldingShop) -> Answer:
     """A purchase whose snapshot is older than a hold that is committed before it takes the goods."""
     pause = Pause(shop.engine, "FOR SHARE")  # records.hold_month: the first thing after the snapshot
     buying, bought = in_background(lambda: shop.buy(BOB, (0, 1)))
-    assert pause.reached.wait(10)
+    assert pause.reached.wait(60)
     shop.put(ADA, 0, 1)
     pause.release.set()
-    buying.join(20)
+    buying.join(60)
     answer = bought[0]
     assert isinstance(answer, Answer), answer
     return answer
@@ -225,7 +224,7 @@ def test_control_naive_sells_what_others_hold(engine: Engine) -> None:
     """Three units, two of them held; two buyers want one each, and both read the counter before either writes it."""
     shop = shop_of(engine, 3, strategy=load("naive"))
     shop.put(ADA, 0, 2)
-    Meeting(engine, "FROM stock JOIN product", 2, seconds=5)
+    Meeting(engine, "FROM stock JOIN product", 2, seconds=PATIENCE_SECONDS)
     results = at_once([lambda c=c: shop.buy(c, (0, 1)) for c in (BOB, CLEO)])  # type: ignore[misc]
     assert tally(results) == {201: 2}
     assert shop.buy(ADA).status == 201  # four sold of three
@@ -236,7 +235,7 @@ def test_an_ended_hold_is_taken_again_or_lost_to_another_but_never_both(engine: 
     shop = shop_of(engine, 1)
     shop.put(ADA, 0, 1)
     shop.expire(ADA, 0)
-    Meeting(engine, "FROM customer WHERE id", 2, seconds=5)
+    Meeting(engine, "FROM customer WHERE id", 2, seconds=PATIENCE_SECONDS)
     assert outcomes(at_once([lambda: shop.again(ADA, 0), lambda: shop.put(BOB, 0, 1)])) == {"held": 1, "refused": 1}
     assert not overheld(engine)
 
@@ -248,29 +247,31 @@ def test_control_an_ended_hold_is_lengthened_beside_anothers_without_the_write(
     shop = shop_of(engine, 1)
     shop.put(ADA, 0, 1)
     shop.expire(ADA, 0)
-    Meeting(engine, HOLDS_ARE_READ, 2, seconds=5)
+    Meeting(engine, HOLDS_ARE_READ, 2, seconds=PATIENCE_SECONDS)
     assert outcomes(at_once([lambda: shop.again(ADA, 0), lambda: shop.put(BOB, 0, 1)])) == {"held": 2, "refused": 0}
     assert overheld(engine)
 
 
-def in_two_tabs(engine: Engine) -> int:
-    """Lines that are held of one customer whose limit is one line, when two are put in at once."""
+def in_two_tabs(engine: Engine, seconds: float) -> int:
+    """Lines that are held of one customer whose limit is one line, when two are put in at once.
+
+    ``seconds``: how long the first one waits for the other to have looked, too."""
     limits = Limits(hold_seconds=HOLD_SECONDS, hold_lines_max=1)
     shop = HoldingShop(engine, make_world(engine, [5, 5]), limits=limits)
-    Meeting(engine, "LEFT JOIN cart_line AS other", 2, seconds=1)
+    Meeting(engine, "LEFT JOIN cart_line AS other", 2, seconds=seconds)
     assert at_once([lambda: shop.put(ADA, 0, 1), lambda: shop.put(ADA, 1, 1)]) == [None, None]
     return sum(line.held > 0 for line in shop.cart(ADA).lines)
 
 
 def test_two_tabs_together_keep_to_the_limit(engine: Engine) -> None:
-    assert in_two_tabs(engine) == 1
+    assert in_two_tabs(engine, seconds=0.5) == 1
 
 
 def test_control_without_the_lock_of_the_customer_two_tabs_pass_the_limit(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(taking, "_LOCK_CUSTOMER", text("SELECT FROM customer WHERE id = :customer_id"))
-    assert in_two_tabs(engine) == 2
+    assert in_two_tabs(engine, PATIENCE_SECONDS) == 2
 
 
 @pytest.mark.parametrize("act", ["buys", "holds again"])
@@ -280,10 +281,10 @@ def test_the_sweeper_neither_waits_for_nor_disturbs_a_customer(engine: Engine, a
     shop.expire(ADA, 0)
     pause = Pause(engine, "FOR UPDATE" if act == "buys" else STOCK_IS_WRITTEN)  # the cart line is locked by then
     working, result = in_background(lambda: shop.buy(ADA) if act == "buys" else shop.again(ADA, 0))
-    assert pause.reached.wait(10)
+    assert pause.reached.wait(60)
     assert shop.tidy() == 0
     pause.release.set()
-    working.join(10)
+    working.join(60)
     assert not isinstance(result[0], Exception)
     assert shop.tidy() == 0
     assert rows(engine, "SELECT held FROM cart_line") == ([] if act == "buys" else [(1,)])
@@ -299,7 +300,7 @@ def test_customers_who_do_everything_at_once_never_deadlock(engine: Engine, name
     def tab(number: int) -> list[Exception]:
         chance = random.Random(number)
         raised = []
-        together.wait(10)
+        together.wait(60)
         for _ in range(25):
             try:
                 act_at_random(shop, number % 3, chance)

@@ -38,7 +38,7 @@ def at_once(work: Sequence[Callable[[], object]]) -> list[object]:
     barrier = threading.Barrier(len(work))
 
     def run(one: Callable[[], object]) -> object:
-        barrier.wait()
+        barrier.wait(60)
         try:
             return one()
         except OfferRefused as refused:

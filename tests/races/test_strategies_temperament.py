@@ -1,6 +1,7 @@
 """How each strategy shows contention, and where each control fails: what their files say, seen on a real database."""
 
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -13,16 +14,33 @@ from distributor.errors import Busy, TransactionConflict
 from distributor.sales import Answer, Line, Sales
 from distributor.strategies import NAMES, advisory_lock, load
 from distributor.strategies.contract import Strategy, Taken
-from settings import Settings
 from tests.conftest import wait_until
-from tests.distributor_races import PATIENCE_SECONDS, Meeting, Pause, at_once, buy, in_background, tally
-from tests.distributor_world import World, assert_stored_as_told, discrepancies, engine_for, make_world, rows
+from tests.distributor_races import (
+    PATIENCE_SECONDS,
+    Meeting,
+    Pause,
+    at_once,
+    buy,
+    in_background,
+    tally,
+    wait_for_waiters,
+)
+from tests.distributor_world import (
+    World,
+    assert_stored_as_told,
+    discrepancies,
+    engine_for,
+    make_world,
+    patient_settings,
+    rows,
+)
 
 BUYERS = 12
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
+def engine(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    monkeypatch.setattr("distributor.strategies.process_mutex.WAIT_SECONDS", PATIENCE_SECONDS)
     engine = engine_for(database_url, pool_size=BUYERS + 2)
     yield engine
     engine.dispose()
@@ -49,14 +67,14 @@ def last_unit(world: World, shops: list[Sales]) -> dict[object, int]:
 def test_process_mutex_is_right_in_one_process(engine: Engine, world: World) -> None:
     """All who are to meet after their look at the stock cannot: only one is inside."""
     Meeting(engine, "FROM stock", 2, seconds=0.3)
-    assert last_unit(world, [Sales(engine, load("process_mutex"), Settings())]) == {201: 1, 409: BUYERS - 1}
+    assert last_unit(world, [Sales(engine, load("process_mutex"), patient_settings())]) == {201: 1, 409: BUYERS - 1}
     assert not discrepancies(engine)
 
 
 def test_control_process_mutex_sells_the_last_unit_once_in_each_of_two_processes(engine: Engine, world: World) -> None:
     """Two strategy objects share no mutex, as two instances behind the load balancer do not."""
-    Meeting(engine, "FROM stock", 2, seconds=5)
-    shops = [Sales(engine, load("process_mutex"), Settings()) for _instance in range(2)]
+    Meeting(engine, "FROM stock", 2, seconds=PATIENCE_SECONDS)
+    shops = [Sales(engine, load("process_mutex"), patient_settings()) for _instance in range(2)]
     assert last_unit(world, shops) == {201: 2, 409: BUYERS - 2}
     (stock,) = discrepancies(engine)
     assert (stock.supplied, stock.sold, stock.ordered) == (1, 1, 2)
@@ -73,8 +91,8 @@ def test_control_row_lock_unordered_deadlocks_and_still_sells_right(engine: Engi
     """Two carts with the same two goods, each stopped after its first lock; PostgreSQL picks the victim."""
     causes: list[str] = []
     strategy = load("row_lock_unordered")
-    sales = Sales(engine, strategy, Settings(), Retries(6, on_retry=causes.append))
-    Meeting(engine, "FROM stock", 2, seconds=5)
+    sales = Sales(engine, strategy, patient_settings(), Retries(6, on_retry=causes.append))
+    Meeting(engine, "FROM stock", 2, seconds=PATIENCE_SECONDS)
     basket = [Line(stock_id, 1) for stock_id in world.stock[1:]]
     orders = iter([basket, basket[::-1]] * BUYERS)
     with pytest.MonkeyPatch.context() as patch:
@@ -85,6 +103,21 @@ def test_control_row_lock_unordered_deadlocks_and_still_sells_right(engine: Engi
     assert not discrepancies(engine)
 
 
+class TellsWhoComes:
+    """A lock that is held, and tells when somebody comes to it."""
+
+    def __init__(self, lock: "threading.Lock", came: threading.Event) -> None:
+        self._lock = lock
+        self._came = came
+
+    def acquire(self, timeout: float) -> bool:
+        self._came.set()
+        return self._lock.acquire(timeout=timeout)
+
+    def release(self) -> None:
+        self._lock.release()
+
+
 HELD_SECONDS = 0.1
 REPEATED = {"nowait": "55P03", "optimistic": "version", "serializable": "40001"}
 """Whose waiting ends with a repetition, and why; the others go on."""
@@ -92,18 +125,28 @@ REPEATED = {"nowait": "55P03", "optimistic": "version", "serializable": "40001"}
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_purchase_tells_how_long_a_rival_held_it_up_and_why_it_was_repeated(
-    engine: Engine, world: World, name: str
+    engine: Engine, world: World, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rival takes the same goods by the same strategy and commits when the other has waited for it."""
     strategy, causes = load(name), list[str]()
-    sales = Sales(engine, strategy, Settings(), Retries(50, strategy.retry_on, on_retry=causes.append))
+    sales = Sales(engine, strategy, patient_settings(), Retries(50, strategy.retry_on, on_retry=causes.append))
     line = Line(world.stock[1], 1)
     mutex = strategy.whole_transaction() if name == "process_mutex" else nullcontext()  # type: ignore[attr-defined]
     with mutex, transaction(engine, strategy.isolation) as rival:
         strategy.take(rival, [[line]])
+        came = threading.Event()
+        if name == "process_mutex":
+            monkeypatch.setattr(strategy, "_mutex", TellsWhoComes(strategy._mutex, came))  # type: ignore[attr-defined]
         began = time.monotonic()
         thread, result = in_background(lambda: sales.place(world.customers[0], "k", [line], "0" * 64))
-        wait_until(lambda: time.monotonic() - began > 2 * HELD_SECONDS and (causes or thread.is_alive()))
+        if name == "process_mutex":
+            assert came.wait(PATIENCE_SECONDS)
+        elif name == "nowait":
+            wait_until(lambda: causes, what="it was turned away")
+        else:
+            wait_for_waiters(engine)
+        held_from = time.monotonic()
+        wait_until(lambda: time.monotonic() - held_from > 2 * HELD_SECONDS, what="it has waited that long")
     thread.join(PATIENCE_SECONDS)
     took = time.monotonic() - began
     answer = result[0]
@@ -122,7 +165,9 @@ def test_a_purchase_that_gives_up_tells_what_it_met(engine: Engine, world: World
     with transaction(engine) as rival:
         load("nowait").take(rival, [[line]])
         with pytest.raises(Busy) as busy:
-            Sales(engine, load("nowait"), Settings(), Retries(3)).place(world.customers[0], "k", [line], "0" * 64)
+            Sales(engine, load("nowait"), patient_settings(), Retries(3)).place(
+                world.customers[0], "k", [line], "0" * 64
+            )
     assert busy.value.contention is not None
     assert busy.value.contention.repeats == ("55P03", "55P03")
 
@@ -134,7 +179,7 @@ def test_nowait_refuses_at_once_where_row_lock_waits(engine: Engine, world: Worl
             take(engine, load("nowait"), Line(world.stock[0], 1))
         assert conflict.value.sqlstate == "55P03"
         thread, result = in_background(lambda: take(engine, load("row_lock"), Line(world.stock[0], 1)))
-        thread.join(0.3)
+        wait_for_waiters(engine)
         assert thread.is_alive()
         stranger.rollback()
         thread.join(PATIENCE_SECONDS)
@@ -166,7 +211,7 @@ def test_conflicts_are_repeated_until_the_attempts_are_used_up_and_then_the_shop
     engine: Engine, world: World
 ) -> None:
     causes: list[str] = []
-    sales = Sales(engine, load("nowait"), Settings(), Retries(3, on_retry=causes.append, sleep=lambda _s: None))
+    sales = Sales(engine, load("nowait"), patient_settings(), Retries(3, on_retry=causes.append, sleep=lambda _s: None))
     with engine.connect() as stranger:
         stranger.execute(text("SELECT 1 FROM stock WHERE id = :id FOR UPDATE"), {"id": world.stock[0]})
         with pytest.raises(Busy):
@@ -193,7 +238,7 @@ def test_a_large_basket_locks_the_whole_space_and_waits_for_the_small_ones(
     with transaction(engine) as connection:
         strategy.take(connection, [[Line(world.stock[0], 1)]])
         thread, result = in_background(lambda: take(engine, strategy, Line(world.stock[1], 1), Line(world.stock[2], 1)))
-        thread.join(0.3)
+        wait_for_waiters(engine)
         assert thread.is_alive()
     thread.join(PATIENCE_SECONDS)
     assert isinstance(result[0], Taken)

@@ -128,13 +128,13 @@ def test_more_waiting_threads_than_allowed_are_sent_away(monkeypatch: pytest.Mon
     class SlowHasher:
         def hash(self, password: str) -> str:
             inside.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
             return "hash"
 
     monkeypatch.setattr(subject, "_hasher", SlowHasher())
     first = threading.Thread(target=subject.hash, args=["long enough"])
     first.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     second = threading.Thread(target=subject.hash, args=["long enough"])
     second.start()
     while subject._room.acquire(blocking=False):  # until the second thread has taken the last place
@@ -142,8 +142,8 @@ def test_more_waiting_threads_than_allowed_are_sent_away(monkeypatch: pytest.Mon
     with pytest.raises(Overloaded):
         subject.hash("long enough")
     go_on.set()
-    first.join(10)
-    second.join(10)
+    first.join(60)
+    second.join(60)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_who_wants_the_same_at_the_same_time_waits_for_one_answer() -> None:
 
     def ask() -> int:
         asked.append(1)
-        go.wait(10)
+        go.wait(60)
         return 7
 
     threads = [threading.Thread(target=lambda: got.append(recent.get("key", ask))) for _ in range(8)]
@@ -107,7 +107,7 @@ def test_who_wants_the_same_at_the_same_time_waits_for_one_answer() -> None:
     assert recent.get("other", lambda: 1) == 1, "another value is not held up"
     go.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert (len(asked), got) == (1, [7] * 8)
 
 
@@ -255,5 +255,5 @@ def test_many_threads_get_right_quantities() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert wrong == []

@@ -220,12 +220,16 @@ def test_left_out_lines_cannot_become_formulas_in_a_spreadsheet(tmp_path: Path) 
     assert "'=HYPERLINK" in (tmp_path / "left_out.csv").read_text()
 
 
-def test_forty_thousand_lines_take_less_than_two_seconds() -> None:
-    rows = [
-        row(invoice=str(number // 20), code=f"{20000 + number % 3000}", customer=str(number % 900))
-        for number in range(42_000)
-    ]
-    content = text(*rows)
-    begun = time.process_time()
-    assert len(build(parse(content)).baskets) == 42_000
-    assert time.process_time() - begun < 2.0
+def test_ten_times_the_lines_take_ten_times_as_long_and_no_longer() -> None:
+    """Side by side, in computing time; what looks through all lines for each would take a hundred times as long."""
+
+    def seconds(lines: int) -> float:
+        content = text(
+            *(row(invoice=str(n // 20), code=f"{20000 + n % 3000}", customer=str(n % 900)) for n in range(lines))
+        )
+        begun = time.thread_time()
+        assert len(build(parse(content)).baskets) == lines
+        return time.thread_time() - begun
+
+    few = min(seconds(2_100) for _ in range(3))
+    assert seconds(21_000) < 40 * few
