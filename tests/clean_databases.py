@@ -34,7 +34,7 @@ _VACUUMED = """
                    WHERE coalesce(last_vacuum, last_autovacuum, last_analyze, last_autoanalyze) IS NOT NULL)
 """
 _END_OTHERS = """
-    SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+    SELECT count(pg_terminate_backend(pid, 30000)) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 _EMPTY = """
@@ -62,6 +62,8 @@ class Administrator(Protocol):
 
     def administer(self, statement: str) -> None: ...
 
+    def drop(self, database: str) -> None: ...
+
     def superuser_conninfo(self, database: str) -> str: ...
 
 
@@ -83,7 +85,7 @@ class CleanDatabases:
         if self._cleaned(name):
             self._free.append(name)
         else:
-            self._server.administer(f"DROP DATABASE {name} WITH (FORCE)")
+            self._server.drop(name)
 
     def _new(self) -> str:
         name = f"test_{uuid.uuid4().hex[:12]}"

@@ -163,6 +163,14 @@ class Server(NamedTuple):
         with psycopg.connect(self.superuser_conninfo("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    def drop(self, database: str) -> None:
+        """With whoever is connected: the statement itself waits for five seconds only until they have gone."""
+        self.administer(END_ALL.format(name=database))
+        self.administer(f"DROP DATABASE {database} WITH (FORCE)")
+
+
+END_ALL = "SELECT count(pg_terminate_backend(pid, 30000)) FROM pg_stat_activity WHERE datname = '{name}'"
+
 
 def plain(url: str) -> str:
     """SQLAlchemy's URL as libpq understands it."""
@@ -226,7 +234,7 @@ def fresh_database(server: Server, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     server.administer(f"CREATE DATABASE {name} OWNER {postgres.ROLE} TEMPLATE {template}")
     yield server.url(name)
-    server.administer(f"DROP DATABASE {name} WITH (FORCE)")
+    server.drop(name)
 
 
 @pytest.fixture(scope="session")
