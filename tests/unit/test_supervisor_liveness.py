@@ -158,7 +158,7 @@ def test_a_watchdog_of_0_seconds_asks_nobody_and_another_one_goes_on_whatever_fa
         await off.stop()
         on = watchdog.Watchdog([patient], 0.01, 60.0)
         on.start()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(patient.aborted) < 2:
                 await asyncio.sleep(0.01)
         await on.stop()
