@@ -132,7 +132,7 @@ def test_a_server_that_accepts_no_connection_in_time_is_left_for_another_one() -
             deaf = ServerAddress("deaf", Address(*place), ServerOptions(check=False))
             running.loop.call(lambda: running.balancer.add(deaf))
             assert [running.ask(POST).status for _ in range(2)] == [200, 200]
-            assert running.balancer.backends["deaf"].traffic.failures["no connection"] == 2
+            assert running.balancer.backends["deaf"].traffic.failures["no connection"] >= 1
             assert len(running.requests) == 3
             running.loop.call(lambda: running.balancer.remove("s1"))
             assert running.ask(POST).status == 503
