@@ -16,7 +16,7 @@ from tests.broker_world import KINDS, Consuming, World
 from tests.conftest import PATIENCE_SECONDS, wait_until
 
 CONFIRM_SECONDS = 1.5  # where a broker that says nothing is what a test is about
-NEVER_MS = 60_000  # as an idle consumer's pause: longer than any test
+NEVER_MS = 600_000  # as an idle consumer's pause: longer than any test
 
 
 @pytest.fixture(params=KINDS)
