@@ -31,7 +31,7 @@ HOW_TO_INSTALL = {
 }
 ROOT = Path(__file__).resolve().parents[1]
 CONNECTIONS_MAX = 200
-PATIENCE_SECONDS = 60.0  # for what takes a second at most: a process was seen to need 20 s for its start on a machine of load 20
+PATIENCE_SECONDS = 60.0  # for what takes a second at most; where load was 20, a start of Python was seen to take 20
 DATABASE_START_SECONDS_MAX = 60.0
 BROKER_START_SECONDS_MAX = 120.0
 PORTS_FIRST, PORTS_EACH, STRETCHES = 11_000, 1_000, 9  # 11,000 to 19,999; whole systems have bases from 20,000 on
