@@ -51,6 +51,11 @@ _ORDERS: dict[Sort, Callable[[Any], tuple[Any, ...]]] = {
     "price": lambda rows: (rows.price_minor, rows.name, rows.id),
     "-price": lambda rows: (rows.price_minor.desc(), rows.name, rows.id),
 }
+_BACKWARDS: dict[Sort, Callable[[Any], tuple[Any, ...]]] = {
+    "name": lambda rows: (rows.name.desc(), rows.id.desc()),
+    "price": lambda rows: (rows.price_minor.desc(), rows.name.desc(), rows.id.desc()),
+    "-price": lambda rows: (rows.price_minor, rows.name.desc(), rows.id.desc()),
+}
 
 
 class Maker(NamedTuple):
@@ -155,6 +160,12 @@ def catalogue(
     wanted = min(per_page, rows_max - offset)
     values = _parameters(words, manufacturer)
     found: list[Any] = []
+    if total is not None and not words and _is_nearer_to_the_end(offset, total):
+        statement = _page_statement(
+            sort, searched=False, one_manufacturer=bool(manufacturer), per_page=per_page, backwards=True
+        )
+        [found] = trip(connection, [statement(**values, offset=max(0, total - offset - per_page))])
+        return Page(tuple(item_of(row, row.makers) for row in found[offset - total :]), page, per_page, total)
     if wanted > 0:
         statement = _page_statement(sort, bool(words), bool(manufacturer), per_page, counted=total is None)
         counting = {"limit": rows_max} if words or total is None else {}
@@ -169,6 +180,11 @@ def catalogue(
     elif found:
         total = max(total, offset + len(found))
     return Page(tuple(item_of(row, row.makers) for row in found), page, per_page, total, cut=total >= rows_max)
+
+
+def _is_nearer_to_the_end(offset: int, total: int) -> bool:
+    """What is passed over is read: from the list's end there may be less of it. The end of a list that is cut is elsewhere."""
+    return total / 2 < offset < total < LISTED_MAX
 
 
 def catalogue_total(connection: Connection, *, q: str = "", manufacturer: str = "") -> int:
@@ -187,9 +203,18 @@ def _parameters(words: str, manufacturer: str) -> dict[str, Any]:
 
 
 @cache
-def _page_statement(sort: Sort, searched: bool, one_manufacturer: bool, per_page: int, *, counted: bool) -> Prepared:
+def _page_statement(
+    sort: Sort,
+    searched: bool,
+    one_manufacturer: bool,
+    per_page: int,
+    *,
+    counted: bool = False,
+    backwards: bool = False,
+) -> Prepared:
     """Built once a kind of list. The rows are chosen first, then the names that belong to them are looked up. ``counted``:
     each row says how long the whole list is; a statement of its own for that would cost its asker as much as the page's.
+    ``backwards``: of a list that is not searched, the offset is from its end; the rows come in their order all the same.
 
     The limit is written into the statement: with one that it does not know, PostgreSQL plans for a tenth of the table.
     """
@@ -206,7 +231,7 @@ def _page_statement(sort: Sort, searched: bool, one_manufacturer: bool, per_page
         taken = listed.limit(_LIMIT_WRITTEN).subquery()
         listed = select(*taken.c, func.count().over().label("total")).order_by(*_ORDERS[sort](taken.c))
     else:
-        listed = listed.order_by(*_ORDERS[sort](Stock))
+        listed = listed.order_by(*(_BACKWARDS if backwards else _ORDERS)[sort](Stock))
     chosen = listed.limit(literal_column(str(per_page), Integer)).offset(bindparam("offset")).subquery()
     rows = chosen.c
     same = aliased(Stock)

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -82,6 +83,18 @@ def test_a_total_that_was_counted_before_is_taken_unless_the_page_knows_better(e
         ]
         assert totals == [9, 3, 4, 9]
         assert queries.catalogue_total(connection) == 4
+
+
+@pytest.mark.parametrize("sort", ["name", "price", "-price"])
+def test_a_page_is_the_same_from_whichever_end_it_is_looked_up(engine: Engine, world: World, sort: Any) -> None:
+    """With the total at hand, pages behind the middle are read from the end; also among equal prices and names."""
+    change(engine, "UPDATE stock SET name = 'Same', price_minor = 500 WHERE id <= :id", id=world.stock[1])
+    with transaction(engine) as connection:
+        for per_page in (1, 2, 3, 4):
+            for page in range(1, 6):
+                counted = queries.catalogue(connection, sort=sort, page=page, per_page=per_page)
+                given = queries.catalogue(connection, sort=sort, page=page, per_page=per_page, total=4)
+                assert given == counted
 
 
 def test_of_a_long_list_only_its_beginning_has_pages(
