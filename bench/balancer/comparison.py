@@ -140,6 +140,9 @@ def _targets(figures: dict[str, Any]) -> dict[str, Any]:
     for way in ("at_80_percent", "at_80_percent_by_wrk"):
         late = figures[way]
         ratios[f"{way}_p99_ms_above_haproxy"] = round(late["ours"]["p99_ms"] - late["haproxy"]["p99_ms"], 3)
+    late = figures["at_80_percent"]
+    calmest = late["ours"]["p99_ms_calmest"] - late["haproxy"]["p99_ms_calmest"]
+    ratios["at_80_percent_p99_ms_above_haproxy_calmest"] = round(calmest, 3)
     for kind, by_name in figures["two_workers"].items():
         for other in ("haproxy", "nginx"):
             ratio = by_name["ours"]["requests_per_second"] / by_name[other]["requests_per_second"]
