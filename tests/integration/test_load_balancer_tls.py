@@ -41,6 +41,7 @@ def test_servers_are_told_that_the_client_came_over_tls(secret: World) -> None:
 
 def test_every_row_has_the_same_verdict_as_without_tls(secret: World) -> None:
     server = secret.servers[0]
+    server.script = echo
     for row in ROWS:
         server.requests.clear()
         with secret.connect() as client:

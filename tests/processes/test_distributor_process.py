@@ -187,7 +187,7 @@ def test_the_internal_pages_want_the_token(make_system: Make) -> None:
 
 
 def test_what_is_not_there_is_a_problem_and_no_trace(make_system: Make) -> None:
-    system = make_system(months={"months_max": 1})
+    system = make_system(months={"months_max": 1}, offer_deadline_seconds=2.0)
     system.start()
     assert system.call("/nothing") == (404, {"type": "about:blank", "title": "Not Found", "status": 404})
     assert system.call("/internal/months/close")[0] == 405
