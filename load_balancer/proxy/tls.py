@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _READ_BYTES: Final = 65_536
 _LINGER_SECONDS: Final = 1.0
+_REASONS: Final = {"CALLBACK_FAILED": "no certificate is for the name that it asks for"}  # certificates.Q3
 _PLAIN_HTTP: Final = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST"})  # what OpenSSL calls it
 
 
@@ -127,7 +128,7 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
         own = self._balancer.own
         own.handshakes_failed += 1
         address = self._source.address.decode("ascii")
-        log.info("no TLS handshake with %s: %s", address, reason.lower().replace("_", " "))
+        log.info("no TLS handshake with %s: %s", address, _REASONS.get(reason) or reason.lower().replace("_", " "))
         if reason in _PLAIN_HTTP:
             self._outgoing.read()  # an alert, which such a client could not read
             self._transport.write(_spoken_plainly(self._balancer))

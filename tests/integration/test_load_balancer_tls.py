@@ -327,14 +327,18 @@ def test_each_client_gets_the_certificate_of_the_name_that_it_asks_for(three: li
                 file.write_bytes(data)
 
 
-def test_strict_sni_shakes_hands_with_nobody_else(three: list[CertificateFiles]) -> None:
+def test_strict_sni_shakes_hands_with_nobody_else(
+    three: list[CertificateFiles], caplog: pytest.LogCaptureFixture
+) -> None:
     """Q3: the alert says why; who asks for a name of the default certificate gets it."""
     first, second, _ = three
+    caplog.set_level("INFO")
     with world(1, tls=TlsOptions(first.certificate, first.key, further=(second,), strict_sni=True)) as running:
         for name in (None, "elsewhere.example"):
             with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
                 shown(running, name, first)
         assert shown(running, "a.example", first) != shown(running, "b.example", second)
+    assert caplog.text.count("no certificate is for the name that it asks for") == 2
 
 
 def test_a_session_is_taken_up_again_with_a_further_certificate(three: list[CertificateFiles]) -> None:
