@@ -33,6 +33,9 @@ from supervisor.supervision import Supervisor
 
 HOUSEKEEPING_SECONDS = 2.0
 LOG_BYTES_MAX = 5_000_000
+CORE_BYTES_MAX = 1
+"""No image of a process is written, for it holds keys and passwords: smaller than any. 0 would not do: Linux does not look at
+it where images are piped to a program (core(5)); 1 is what it refuses there, too (do_coredump in fs/coredump.c)."""
 SIMULATED = "customers.simulated"
 CHILD_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
@@ -220,7 +223,7 @@ async def run(options: Options, console: Console) -> None:
     settings = options.load()
     refuse_missing_engine(settings)
     _, cores_max = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, cores_max))  # an image of a process holds keys and passwords
+    resource.setrlimit(resource.RLIMIT_CORE, (CORE_BYTES_MAX if cores_max else 0, cores_max))
     os.umask(0o077)  # whatever we or a child creates, in the state folder or elsewhere, is the owner's alone
     state = lock.prepare_folder(options.state)
     with lock.take(state), logging_to(state / "logs" / "supervisor.log", settings.logging.level):

@@ -257,10 +257,13 @@ def empty_database_url(postgres_server: Server) -> Iterator[str]:
 
 
 class BrokerNode(NamedTuple):
-    """A running RabbitMQ of the tests' own; ``passwords``: of admin, relay and the manufacturers."""
+    """A running RabbitMQ of the tests' own; ``passwords``: of admin, relay and the manufacturers.
+
+    ``folder``: everything that it writes."""
 
     port: int
     passwords: dict[str, str]
+    folder: Path
 
     def url(self, user: str = "admin") -> str:
         return f"amqp://{user}:{self.passwords[user]}@127.0.0.1:{self.port}/%2F"
@@ -285,7 +288,7 @@ def rabbitmq_node() -> Iterator[BrokerNode]:
         wait_until(started, BROKER_START_SECONDS_MAX, "RabbitMQ answers")
         if process.poll() is not None:
             pytest.fail("RabbitMQ did not start:\n" + (folder / "rabbitmq.log").read_text()[-5_000:])
-        yield BrokerNode(node.port, passwords)
+        yield BrokerNode(node.port, passwords, folder)
     finally:
         process.terminate()
         process.wait(60)

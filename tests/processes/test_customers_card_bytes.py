@@ -2,26 +2,33 @@
 
 Cards are saved, mistyped and sent wrongly through the load balancer, one pays for an order; then every byte of the state
 folder is read: logs of every process, the load balancer's access log, PostgreSQL's data and write-ahead log, the
-manufacturers' ledgers; and every row of every table, so what a dump would have and what is told over a broker, for that is
-the outbox's rows. Only what a living process has in its memory is exempt: there the number has to pass.
+manufacturers' ledgers; every row of every table, so what a dump would have; and, where RabbitMQ is installed, whatever the
+node that carried the sales has written: its queues' logs, its store, its own log. Only what a living process has in its
+memory is exempt: there the number has to pass. No process may leave an image of that behind.
 """
 
 import base64
+import contextlib
 import json
+import random
 import re
+import resource
 import shutil
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pika
+import psutil
 import psycopg
 import pytest
 import requests
 
-from tests.conftest import wait_until
+from supervisor import rabbitmq
+from tests.conftest import BrokerNode, wait_until
 from tests.customers_world import PASSWORD, field_value
 from tests.supervisor_world import SLIM, Up
 
@@ -82,12 +89,21 @@ def says_the_code(text: str) -> bool:
     return SHORT_CODE.search(UUID.sub("UUID", text)) is not None
 
 
-def given_away(content: bytes) -> list[str]:
-    return [name for name, needle in SECRETS.items() if needle in content]
+def given_away(content: bytes, secrets: Mapping[str, bytes] = SECRETS) -> list[str]:
+    return [name for name, needle in secrets.items() if needle in content]
 
 
 @pytest.fixture
-def up() -> Iterator[Up]:
+def node(request: pytest.FixtureRequest) -> BrokerNode | None:
+    """The session's RabbitMQ, where one is installed; else a queue in PostgreSQL carries the sales."""
+    if rabbitmq.find_installation() is None:
+        return None
+    node: BrokerNode = request.getfixturevalue("rabbitmq_node")
+    return node
+
+
+@pytest.fixture
+def up(node: BrokerNode | None) -> Iterator[Up]:
     home = Path(tempfile.mkdtemp(prefix="cds-test-"))
     home.chmod(0o711)
     running = Up(
@@ -99,6 +115,7 @@ def up() -> Iterator[Up]:
             "logging.level=DEBUG",
             "load_balancer.access_log=json",
             "simulation.month_seconds=600.0",
+            *([f"broker.url={node.url()}"] if node else []),
         ),
     )
     try:
@@ -207,12 +224,25 @@ def rows_of_every_table(database: str) -> Iterator[tuple[str, bytes]]:
                 yield table, b"".join(bytes(block) for block in copy)
 
 
-def all_is_told(database: str) -> bool:
+def told_events(database: str) -> list[bytes]:
+    """The numbers of the sales' messages that the broker has taken."""
     with psycopg.connect(database) as connection:
         told = connection.execute(
-            "SELECT count(*) FROM outbox WHERE published_at IS NOT NULL AND type = 'sale.recorded'"
+            "SELECT event_id FROM outbox WHERE published_at IS NOT NULL AND type = 'sale.recorded'"
         )
-        return told.fetchone() != (0,)
+        return [str(event_id).encode() for (event_id,) in told]
+
+
+def assert_no_process_leaves_an_image(family: Sequence[psutil.Process]) -> None:
+    """CORE_BYTES_MAX of supervisor/running.py, in every process, PostgreSQL's own user's as well."""
+    allowed = min(1, resource.getrlimit(resource.RLIMIT_CORE)[1] % 2**64)
+    limits = {}
+    for process in family:
+        with contextlib.suppress(FileNotFoundError):  # PostgreSQL's come and go
+            text = Path(f"/proc/{process.pid}/limits").read_text()
+            limits[process.name(), process.pid] = re.search(r"^Max core file size\s+(\S+)", text, re.MULTILINE)
+    assert limits
+    assert {found and found[1] for found in limits.values()} == {str(allowed)}, limits
 
 
 def files_of(state: Path) -> list[Path]:
@@ -233,15 +263,17 @@ def words_of(path: Path) -> str:
 
 
 @pytest.mark.timeout(180)
-def test_a_cards_number_and_code_are_nowhere(up: Up) -> None:
+def test_a_cards_number_and_code_are_nowhere(up: Up, node: BrokerNode | None) -> None:
+    assert_no_process_leaves_an_image(up.family())
     status = up.status()
     program = Program(status["shop"])
     program.sign_up()
     answers = send_cards_to_the_api(program) + send_cards_to_the_pages(status["shop"])
     buy_something(program)
-    wait_until(lambda: all_is_told(status["database"]), 20, "the manufacturers are told of the sale")
+    wait_until(lambda: told_events(status["database"]), 20, "the manufacturers are told of the sale")
     for number, answer in enumerate(answers):
         assert not given_away(answer.encode()), number
+    events = told_events(status["database"])
     tables = dict(rows_of_every_table(status["database"]))
     up.process.terminate()
     assert up.process.wait(60) == 0
@@ -253,6 +285,7 @@ def test_a_cards_number_and_code_are_nowhere(up: Up) -> None:
         assert not says_the_code(content.decode()), name
 
     files = files_of(up.state)
+    assert not any(path.name.startswith("core") and path.suffix != ".py" for path in files), "no image of a process"
     contents = {path: path.read_bytes() for path in files}
     with_the_address = [path for path, content in contents.items() if program.email.encode() in content]
     assert any("pg_wal" in path.parts for path in with_the_address), "the control: the write-ahead log is read"
@@ -265,6 +298,39 @@ def test_a_cards_number_and_code_are_nowhere(up: Up) -> None:
         assert not given_away(content), path
         if path.parent.name == "logs" or path.suffix == ".sqlite":
             assert not says_the_code(words_of(path)), path
+    if node:
+        assert_a_broker_has_nothing(node, events)
+
+
+def assert_a_broker_has_nothing(
+    node: BrokerNode, events: Sequence[bytes], secrets: Mapping[str, bytes] = SECRETS
+) -> None:
+    """Its files, of which the control says that the sales went through them."""
+    contents = {path: path.read_bytes() for path in node.folder.rglob("*") if path.is_file()}
+    with_the_sales = [path for path, content in contents.items() if all(event in content for event in events)]
+    assert events
+    assert any("data" in path.relative_to(node.folder).parts for path in with_the_sales), (
+        "the control: its store is read"
+    )
+    assert any(path.suffix == ".log" for path in contents)
+    for path, content in contents.items():
+        assert not given_away(content, secrets), path
+
+
+def test_the_scan_of_a_broker_would_find_them(rabbitmq_node: BrokerNode) -> None:
+    """The control: a number in a message is found, also after the message was taken; one that no other test looks for."""
+    queue, event = uuid.uuid4().hex, uuid.uuid4().hex.encode()
+    digits = "".join(random.choices("123456789", k=16))
+    with pika.BlockingConnection(pika.URLParameters(rabbitmq_node.url())) as connection:
+        channel = connection.channel()
+        channel.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
+        channel.confirm_delivery()
+        channel.basic_publish("", queue, event + digits.encode(), pika.BasicProperties(delivery_mode=2))
+        assert channel.basic_get(queue, auto_ack=True)[2]
+        channel.queue_delete(queue)
+    assert_a_broker_has_nothing(rabbitmq_node, [event])
+    with pytest.raises(AssertionError):
+        assert_a_broker_has_nothing(rabbitmq_node, [event], spellings(digits))
 
 
 @pytest.mark.parametrize("before", ["", "x", "xy"])

@@ -43,7 +43,7 @@ def test_each_user_may_do_its_own_work_and_nothing_else(rabbitmq_node: BrokerNod
 
 def test_there_is_no_guest(rabbitmq_node: BrokerNode) -> None:
     """N3."""
-    guest = BrokerNode(rabbitmq_node.port, {"guest": "guest"})
+    guest = rabbitmq_node._replace(passwords={"guest": "guest"})
     with pytest.raises(pika.exceptions.ProbableAuthenticationError):
         _connect(guest, "guest")
 
