@@ -135,10 +135,14 @@ class End(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """The client's bytes are refused; nothing that follows on this connection has a meaning."""
+    """The client's bytes are refused; nothing that follows on this connection has a meaning.
+
+    ``request``: the one whose body is refused; None where there is no right head.
+    """
 
     status: int
     reason: str
+    request: Request | None = None
 
 
 class Received(NamedTuple):

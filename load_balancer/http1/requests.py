@@ -149,11 +149,11 @@ class RequestParser:
             self._at = _At.OVER
         return event
 
-    def _reject(self, status: int, reason: str) -> Rejected:
+    def _reject(self, status: int, reason: str, request: Request | None = None) -> Rejected:
         self._at = _At.OVER
         self._buffer = b""
         self._position = 0
-        return Rejected(status, reason)
+        return Rejected(status, reason, request)
 
     def _use(self, position: int) -> None:
         """The buffer is used up to here; an empty one holds no memory."""
@@ -173,7 +173,7 @@ class RequestParser:
             self._at = _At.END
         return Body(data)
 
-    def _next_head(self) -> Request | None:
+    def _next_head(self) -> Request | Rejected | None:
         if self._line is None:
             request = self._whole_head()
             if request is not None:
@@ -208,7 +208,7 @@ class RequestParser:
                 raise MalformedError(400, "not a request line")
             return True
 
-    def _head_line_by_line(self, start: int) -> Request | None:
+    def _head_line_by_line(self, start: int) -> Request | Rejected | None:
         if self._line is None or self._lines is None:
             self._read = start
             self._lines = []
@@ -233,7 +233,7 @@ class RequestParser:
                 self._use(self._read)
                 return self._begin(request)
 
-    def _begin(self, request: Request) -> Request:
+    def _begin(self, request: Request) -> Request | Rejected:
         """Make ready for the body of this request."""
         self._line = None
         self._skipped = 0
@@ -245,7 +245,7 @@ class RequestParser:
             self._at = _At.CHUNKED
             return request
         if request.length > self._body_bytes_max:
-            raise MalformedError(413, "body too large")
+            return self._reject(413, "body too large", request)
         self._left = request.length
         self._at = _At.LENGTH
         return request

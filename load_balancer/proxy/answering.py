@@ -49,10 +49,10 @@ class Answering(Connection):
         html = self._request is not None and wants_html(self._request.fields)
         return problem(status, reason, request_id=self._request_id, html=html, not_dispatched=not_dispatched)
 
-    def _refuse(self, status: int, reason: str, *, not_dispatched: bool = True) -> None:
-        """An answer to bytes that are no request, or to a request that is not read to its end."""
+    def _refuse(self, status: int, reason: str, *, not_dispatched: bool = True, request: Request | None = None) -> None:
+        """An answer to bytes that are no request, or to a ``request`` that is not read to its end."""
         if self._phase in (Phase.IDLE, Phase.HEAD):
-            self._request = None
+            self._request = request
             self._request_id = self._balancer.next_request_id()
         self._send_own(self._problem(status, reason, not_dispatched=not_dispatched), keep_alive=False)
 

@@ -265,7 +265,7 @@ class Client(Answering):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.abandon()
-        self._refuse(rejected.status, rejected.reason, not_dispatched=exchange is None)
+        self._refuse(rejected.status, rejected.reason, not_dispatched=exchange is None, request=rejected.request)
 
     def switch(self, early: bytes, server: asyncio.Transport, ended: Callable[[Tunnel], None]) -> None:
         balancer, source = self._balancer, self._source

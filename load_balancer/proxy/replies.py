@@ -23,7 +23,7 @@ _EXPLANATIONS: Final = {
     404: "There is nothing at this address.",
     405: "This method is not allowed here.",
     408: "The request took too long to arrive.",
-    413: "The request is too large.",
+    413: "What was sent is too large. Please send less at once.",
     421: "This host is not served here.",
     426: "This protocol is spoken here in another version.",
     429: "There are too many connections from your address. Nothing was done; please try again in a moment.",
@@ -34,7 +34,7 @@ _EXPLANATIONS: Final = {
 # What a customer may come to see, for whoever reads the shop in Polish. Both stand on the page: a balancer chooses no language.
 _IN_POLISH: Final = {
     404: "Pod tym adresem nic nie ma.",
-    413: "Żądanie jest za duże.",
+    413: "Wysłane dane są za duże. Wyślij mniej naraz.",
     429: "Z Twojego adresu jest zbyt wiele połączeń. Nic się nie zmieniło; spróbuj ponownie za chwilę.",
     502: "Serwer zawiódł, zanim odpowiedział. Jeśli coś wysłano, sprawdź najpierw, czy zostało wykonane.",
     503: "W tej chwili żaden serwer nie jest gotowy. Nic się nie zmieniło; spróbuj ponownie za chwilę.",

@@ -153,10 +153,15 @@ def test_an_expectation_is_answered_here_and_the_body_goes_on() -> None:
         assert "expect" not in fields_of(answer.echoed)
 
 
-def test_a_body_too_large_is_refused_before_it_is_sent() -> None:
+@pytest.mark.parametrize(("accepts", "told"), [(b"*/*", b'{"type"'), (b"text/html", b"<!doctype html>")])
+def test_a_body_too_large_is_refused_before_it_is_sent(accepts: bytes, told: bytes) -> None:
+    """A reader gets a page, a program a document."""
     with world(1, body_bytes_max=1000) as running, running.connect() as client:
-        client.send(b"POST /p HTTP/1.1\r\nHost: shop\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n")
-        assert client.answer().status == 413
+        head = b"POST /p HTTP/1.1\r\nHost: shop\r\nAccept: %b\r\nExpect: 100-continue\r\nContent-Length: 1001\r\n\r\n"
+        client.send(head % accepts)
+        answer = client.answer()
+        assert answer.status == 413
+        assert answer.body.startswith(told)
         assert client.closed()
 
 
