@@ -67,11 +67,11 @@ def checked(entry: CardEntry, today: dt.date) -> Card:
     errors: list[FieldError] = []
     digits = _digits(entry.number, errors)
     expiry = _expiry(entry.expiry, today, errors)
+    _check_security_code(entry.security_code, digits, errors)
     try:
         names.normalised(entry.holder)
     except ValueError as error:
         errors.append(FieldError("holder", str(error)))
-    _check_security_code(entry.security_code, digits, errors)
     if errors:
         raise InvalidInput(errors)
     return Card(brand=_brand(digits), last4=digits[-4:], expiry=expiry, token=secrets.token_urlsafe(TOKEN_BYTES))

@@ -11,7 +11,7 @@ QuantityRefused = InvalidInput | InvalidBasket | NotEnoughStock
 
 
 def quantity_refused(error: QuantityRefused, limits: Limits) -> str:
-    """Why a quantity was not put in the cart."""
+    """Whole sentences: why a quantity was not put in the cart."""
     if isinstance(error, NotEnoughStock):
         return _not_enough(error.lines[0])
     if isinstance(error, InvalidBasket) and error.field == "lines":

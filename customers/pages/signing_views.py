@@ -18,6 +18,10 @@ def show_sign_up() -> Page:
     return _sign_up_page(forms.way_back(request.args.get("next")))
 
 
+FIELDS = ("first_name", "last_name", "email", "password")
+"""In the order of the form, so that the list of what is wrong is read in it, too."""
+
+
 def sign_up() -> Page:
     way_back = forms.way_back(forms.text("next"))
     values = {name: forms.text(name) for name in ("email", "first_name", "last_name")}
@@ -26,7 +30,8 @@ def sign_up() -> Page:
         instance().accounts.register(Registration(password=password, **values), request.remote_addr or "")
         token = _new_session(values["email"], password)
     except InvalidInput as error:
-        return _sign_up_page(way_back, values, forms.by_field(error)), 422
+        wrong = forms.by_field(error)
+        return _sign_up_page(way_back, values, {name: wrong[name] for name in FIELDS if name in wrong}), 422
     except EmailTaken as error:
         return _sign_up_page(way_back, values, {"email": str(error).rstrip(".")}), 409
     except TooManyAttempts as error:

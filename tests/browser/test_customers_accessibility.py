@@ -1,4 +1,5 @@
-"""axe-core finds nothing on any page, light or dark, on a large and a small screen; and two windows race for the last unit.
+"""axe-core finds nothing on any page, light or dark, on a large and a small screen, nor on paper;
+and two windows race for the last unit.
 
 ``axe/axe.min.js`` is axe-core 4.14.1 as its package carries it (MPL-2.0, licence beside it); only tests use it.
 """
@@ -48,6 +49,20 @@ def violations(page: Page) -> list[str]:
     return found
 
 
+def on_paper(page: Page) -> list[str]:
+    """What axe-core finds on the page as a reader of the dark theme prints it: dark on white, without what one presses."""
+    page.evaluate(AXE)
+    page.emulate_media(media="print", color_scheme="dark")
+    colours = "() => { const of = getComputedStyle(document.body); return [of.backgroundColor, of.color]; }"
+    found = [] if page.evaluate(colours) == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"] else ["not black on white"]
+    pressed = page.locator("nav, button, .button, .skip, footer")
+    found += [f"printed: {one.text_content()}" for one in pressed.all() if one.is_visible()]
+    found += page.evaluate(RUN, OF_COLOURS)
+    snapshot(page, f"{re.sub('[^a-z0-9]+', '-', page.url.partition('//')[2].partition('/')[2])}-print")
+    page.emulate_media(media="screen", color_scheme="light")
+    return [f"paper {page.url} {violation}" for violation in found]
+
+
 def visit(page: Page, *paths: str) -> list[str]:
     found: list[str] = []
     for path in paths:
@@ -62,6 +77,8 @@ def test_axe_finds_nothing_on_a_guests_pages(new_page: Callable[..., Page], worl
     every_page = addresses(GUEST_VIEWS, stock_id=world.stock[0])
     assert {"/", "/log-in", "/sign-up", "/api"} < set(every_page), "the control: they are found"
     assert visit(page, *every_page, "/?q=zebra", "/?q=chair&manufacturer=m1", "/nowhere") == []
+    page.goto("/")
+    assert on_paper(page) == []
     page.goto("/sign-up")
     page.get_by_label("First name").fill(" ")
     page.locator("form[action='/sign-up'], form:has(#email)").first.evaluate("form => form.noValidate = true")
@@ -84,11 +101,16 @@ def test_axe_finds_nothing_on_a_customers_pages(new_page: Callable[..., Page], e
     expect(page.get_by_role("alert").first).to_be_visible()
     assert violations(page) == []
     page.goto("/cart")
+    assert on_paper(page) == []
     page.get_by_role("button", name=re.compile("Remove.*Walnut")).first.click()
     go_to_checkout(page)
     page.get_by_role("button", name="Buy now").click()
     expect(page).to_have_url(re.compile(r"/orders/\d+"))
     order = int(re.findall(r"/orders/(\d+)", page.url)[0])
+    page.get_by_text("How this order was sold").click()
+    assert violations(page) == []
+    assert on_paper(page) == []
+    expect(page.get_by_text("Total")).to_be_visible()
     put_in_cart(page, world.stock[3], 1_200)
     page.get_by_role("button", name="Polski").click()
     expect(page.locator("html")).to_have_attribute("lang", "pl")
@@ -107,6 +129,16 @@ def test_control_axe_sees_a_field_without_a_label(new_page: Callable[..., Page])
     page.goto("/log-in")
     page.evaluate("document.querySelectorAll('label').forEach((label) => label.remove())")
     assert [found for found in violations(page) if " label: " in found and found.startswith("1280 light")]
+
+
+def test_control_a_page_that_is_printed_as_on_the_screen_is_seen(new_page: Callable[..., Page]) -> None:
+    page = new_page()
+    page.goto("/log-in")
+    page.evaluate("""for (const sheet of document.styleSheets) for (let at = sheet.cssRules.length; at--;)
+                         if (sheet.cssRules[at].media?.mediaText === "print") sheet.deleteRule(at)""")
+    found = on_paper(page)
+    assert [one for one in found if "not black on white" in one]
+    assert [one for one in found if "printed: " in one]
 
 
 def test_two_windows_race_for_the_last_unit(new_page: Callable[..., Page], engine: Engine, world: World) -> None:

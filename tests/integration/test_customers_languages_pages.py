@@ -30,8 +30,8 @@ SAME_IN_BOTH = {
     *("Central", "Distribution"),  # the shop's name
     *("English", "Polski"),  # each language in its own words, for who does not read the present one
     *("en", "pl", "name", "price", "openapi", "json"),  # values of parameters, a file's name
-    *("E-mail", "e-mail", "MM", "UTC", "API", "JSON", "min", "s", "Visa"),  # said so in Polish too
-    *("a", "do", "to", "To"),  # other words, spelled alike
+    *("E-mail", "e-mail", "MM", "UTC", "API", "JSON", "min", "ms", "s", "Visa"),  # said so in Polish too
+    *("a", "do", "same", "to", "To"),  # other words, spelled alike
 }
 WORD = re.compile("[^\\W\\d_](?:[\\w\u2019'-]*\\w)?")
 

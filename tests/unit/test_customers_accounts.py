@@ -208,4 +208,4 @@ def test_a_wrong_card_is_refused_by_field_and_without_echo(field: str, value: st
 def test_all_wrong_fields_of_a_card_are_named_at_once() -> None:
     with pytest.raises(InvalidInput) as caught:
         cards.checked(CardEntry("1", "1", "", "1"), TODAY)
-    assert [error.field for error in caught.value.errors] == ["number", "expiry", "holder", "security_code"]
+    assert [error.field for error in caught.value.errors] == ["number", "expiry", "security_code", "holder"]
