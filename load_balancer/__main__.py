@@ -6,7 +6,7 @@ from pathlib import Path
 
 from load_balancer.admin.system_settings import SystemSettings
 from load_balancer.engines.launch import EngineError, become_haproxy
-from load_balancer.listeners import Listeners
+from load_balancer.listeners import CannotListenError, Listeners
 from load_balancer.options import from_runtime
 from load_balancer.service import EXIT_CANNOT_START, EXIT_USAGE, run
 from settings import Runtime, SettingsError, log_lines
@@ -28,8 +28,8 @@ def main() -> int:
     log_lines.start(given.name, runtime.settings.logging.level)
     if runtime.settings.load_balancer.engine == "haproxy":
         try:
-            become_haproxy(from_runtime(runtime), given.state)
-        except EngineError as error:
+            become_haproxy(from_runtime(runtime), given.state, Listeners(given.listen_fds, given.notify_fd))
+        except (EngineError, CannotListenError) as error:
             sys.stderr.write(f"{error}\n")
             return EXIT_CANNOT_START
     settings = SystemSettings(runtime)

@@ -112,15 +112,10 @@ def fault(state: Path, words: Sequence[str]) -> int:
 
 
 def restart_balancer(state: Path) -> int:
-    """Put a new process in the balancer's place; with our own engine nobody's connection is refused meanwhile."""
+    """Put a new process in the balancer's place; nobody's connection is refused meanwhile, with either engine."""
     answer = _ask(state, {"command": "restart_balancer"}, RESTART_SECONDS)
     if answer is None:
         return EXIT_FAILED
-    if answer["engine"] != "builtin":
-        _print(
-            f"engine {answer['engine']}: it was stopped gracefully and is started again; until then nobody is served"
-        )
-        return EXIT_FINE
     _print(f"the load balancer is process {answer['pid']} now; the one before serves its connections to their end")
     return EXIT_FINE
 

@@ -174,7 +174,7 @@ class System:
             self._runtime.write()
             raise
         child = self.supervisor.children[system.LOAD_BALANCER]
-        return {"pid": child.pid, "engine": before.settings.load_balancer.engine}
+        return {"pid": child.pid}
 
     async def _keep_house(self) -> None:
         while True:

@@ -130,7 +130,7 @@ def _load_balancer(runtime: Runtime, depends_on: tuple[str, ...]) -> Spec:
         url=runtime.shop_url,
         ports=(runtime.addresses.shop, admin, *([settings.tls.redirect_port] if settings.tls.redirect_port else [])),
         stop_signal=signal.SIGTERM if ours else signal.SIGUSR1,
-        handover_seconds=settings.handover_seconds if ours else None,
+        handover_seconds=settings.handover_seconds,
     )
 
 

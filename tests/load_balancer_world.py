@@ -165,7 +165,7 @@ class _Connection(asyncio.Protocol):
         self._buffer += data
         while (end := self._end_of_request()) is not None:
             request, self._buffer = self._buffer[:end], self._buffer[end:]
-            if b"\r\nUser-Agent: health-check\r\n" in request:
+            if b"\r\nuser-agent: health-check\r\n" in request.lower():  # HAProxy writes all names small
                 if self._server.check_status is not None:
                     self.transport.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % self._server.check_status)
                 continue

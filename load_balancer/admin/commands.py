@@ -8,11 +8,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from load_balancer.admin.forms import words_of
+from load_balancer.engines.launch import SOCKET
+from load_balancer.engines.runtime_api import RuntimeApi, RuntimeApiError, refused
 from load_balancer.options import OptionsError
 from load_balancer.server_lines import read_words
 from settings import Runtime, SettingsError
@@ -22,6 +24,10 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 64
 HTTP_SECONDS: Final = 10.0
 IDLE_POLL_SECONDS: Final = 0.1
+
+
+_Call = Callable[..., Any]
+"""(method, path, document) of the admin port, whichever engine answers."""
 
 
 class _CommandError(Exception):
@@ -35,7 +41,7 @@ class _CommandError(Exception):
 def servers(state: Path, *, as_json: bool) -> int:
     """A line for each server; as JSON everything that is known of it."""
 
-    def tell(call: "_Calls") -> None:
+    def tell(call: _Call) -> None:
         rows = call("GET", "/servers")
         if as_json:
             sys.stdout.write(json.dumps(rows, indent=2) + "\n")
@@ -54,7 +60,7 @@ def servers(state: Path, *, as_json: bool) -> int:
 def set_state(state: Path, name: str, wanted: str) -> int:
     """ready, drain (nobody new) or maint (nobody, no checks)."""
 
-    def tell(call: "_Calls") -> None:
+    def tell(call: _Call) -> None:
         row = call("POST", f"/servers/{_checked(name)}/state", {"state": wanted})
         sys.stdout.write(f"{row['name']} is {row['admin']}; {row['in_flight']} requests are with it\n")
 
@@ -64,7 +70,7 @@ def set_state(state: Path, name: str, wanted: str) -> int:
 def set_weight(state: Path, name: str, weight: int) -> int:
     """0 to 256; 0: nobody new."""
 
-    def tell(call: "_Calls") -> None:
+    def tell(call: _Call) -> None:
         row = call("PATCH", f"/servers/{_checked(name)}", {"weight": weight})
         sys.stdout.write(f"{row['name']} has the weight {row['weight']}\n")
 
@@ -74,7 +80,8 @@ def set_weight(state: Path, name: str, weight: int) -> int:
 def add(state: Path, name: str, address: str, words: Sequence[str]) -> int:
     """``words``: what stands behind an address in HAProxy's configuration, such as weight 3 maxconn 20 backup."""
 
-    def tell(call: "_Calls") -> None:
+    def tell(call: _Call) -> None:
+        _not_with_haproxy(call, "add")
         try:
             options = read_words(words, f"server {name}")
         except OptionsError as error:
@@ -89,7 +96,8 @@ def add(state: Path, name: str, address: str, words: Sequence[str]) -> int:
 def remove(state: Path, name: str, wait_seconds: float) -> int:
     """HAProxy's three steps: maint, wait until it is idle, ``del server``."""
 
-    def tell(call: "_Calls") -> None:
+    def tell(call: _Call) -> None:
+        _not_with_haproxy(call, "remove")
         path = f"/servers/{_checked(name)}"
         row = call("POST", f"{path}/state", {"state": "maint"})
         deadline = time.monotonic() + wait_seconds
@@ -108,7 +116,8 @@ def remove(state: Path, name: str, wait_seconds: float) -> int:
 def reload(state: Path) -> int:
     """config.yml is read again: what holds now, and what needs a restart."""
 
-    def tell(call: "_Calls") -> None:
+    def tell(call: _Call) -> None:
+        _not_with_haproxy(call, "reload")
         outcome = call("POST", "/reload")
         sentences = (
             ("applied", "holds now"),
@@ -122,20 +131,15 @@ def reload(state: Path) -> int:
     return _with_calls(state, tell)
 
 
+def _not_with_haproxy(call: _Call, command: str) -> None:
+    if isinstance(call, RuntimeApi):
+        raise refused(command)
+
+
 class _Calls:
     """Of the admin port of the balancer that runs with a state folder; raises _CommandError."""
 
-    def __init__(self, state: Path) -> None:
-        try:
-            runtime = Runtime.read(state)
-        except SettingsError as error:
-            raise _CommandError(str(error), EXIT_USAGE) from error
-        engine = runtime.settings.load_balancer.engine
-        if engine != "builtin":
-            raise _CommandError(
-                f"engine {engine}: ask its own runtime API, as in: "
-                f'echo "set server servers/web-1 weight 50" | socat stdio {state / "haproxy.sock"}'
-            )
+    def __init__(self, state: Path, runtime: Runtime) -> None:
         self._state = state
         self._url = runtime.addresses.url(runtime.addresses.load_balancer_admin)
         self._token = runtime.secrets.control_token
@@ -153,9 +157,17 @@ class _Calls:
             raise _CommandError(f"the load balancer of {self._state} does not answer: {error}") from error
 
 
-def _with_calls(state: Path, tell: Any) -> int:
+def _with_calls(state: Path, tell: Callable[[_Call], None]) -> int:
     try:
-        tell(_Calls(state))
+        runtime = Runtime.read(state)
+        ours = runtime.settings.load_balancer.engine == "builtin"
+        tell(_Calls(state, runtime) if ours else RuntimeApi(state / SOCKET))
+    except SettingsError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_USAGE
+    except RuntimeApiError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_FAILED
     except _CommandError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.code

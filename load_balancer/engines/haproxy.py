@@ -11,7 +11,8 @@ What HAProxy has no word for: a budget of repeats, a limit of ejected servers, t
 per connection, a rate that bodies must keep. Who comes when maxconn is reached waits in the kernel's queue instead of being told.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -39,13 +40,14 @@ class Extras:
     """What is not the balancer's own: ``socket`` of the runtime API (None: none); whether the exporter is built in.
 
     ``certificates``: files that hold the keys, too (none: the certificates' own, with the key in it or in a ``.key`` beside it);
-    ``names``: the hosts that they are for.
+    ``names``: the hosts that they are for. ``sockets``: descriptors of those that listen at an address already.
     """
 
     socket: Path | None = None
     prometheus: bool = True
     certificates: tuple[Path, ...] = ()
     names: tuple[str, ...] = ()
+    sockets: Mapping[Address, Sequence[int]] = field(default_factory=dict)
 
 
 def haproxy_cfg(options: Options, extras: Extras | None = None) -> str:
@@ -60,7 +62,7 @@ def haproxy_cfg(options: Options, extras: Extras | None = None) -> str:
     if options.redirect is not None:
         sections.append(("frontend redirect", _redirect(options, options.redirect, extras)))
     if options.admin is not None:
-        sections.append(("frontend admin", _admin(options, extras)))
+        sections.append(("frontend admin", _admin(options.admin, extras)))
     body = "\n\n".join("\n".join([name, *(f"  {line}" for line in lines)]) for name, lines in sections)
     return f"# Generated from the load balancer's settings; changes belong there.\n{body}\n"
 
@@ -97,7 +99,7 @@ def _defaults(options: Options) -> list[str]:
 
 def _frontend(options: Options, extras: Extras) -> list[str]:
     return [
-        f"{_bind(options.listen)}{_tls(options.tls, extras)}",
+        *_binds(options.listen, extras, _tls(options.tls, extras)),
         f"maxconn {options.connections_max}",
         *_per_address(options.limits),
         "unique-id-format %[uuid()]",
@@ -114,8 +116,11 @@ def _frontend(options: Options, extras: Extras) -> list[str]:
     ]
 
 
-def _bind(address: Address) -> str:
-    return f"bind {address} backlog 4096{' v6only' if ':' in address.host else ''}"
+def _binds(address: Address, extras: Extras, words: str = "") -> list[str]:
+    given = extras.sockets.get(address)
+    if given:
+        return [f"bind fd@{number}{words}" for number in given]
+    return [f"bind {address} backlog 4096{' v6only' if ':' in address.host else ''}{words}"]
 
 
 def _tls(tls: TlsOptions | None, extras: Extras) -> str:
@@ -137,7 +142,7 @@ def _redirect(options: Options, address: Address, extras: Extras) -> list[str]:
     acls += [f"acl ours {host} -m end {ends}"] if ends else []
     port = "" if options.listen.port == HTTPS_PORT else f":{options.listen.port}"
     return [
-        _bind(address),
+        *_binds(address, extras),
         *(acls or ["acl ours always_false"]),
         "http-request deny deny_status 421 unless ours",
         f"http-request redirect code 308 location https://%[{host}]{port}%[capture.req.uri]",
@@ -315,10 +320,10 @@ def _server_words(options: ServerOptions) -> list[str]:
     return [*words, "backup"] if options.backup else words
 
 
-def _admin(options: Options, extras: Extras) -> list[str]:
+def _admin(address: Address, extras: Extras) -> list[str]:
     exporter = ["http-request use-service prometheus-exporter if { path /metrics }"] if extras.prometheus else []
     return [
-        f"bind {options.admin}",
+        *_binds(address, extras),
         *exporter,
         'http-request return status 200 content-type text/plain string "alive" if { path /healthz }',
         'http-request return status 200 content-type text/plain string "ready" if { path /readyz } { nbsrv(servers) gt 0 }',

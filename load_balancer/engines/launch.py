@@ -1,7 +1,9 @@
 """HAProxy in place of our own engine: this process becomes it, so that whoever started us watches, signals and stops it.
 
 E1  The configuration is written owner-only into the state folder, and judged by HAProxy itself before it is run.
-E2  What hinders it is said in one line with what helps; nothing has started then.
+E2  The sockets are those that whoever started us holds, too (listeners.py): nobody is refused while a HAProxy that ended is
+    started again, or another one takes its place.
+E3  What hinders it is said in one line with what helps; nothing has started then.
 HAProxy ends gracefully on SIGUSR1 (at once on SIGTERM), within the configured time for draining.
 """
 
@@ -10,11 +12,13 @@ import logging
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from load_balancer.engines.haproxy import Extras, haproxy_cfg
-from load_balancer.options import Options, TlsOptions
+from load_balancer.listeners import Listeners
+from load_balancer.options import Address, Options, TlsOptions
 from settings.secrets import write_text_owner_only
 from settings.tls import names
 
@@ -41,21 +45,30 @@ def program() -> str:
     return path
 
 
-def prepare(options: Options, state: Path) -> list[str]:
-    """Write and check the configuration (E1); returns the command that runs it, raises EngineError (E2)."""
+def prepare(options: Options, state: Path, sockets: Mapping[Address, Sequence[int]] | None = None) -> list[str]:
+    """Write and check the configuration (E1); returns the command that runs it, raises EngineError (E3).
+
+    ``sockets``: descriptors that it inherits, of those that listen already; for other addresses it opens its own.
+    """
     haproxy = program()
     built = subprocess.run([haproxy, "-vv"], capture_output=True, text=True, timeout=SECONDS_MAX, check=False).stdout
     socket = state / SOCKET
     fits = len(os.fsencode(socket)) <= _SOCKET_PATH_BYTES_MAX
     file = state / CONFIG_FILE
-    extras = Extras(socket if fits else None, prometheus="PROMEX" in built)
+    given = sockets or {}
+    extras = Extras(socket if fits else None, prometheus="PROMEX" in built, sockets=given)
     if options.tls is not None:
         extras = _with_certificates(extras, options.tls, state)
     text = haproxy_cfg(options, extras)
     file.touch(mode=0o600)
     file.write_text(text, encoding="utf-8")
     judged = subprocess.run(
-        [haproxy, "-c", "-f", str(file)], capture_output=True, text=True, timeout=SECONDS_MAX, check=False
+        [haproxy, "-c", "-f", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+        pass_fds=[number for numbers in given.values() for number in numbers],  # it looks what they are
     )
     if judged.returncode != 0:
         raise EngineError(f"haproxy refuses {file}: {' '.join((judged.stdout + judged.stderr).split())}")
@@ -77,9 +90,15 @@ def _with_certificates(extras: Extras, tls: TlsOptions, state: Path) -> Extras:
     return dataclasses.replace(extras, certificates=tuple(made), names=tuple(sorted(hosts)))
 
 
-def become_haproxy(options: Options, state: Path) -> None:
-    """Does not return; raises EngineError."""
-    command = prepare(options, state)
+def become_haproxy(options: Options, state: Path, listeners: Listeners) -> None:
+    """Does not return; raises EngineError, CannotListenError."""
+    addresses = [one for one in (options.listen, options.redirect, options.admin) if one is not None]
+    sockets = {address: [one.fileno() for one in listeners.at(address)] for address in addresses}
+    command = prepare(options, state, sockets)
+    for numbers in sockets.values():
+        for number in numbers:
+            os.set_inheritable(number, True)
     log.info("running %s on http://%s, statistics on http://%s/stats", command[0], options.listen, options.admin)
+    listeners.serving()  # E2: until HAProxy accepts, which is at once, who connects waits
     logging.shutdown()
     os.execv(command[0], command)  # noqa: S606 - our own arguments, no shell

@@ -2,14 +2,17 @@
 
 import http.client
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from load_balancer.admin import commands
 from load_balancer.balancing.servers import Rules
 from load_balancer.engines import launch
 from load_balancer.http1.traces import trace_id
@@ -136,9 +139,10 @@ def test_servers_and_clients_get_the_fields_that_ours_gives(haproxy: Engine) -> 
 )
 def test_what_stays_inside_stays_inside(haproxy: Engine, request_bytes: bytes, status: int) -> None:
     """H2."""
-    before = sum(len(server.requests) for server in haproxy.servers)
+    for server in haproxy.servers:
+        server.requests.clear()
     assert haproxy.ask(request_bytes).status == status
-    assert sum(len(server.requests) for server in haproxy.servers) == before
+    assert [server.requests for server in haproxy.servers] == [[], []]
 
 
 def test_errors_are_our_pages_and_our_problem_documents(haproxy: Engine) -> None:
@@ -166,7 +170,7 @@ def test_a_get_is_asked_again_and_a_post_is_not(haproxy: Engine) -> None:
         server.script = lambda _: [Reset()]
     answer = haproxy.ask(POST)
     assert (answer.status, answer.field("X-Not-Dispatched")) == (502, None)
-    assert sum(len(server.requests) for server in haproxy.servers) == 1
+    assert len([request for server in haproxy.servers for request in server.requests]) == 1
 
 
 def test_a_late_answer_is_a_504_and_no_server_at_all_a_503_that_says_so(haproxy: Engine) -> None:
@@ -209,8 +213,35 @@ def test_our_csv_has_the_columns_that_haproxy_itself_prints(haproxy: Engine) -> 
     assert header.startswith(HEADER.rstrip(","))
 
 
-def test_a_systems_balancer_becomes_haproxy_and_ends_in_order(tmp_path: Path) -> None:
-    """E1: as the supervisor starts it; SIGUSR1 is what it is stopped with."""
+class Life:
+    """HAProxy as the supervisor starts it: it shows its sockets, which a later life inherits."""
+
+    def __init__(self, state: Path, held: Sequence[int] = ()) -> None:
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "load_balancer", "--state", str(state), "--notify-fd", str(theirs.fileno())]
+        command += ["--listen-fds", ",".join(map(str, held))] if held else []
+        self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, pass_fds=[theirs.fileno(), *held])
+        theirs.close()
+        with ours:
+            ours.settimeout(20)
+            self.sockets = socket.recv_fds(ours, 64, 8)[1]
+
+    def end(self, sent: signal.Signals) -> int:
+        self.process.send_signal(sent)
+        with self.process:
+            return self.process.wait(PATIENCE_SECONDS)
+
+    def leave_nothing(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+        for number in self.sockets:
+            os.close(number)
+
+
+def test_a_systems_balancer_becomes_haproxy_and_nobody_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    """E1, E2: as the supervisor starts it; SIGUSR1 is what it is stopped with. Its words to people: R1, R2."""
     require("haproxy")
     settings = Settings.model_validate({"load_balancer": {"engine": "haproxy"}})
     addresses = Addresses(26_200)
@@ -218,13 +249,29 @@ def test_a_systems_balancer_becomes_haproxy_and_ends_in_order(tmp_path: Path) ->
     Runtime(
         tmp_path, settings, addresses, "postgresql+psycopg://", "postgres", broker_is_ours=False, secrets=secrets
     ).write()
-    command = [sys.executable, "-m", "load_balancer", "--state", str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
-        try:
-            wait_until(lambda: _status(addresses.load_balancer_admin) == 200, 20.0, "it is alive")
-        finally:
-            process.send_signal(signal.SIGUSR1)
-        assert process.wait(PATIENCE_SECONDS) == 0
+    first = Life(tmp_path)
+    request.addfinalizer(first.leave_nothing)
+    wait_until(lambda: _status(addresses.shop) == 200, 20.0, "it is alive")
+    assert commands.set_state(tmp_path, "web-2", "drain") == commands.set_weight(tmp_path, "web-1", 7) == 0
+    capsys.readouterr()
+    assert commands.servers(tmp_path, as_json=True) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert (rows["web-2"]["admin"], rows["web-1"]["weight"]) == ("drain", 7)
+    assert rows["web-1"]["address"] == f"127.0.0.1:{addresses.web(1)}"
+    assert (commands.set_state(tmp_path, "web-9", "drain"), commands.set_state(tmp_path, "web-1", "gone")) == (1, 1)
+    assert "no server is called 'web-9'" in capsys.readouterr().err
+
+    first.end(signal.SIGKILL)
+    with RawClient(addresses.shop) as waiting:
+        waiting.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        second = Life(tmp_path, first.sockets)
+        request.addfinalizer(second.leave_nothing)
+        assert waiting.answer().status == 200
+    third = Life(tmp_path, second.sockets)
+    request.addfinalizer(third.leave_nothing)
+    assert second.end(signal.SIGUSR1) == 0
+    assert _status(addresses.shop) == 200, "the sockets outlive a graceful end"
+    assert third.end(signal.SIGUSR1) == 0
 
 
 def _status(port: int) -> int:
