@@ -27,6 +27,7 @@ from tests.clean_databases import CleanDatabases
 HOW_TO_INSTALL = {
     "rabbitmq-server": "apt install rabbitmq-server",
     "haproxy": "apt install haproxy",
+    "nginx": "apt install nginx-light",
     "chromium-headless-shell": "apt install chromium-headless-shell",  # or chromium, which costs twice as much CPU
 }
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,6 +62,45 @@ class OneWorkerAPackage(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xd
         if path.parent.name in ("processes", "browser"):
             return path.stem.split("_")[1]
         return str(path)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine",
+        choices=("builtin", "haproxy", "nginx"),
+        help="only the tests that reach the shop over HTTP, all of them behind this load balancer",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "asks_the_instance(why): without a load balancer, whatever --engine says")
+    config.addinivalue_line("markers", "builtin_only(why): skipped with --engine haproxy and nginx")
+    if config.getoption("--engine") in ("builtin", "haproxy"):  # nginx cannot be part of a system
+        os.environ["CDS_LOAD_BALANCER__ENGINE"] = config.getoption("--engine")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--engine"):
+        from tests.engines_world import sort_out
+
+        sort_out(config, items, config.getoption("--engine"))
+
+
+@pytest.fixture(scope="session")
+def balancer_engine(request: pytest.FixtureRequest) -> str:
+    """What ``--engine`` says; nothing: tests that start no system ask the web instance itself."""
+    return request.config.getoption("--engine") or ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _applications_behind_the_engine(balancer_engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    if not balancer_engine:
+        yield
+        return
+    from tests.engines_world import all_applications_behind
+
+    with all_applications_behind(balancer_engine, tmp_path_factory.mktemp("engine")):
+        yield
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -9,7 +9,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from settings import Runtime, Secrets
 from settings.addresses import Addresses
 from tests.conftest import free_port, wait_until
 from tests.distributor_world import World, engine_for, make_world, patient_settings
+from tests.engines_world import in_front, through_the_engine
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,7 +81,7 @@ TEMPLATES = CompiledOnce()
 def make_app(runtime: Runtime, name: str = "web-1") -> Flask:
     app = create_app(runtime, name)
     app.jinja_env.bytecode_cache = TEMPLATES
-    return app
+    return through_the_engine(app)
 
 
 def free_port_base() -> int:
@@ -282,3 +283,14 @@ def running_web(runtime: Runtime, name: str = "web-1") -> Iterator[WebProcess]:
     finally:
         web.process.kill()
         web.process.wait(60)
+
+
+@contextmanager
+def running_shop(runtime: Runtime, engine: str) -> Iterator[WebProcess]:
+    """A web instance as customers reach it: behind this load balancer. ``engine`` is empty: at its own address."""
+    with running_web(runtime) as web:
+        if not engine:
+            yield web
+            return
+        with in_front(engine, runtime.addresses.web(1), runtime.state / "balancer") as url:
+            yield replace(web, url=url)

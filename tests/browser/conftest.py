@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 
 from distributor.database import transaction
 from tests.conftest import require
-from tests.customers_world import WebProcess, free_port_base, make_runtime, running_web
+from tests.customers_world import WebProcess, free_port_base, make_runtime, running_shop
 from tests.distributor_world import World, engine_for, make_world
 
 CHROMIUM_ARGUMENTS = [
@@ -59,10 +59,13 @@ def world(engine: Engine) -> World:
 
 
 @pytest.fixture
-def web(database_url: str, tmp_path: Path, world: World, request: pytest.FixtureRequest) -> Iterator[WebProcess]:
+def web(
+    database_url: str, tmp_path: Path, world: World, balancer_engine: str, request: pytest.FixtureRequest
+) -> Iterator[WebProcess]:
     """A parameter names sections of the settings, such as {"cart": {…}}."""
     sections = {"customers": {"stock_refresh_seconds": 0.3}} | getattr(request, "param", {})
-    with running_web(make_runtime(tmp_path, database_url, free_port_base(), **sections)) as process:
+    runtime = make_runtime(tmp_path, database_url, free_port_base(), **sections)
+    with running_shop(runtime, balancer_engine) as process:
         yield process
 
 

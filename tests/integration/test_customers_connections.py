@@ -16,6 +16,8 @@ from customers.server import Server
 from customers.turned_away import TURNED_AWAY
 from tests.conftest import free_port, wait_until
 
+pytestmark = pytest.mark.asks_the_instance("bytes on its socket")
+
 BODY_BYTES_MAX = 10_000
 LARGE = 20_000_000  # more than two sockets' buffers
 HOST = b"Host: shop\r\n"

@@ -206,7 +206,8 @@ def test_nothing_that_is_sent_is_a_fault_of_ours(app: Flask) -> None:
     for number in range(CASES):
         method, path, answer = fuzzer.request()
         where = f"SHOP_FUZZ_SEED={SEED} SHOP_FUZZ_CASES={number + 1}: {method} {path!r}: {answer.status_code}"
-        assert answer.status_code < 500, f"{where} {answer.text[:500]}"
+        refused_on_the_way = (answer.status_code, answer.headers["X-Served-By"]) == (501, "load_balancer")
+        assert answer.status_code < 500 or refused_on_the_way, f"{where} {answer.text[:500]}"
         assert MARK not in answer.text or answer.mimetype != "text/html", where
         assert not any(re.search(r"[\r\n]", value) for _, value in answer.headers), where
         assert "Set-Cookie: a" not in str(answer.headers), where

@@ -19,7 +19,7 @@ from customers.api.openapi import document
 from customers.api.views import DESCRIPTION, blueprint
 from settings.model import Cart, RateLimits
 from tests.conftest import Server, fresh_database
-from tests.customers_world import ROOT, free_port_base, make_app, make_runtime, running_web
+from tests.customers_world import ROOT, free_port_base, make_app, make_runtime, running_shop
 from tests.distributor_world import engine_for, make_world
 
 CASES = int(os.environ.get("SHOP_API_CASES", "0"))
@@ -35,7 +35,9 @@ UNLIMITED = dict.fromkeys(RateLimits.model_fields, 1_000_000)
 
 
 @pytest.fixture(scope="module")
-def address(postgres_server: Server, template_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(
+    postgres_server: Server, template_database: str, balancer_engine: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     with fresh_database(postgres_server, template_database) as database_url:
         world = engine_for(database_url)
         make_world(world, [1_000_000, 3, 0, 40], customers=0)
@@ -47,7 +49,7 @@ def address(postgres_server: Server, template_database: str, tmp_path_factory: p
             customers={"login_failures_max": 1_000},
             rate_limits=UNLIMITED,
         )
-        with running_web(runtime) as web:
+        with running_shop(runtime, balancer_engine) as web:
             yield web.url
 
 

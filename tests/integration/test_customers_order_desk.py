@@ -24,6 +24,8 @@ from tests.distributor_world import World, discrepancies, rows
 
 Told = tuple[int, dict[str, str], Any]
 
+pytestmark = pytest.mark.asks_the_instance("its server with and without the desk")
+
 
 @dataclass
 class Shop:

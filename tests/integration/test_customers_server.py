@@ -21,6 +21,8 @@ from tests.conftest import free_port
 from tests.customers_world import make_app, make_runtime
 from tests.distributor_world import World, make_world
 
+pytestmark = pytest.mark.asks_the_instance("bytes on its socket")
+
 OF_A_BODY = {"content-type", "content-length"}
 NUMBER = "request-number-1"
 

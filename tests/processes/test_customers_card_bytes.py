@@ -263,7 +263,7 @@ def words_of(path: Path) -> str:
 
 
 @pytest.mark.timeout(180)
-def test_a_cards_number_and_code_are_nowhere(up: Up, node: BrokerNode | None) -> None:
+def test_a_cards_number_and_code_are_nowhere(up: Up, node: BrokerNode | None, balancer_engine: str) -> None:
     assert_no_process_leaves_an_image(up.family())
     status = up.status()
     program = Program(status["shop"])
@@ -291,7 +291,8 @@ def test_a_cards_number_and_code_are_nowhere(up: Up, node: BrokerNode | None) ->
     assert any("pg_wal" in path.parts for path in with_the_address), "the control: the write-ahead log is read"
     assert any("base" in path.parts for path in with_the_address), "the control: PostgreSQL's tables are read"
     assert any(path.parent.name == "logs" for path in files)
-    access_log = contents[up.state / "logs" / "access.log"]
+    lines = "load_balancer.log" if balancer_engine == "haproxy" else "access.log"
+    access_log = contents[up.state / "logs" / lines]
     assert b"/account/card" in access_log, "the control: the balancer's log has the requests that brought cards"
     assert any(path.suffix == ".sqlite" for path in files), sorted({path.suffix for path in files})
     for path, content in contents.items():

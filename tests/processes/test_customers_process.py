@@ -18,6 +18,7 @@ from tests.conftest import wait_until
 from tests.customers_world import WebProcess, free_port_base, make_runtime, running_web, start_web
 from tests.distributor_world import engine_for, make_world
 
+pytestmark = pytest.mark.asks_the_instance("how it starts, drains and ends")
 QUICK_CHECKS = {"check_inter_ms": 300, "check_timeout_ms": 200, "check_fall": 2, "drain_seconds": 60.0}
 
 
