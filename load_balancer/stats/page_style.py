@@ -32,13 +32,14 @@ thead th{color:var(--quiet);font-weight:600;font-size:.8rem;vertical-align:botto
 th[scope=row],.words,thead .words{text-align:left}.words{white-space:normal}
 th[scope=row] small,.words small{display:block;color:var(--quiet);font-weight:400}
 thead tr:first-child th[colspan]{text-align:center;border-left:1px solid var(--line);border-right:1px solid var(--line)}
-td.nothing{color:var(--quiet)}.state-cell{min-width:12rem}
+td.nothing{color:var(--quiet)}.state-cell{min-width:8rem}
 tr.sum>*{font-weight:600;background:color-mix(in srgb,var(--line) 30%,transparent)}
 .state{font-weight:700;white-space:nowrap}.state b{display:inline-block;width:1.2em;font-weight:400}
 .up{color:var(--up)}.warn{color:var(--warn)}.down{color:var(--down)}.calm{color:var(--calm)}
 tr.is-down>:first-child{box-shadow:inset 4px 0 var(--down)}tr.is-warn>:first-child{box-shadow:inset 4px 0 var(--warn)}
 tr.is-up>:first-child{box-shadow:inset 4px 0 var(--up)}tr.is-calm>:first-child{box-shadow:inset 4px 0 var(--calm)}
 ul.legend{list-style:none;display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;padding:0;margin:.5rem 0;font-size:.875rem}
+@media(max-width:88rem){.servers{font-size:.8rem}.servers th,.servers td{padding:.4rem .3rem}.servers thead th{font-size:.75rem}}
 @media(max-width:72rem){
 .servers thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
 .servers,.servers tbody{display:block}

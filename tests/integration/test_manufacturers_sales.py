@@ -17,7 +17,7 @@ from manufacturers.messages import InvalidMessage
 from manufacturers.sales_consumer import Intake
 from settings import Runtime
 from settings.secrets import write_owner_only
-from tests.conftest import BrokerNode, free_port
+from tests.conftest import INSTALLATION, BrokerNode, free_port
 from tests.manufacturers_world import Factory, make_runtime, rows
 
 AT = "2026-01-02T03:04:05Z"
@@ -188,7 +188,8 @@ def wire(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
         node: BrokerNode = request.getfixturevalue("rabbitmq_node")
         url = f"amqp://127.0.0.1:{node.port}/%2F"
         runtime = make_runtime(tmp_path, free_port(), broker_url=url, manufacturers=goods)
-        write_owner_only(tmp_path / "secrets.json", runtime.secrets.model_dump() | {"broker_passwords": node.passwords})
+        theirs = {"installation_id": INSTALLATION, "broker_passwords": node.passwords}
+        write_owner_only(tmp_path / "secrets.json", runtime.secrets.model_dump() | theirs)
         runtime = Runtime.read(tmp_path)
     carrier = broker.connect(runtime, "admin")
     carrier.declare(["m1"])

@@ -23,8 +23,9 @@ TWO_INSTANCES = ("--set", "customers.instances=2")
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 
 
-def main_py(port_base: int, *arguments: str, timeout: float = 170) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, str(ROOT / "main.py"), "--port-base", str(port_base), *arguments]
+def main_py(*arguments: str, port_base: int | None = None, timeout: float = 170) -> subprocess.CompletedProcess[str]:
+    at = () if port_base is None else ("--port-base", str(port_base))
+    argv = [sys.executable, str(ROOT / "main.py"), *at, *arguments]
     return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False, cwd=ROOT)
 
 
@@ -61,9 +62,9 @@ def test_real_orders_are_sold_reported_and_the_books_agree(tmp_path: Path) -> No
     out = tmp_path / "run"
     state = tmp_path / "state"
     done = main_py(
-        PORT_BASE,
         *("simulate", "--orders", str(tmp_path / "orders.csv"), "--supply", "0.5", "--manufacturers", "2"),
         *("--workers", "8", "--out", str(out), "--state", str(state), *FEW_PROCESSES, *TWO_INSTANCES),
+        port_base=PORT_BASE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "verdict: valid" in done.stdout
@@ -81,7 +82,7 @@ def test_real_orders_are_sold_reported_and_the_books_agree(tmp_path: Path) -> No
     assert (out / "index.html").stat().st_size > 10_000
     assert not state.exists()
     assert processes_of(str(state)) == []
-    again = main_py(PORT_BASE, "check", str(out))
+    again = main_py("check", str(out))
     assert again.returncode == 0, again.stdout + again.stderr
 
 
@@ -99,9 +100,9 @@ def test_the_race_for_the_last_unit_finds_the_strategy_without_locks_out(
         require("haproxy")
     out = tmp_path / "run"
     done = main_py(
-        PORT_BASE + 700,
         *("scenario", "run", "last_unit", "--strategy", strategy, "--seconds", "2", "--seed", "3", "--out", str(out)),
         *(*FEW_PROCESSES, *(("--set", f"load_balancer.engine={engine}") if engine else ())),
+        port_base=PORT_BASE + 700,
     )
     report = report_of(out)
     assert report["verdict"] == verdict, done.stdout + done.stderr
@@ -126,7 +127,7 @@ def test_a_run_that_is_broken_off_leaves_no_process_and_is_never_valid(
     process.send_signal(sent)
     assert process.wait(timeout=60) == code, (tmp_path / "output").read_text()
     wait_until(lambda: not processes_of(str(state)) and not processes_of(str(out)), 60, "no process is left")
-    checked = main_py(PORT_BASE, "check", str(out))
+    checked = main_py("check", str(out))
     assert checked.returncode == 2, checked.stdout + checked.stderr
     if sent is signal.SIGINT:
         assert report_of(out)["drain_reason"] == "stopped by the user"
@@ -136,7 +137,9 @@ def test_a_run_that_is_broken_off_leaves_no_process_and_is_never_valid(
 def test_a_file_that_cannot_be_used_is_refused_before_anything_starts(tmp_path: Path) -> None:
     """P7."""
     (tmp_path / "orders.csv").write_text("InvoiceNo,StockCode,Description\n")
-    done = main_py(PORT_BASE, "simulate", "--orders", str(tmp_path / "orders.csv"), "--out", str(tmp_path / "run"))
+    done = main_py(
+        "simulate", "--orders", str(tmp_path / "orders.csv"), "--out", str(tmp_path / "run"), port_base=PORT_BASE
+    )
     assert done.returncode == 64
     assert "missing columns Quantity, InvoiceDate, UnitPrice, CustomerID" in done.stderr
     assert not (tmp_path / "run").exists()
