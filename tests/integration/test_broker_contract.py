@@ -227,11 +227,13 @@ def test_one_consumer_serves_many_queues_and_none_starves(world: World) -> None:
 
 def test_a_new_message_wakes_an_idle_consumer(world: World) -> None:
     """Long before it would have looked by itself."""
+    first, second = world.message(), world.message()
     with Consuming(world.carrier(idle_ms=NEVER_MS), [world.recipient]) as consuming:
-        publish(world, world.message())
+        publish(world, first)
         consuming.wait_for(1)
-        publish(world, world.message())
+        publish(world, second)
         consuming.wait_for(2)
+    assert consuming.messages == [first, second]
 
 
 def test_an_idle_consumer_stops_though_nothing_comes(world: World) -> None:

@@ -97,6 +97,9 @@ def test_a_consumer_needs_one_connection_and_a_publisher_one(world: World, datab
         )
         two = [("broker consumer",), ("broker publisher",)]
         wait_until(lambda: database.execute(names).fetchall() == two, what="those that made the queues have gone")
+        assert publisher.publish([another := world.message()]) == {another.id: None}
+        consuming.wait_for(2)
+        assert database.execute(names).fetchall() == two, "working needs no more than waiting"
     publisher.close()
 
 

@@ -169,6 +169,8 @@ def test_pause_and_resume_reach_the_descendants(tmp_path: Path) -> None:
         await world.wait_until(lambda: grandchild.status() == psutil.STATUS_STOPPED, "the grandchild is stopped")
         world.supervisor.fault("resume", ["one"])
         await world.wait_until(lambda: grandchild.status() == psutil.STATUS_SLEEPING, "the grandchild goes on")
+        assert psutil.Process(world.pid("one")).children() == [grandchild], "neither was replaced"
+        assert world.supervisor.rows()[0]["fault"] is None
 
     running(world, body)
 
@@ -177,9 +179,14 @@ def test_what_a_killed_process_leaves_of_its_group_ends_too(tmp_path: Path) -> N
     world = World(tmp_path, stand_in("one", free_port(), "family"))
 
     async def body() -> None:
-        (grandchild,) = psutil.Process(world.pid("one")).children()
-        os.kill(world.pid("one"), signal.SIGKILL)
+        killed = world.pid("one")
+        (grandchild,) = psutil.Process(killed).children()
+        os.kill(killed, signal.SIGKILL)
         await world.wait_until(lambda: not grandchild.is_running(), "the grandchild is gone")
+        await world.wait_until(
+            lambda: world.supervisor.rows()[0]["pid"] not in {killed, None}, "another one is started"
+        )
+        assert grandchild not in psutil.Process(world.pid("one")).children()
 
     running(world, body)
 

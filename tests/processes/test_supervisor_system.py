@@ -263,6 +263,8 @@ def test_a_log_that_cannot_be_cut_does_not_end_the_housekeeping(system: StandInS
     (logs / "top-1.log.1").rmdir()
     (system.state / "config.yml").write_text("customers:\n  simulated: 7\n")
     wait_until(lambda: Runtime.read(system.state).settings.customers.simulated == 7, 10, "the file is followed")
+    assert system.process.poll() is None
+    assert {row["state"] for row in system.rows().values()} == {"ready"}
 
 
 def test_a_changed_config_file_changes_the_number_of_simulated_customers(system: StandInSystem) -> None:
