@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 from customers.app import create_app
-from customers.connections import raise_descriptor_limit
 from customers.instance import EXTENSION, Instance
-from customers.order_desk import OrderDesk
-from customers.server import Server, run
-from customers.stock_at_once import StockAtOnce
+from customers.serving.connections import raise_descriptor_limit
+from customers.serving.order_desk import OrderDesk
+from customers.serving.server import Server, run
+from customers.serving.stock_at_once import StockAtOnce
 from distributor.strategies import UnusableStrategy
 from settings import Runtime, SettingsError, log_lines
 from settings.addresses import HOST

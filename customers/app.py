@@ -30,12 +30,12 @@ from customers import (
     turned_away,
 )
 from customers.accounts import Accounts, Guest
-from customers.draining import Draining, DrainLimits
 from customers.instance import EXTENSION, Instance
 from customers.numbers import ROW_ID
 from customers.rate_limits import RateLimits
 from customers.rate_limits import requests as rate_limits
 from customers.readiness import Readiness
+from customers.serving.draining import Draining, DrainLimits
 from customers.shop import Shop
 from distributor import strategies
 from distributor.database import make_engine

@@ -8,10 +8,10 @@ from flask_login import current_user
 from sqlalchemy import Engine
 
 from customers.accounts import Accounts, Customer
-from customers.draining import Draining
 from customers.errors import NotSignedIn
 from customers.rate_limits import RateLimits
 from customers.readiness import Readiness
+from customers.serving.draining import Draining
 from customers.shop import Shop
 from distributor.sales import Sales
 from settings import Runtime

@@ -23,7 +23,7 @@ from urllib.parse import quote
 import pytest
 from flask import Flask
 
-from customers.server import Server
+from customers.serving.server import Server
 from load_balancer.engines import launch
 from load_balancer.engines.nginx import nginx_conf
 from load_balancer.http1.headers import PSEUDONYM

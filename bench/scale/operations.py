@@ -24,7 +24,7 @@ PER_PAGE = 24
 DEPTH = 10_000
 """Rows back, as far as either shop goes."""
 TOTAL_KNOWN = 1_000
-"""The lengths of lists are counted apart from them, and kept for a while (customers/window.py)."""
+"""The lengths of lists are counted apart from them, and kept for a while (customers/window/window.py)."""
 LIFETIMES = Lifetimes(timedelta(hours=12), timedelta(days=1_000))
 
 Operation = Callable[[], object]

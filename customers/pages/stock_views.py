@@ -13,7 +13,7 @@ from customers.errors import InvalidInput
 from customers.instance import customer, instance
 from customers.languages import gettext as _
 from customers.numbers import ROW_ID
-from customers.stock_watch import Ids, Quantities
+from customers.window.stock_watch import Ids, Quantities
 from distributor.queries import Quantity
 
 STOCK_IDS_MAX = 100  # products on one page, and a few

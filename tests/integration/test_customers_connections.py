@@ -10,9 +10,9 @@ import pytest
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
 
-from customers import connections, server
-from customers.connections import HEADER_BYTES_MAX
-from customers.server import Server
+from customers.serving import connections, server
+from customers.serving.connections import HEADER_BYTES_MAX
+from customers.serving.server import Server
 from customers.turned_away import TURNED_AWAY
 from tests.conftest import free_port, wait_until
 

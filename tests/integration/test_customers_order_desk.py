@@ -14,8 +14,8 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from customers.instance import EXTENSION, Instance
-from customers.order_desk import OrderDesk, gathering_seconds
-from customers.server import Server
+from customers.serving.order_desk import OrderDesk, gathering_seconds
+from customers.serving.server import Server
 from distributor.errors import Busy, DistributorError, OutcomeUnknown
 from distributor.sales import Answer, Asked, Unsettled
 from tests.conftest import free_port, wait_until

@@ -13,8 +13,8 @@ from flask import Flask
 from psycopg.pq import PipelineStatus
 from werkzeug.test import TestResponse
 
-from customers import window
 from customers.instance import EXTENSION, Instance
+from customers.window import window
 from tests.customers_world import PASSWORD, Person, field_value, make_app, make_runtime
 from tests.distributor_world import World
 

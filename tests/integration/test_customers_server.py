@@ -13,10 +13,10 @@ from flask import Flask
 from sqlalchemy import Engine, event
 
 from customers.instance import EXTENSION, Instance
-from customers.server import Server
-from customers.stock_at_once import StockAtOnce
+from customers.serving.server import Server
+from customers.serving.stock_at_once import StockAtOnce
+from customers.serving.wsgi import Answer
 from customers.turned_away import TURNED_AWAY
-from customers.wsgi import Answer
 from tests.conftest import free_port
 from tests.customers_world import make_app, make_runtime
 from tests.distributor_world import World, make_world

@@ -2,7 +2,7 @@
 
 import pytest
 
-from customers.draining import Draining, DrainLimits
+from customers.serving.draining import Draining, DrainLimits
 
 LIMITS = DrainLimits(seconds_max=5.0, quiet_seconds=1.8, refusals_wanted=2)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from customers.lanes import Lane
+from customers.serving.lanes import Lane
 
 SECONDS_MAX = 20.0
 

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from customers.recent import KEPT_SECONDS_MAX, Recent
-from customers.stock_watch import IDS_MAX, REMEMBERED_SECONDS, WHOLE_SECONDS, StockWatch
+from customers.window.recent import KEPT_SECONDS_MAX, Recent
+from customers.window.stock_watch import IDS_MAX, REMEMBERED_SECONDS, WHOLE_SECONDS, StockWatch
 from distributor.queries import IdList, Quantity, Reading
 from tests.conftest import wait_until
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from customers.wsgi import add_body, answer_of, environ_of, has_body
+from customers.serving.wsgi import add_body, answer_of, environ_of, has_body
 
 Start = Callable[..., Callable[[bytes], None]]
 

@@ -31,10 +31,10 @@ from customers import compression, metrics, purchase, request_id, security_heade
 from customers.api.models import NewOrder
 from customers.errors import TooManyAttempts
 from customers.instance import Instance
-from customers.lanes import Lane
 from customers.purchase import DECIDED, Decided, Wanted
 from customers.rate_limits import Standing
-from customers.wsgi import Answer, Environ, Fields
+from customers.serving.lanes import Lane
+from customers.serving.wsgi import Answer, Environ, Fields
 from distributor.errors import DistributorError
 from distributor.sales import Answer as Sold
 from distributor.sales import Asked, Line, Unsettled

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 from werkzeug.http import parse_etags
 
 from customers import compression, metrics, request_id, security_headers
-from customers.connections import HEAD
 from customers.instance import Instance
 from customers.pages import stock_views
-from customers.stock_watch import Ids
-from customers.wsgi import Answer, Fields
+from customers.serving.connections import HEAD
+from customers.serving.wsgi import Answer, Fields
+from customers.window.stock_watch import Ids
 
 PATH = "/stock"
 RAW_PATH = PATH.encode()

@@ -14,8 +14,8 @@ from dataclasses import replace
 from sqlalchemy import Connection, Engine
 
 from customers.query_input import ProductsWanted
-from customers.recent import Recent
-from customers.stock_watch import StockWatch
+from customers.window.recent import Recent
+from customers.window.stock_watch import StockWatch
 from distributor import holds, queries
 from distributor.database import reading
 from distributor.queries import IdList, Item, Maker, MonthStatus, Page, Product, Quantity, Reading

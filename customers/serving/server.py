@@ -30,12 +30,12 @@ import uvicorn
 from flask import Flask
 
 from customers import metrics
-from customers.connections import IDLE_SECONDS_MAX, ByHead, Connection, nothing_by_head
-from customers.draining import Draining
-from customers.lanes import Lane
-from customers.order_desk import OrderDesk
+from customers.serving.connections import IDLE_SECONDS_MAX, ByHead, Connection, nothing_by_head
+from customers.serving.draining import Draining
+from customers.serving.lanes import Lane
+from customers.serving.order_desk import OrderDesk
+from customers.serving.wsgi import Answer, Environ, add_body, answer_of, environ_of, has_body
 from customers.turned_away import TURNED_AWAY
-from customers.wsgi import Answer, Environ, add_body, answer_of, environ_of, has_body
 
 HEALTH_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 BACKLOG = 1_024  # connections that the system accepts before we look
