@@ -16,7 +16,6 @@ from settings.tls import Tls
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
-Count = Annotated[int, Field(ge=1, le=1_000)]
 Hours = Annotated[float, Field(ge=0.01, le=876_000)]
 PerMinute = Annotated[int, Field(ge=1, le=10_000_000)]
 

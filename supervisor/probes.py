@@ -7,9 +7,8 @@ SECONDS_MAX = 3.0  # a probe that takes longer has failed
 HTTP_STATUS_BYTES = len("HTTP/1.1 200")
 AMQP_GREETING = b"AMQP\x00\x00\x09\x01"
 AMQP_METHOD_FRAME = b"\x01"
-POSTGRES_TLS_QUESTION = (
-    b"\x00\x00\x00\x08\x04\xd2\x16\x2f"  # SSLRequest: answered before any log-in, also when all places are taken
-)
+# SSLRequest: answered before any log-in, also when all places are taken.
+POSTGRES_TLS_QUESTION = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
 
 async def _ask(host: str, port: int, request: bytes, answer_bytes: int, seconds: float = SECONDS_MAX) -> bytes:

@@ -37,9 +37,8 @@ STOP_SECONDS_MAX = 0.25  # how late a stop may be noticed; chosen: four wake-ups
 CLOSE_SECONDS_MAX = 2.0
 PREFETCH = 10  # enough to hide the round trip behind the handler (C2 is why not more)
 PREFETCH_TOGETHER = 200  # the more are handled together, the less each of them costs; measured up to this
-LINGER_SECONDS = (
-    0.02  # how long the first one waits for others; a commit takes a manufacturer about as long on a slow disk
-)
+# How long the first one waits for others; a commit takes a manufacturer about as long on a slow disk.
+LINGER_SECONDS = 0.02
 
 log = logging.getLogger(__name__)
 

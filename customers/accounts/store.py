@@ -35,11 +35,6 @@ _CREDENTIALS = "SELECT id, password_hash FROM customer WHERE email_canonical = %
 _HASH = "SELECT password_hash FROM customer WHERE id = %(id)s "
 
 
-def is_taken(connection: Connection, email_canonical: str, by_other_than: int) -> bool:
-    other = select(Customer.id).where(Customer.email_canonical == email_canonical, Customer.id != by_other_than)
-    return connection.scalar(other) is not None
-
-
 def facts(connection: Connection, customer_id: int) -> RowMapping:
     """What an account has beside what every request reads of it; of an account that is there."""
     statement = select(Customer.role, Customer.created_at, func.now().label("now")).where(Customer.id == customer_id)

@@ -78,7 +78,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 }
 QUERY_PARAMETERS = frozenset({name for name, described in PARAMETERS.items() if described["in"] == "query"})
 
-_COUNT = {"type": "integer", "minimum": 0}
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
         "description": "The request's number, as the shop's logs have it. Send one of your own (8 to 64 letters, digits, "

@@ -41,9 +41,8 @@ from distributor.sales import Asked, Line, Unsettled
 
 PATH = "/api/v1/orders"
 RAW_PATH = PATH.encode()
-BODY_BYTES_MAX = (
-    16_384  # about 400 lines: what waits is bounded by it and WAITING_MAX, and so is a neighbour's patience
-)
+# About 400 lines: what waits is bounded by it and WAITING_MAX, and so is a neighbour's patience.
+BODY_BYTES_MAX = 16_384
 WAITING_MAX = 1_000  # more take the usual way, which tells them to come again
 GATHERING_SECONDS = 0.002  # measured: see docs/decisions/0042
 GATHERING_FROM = 8  # purchases in the last group; fewer are no crowd, and nobody is made to wait for others
@@ -63,9 +62,8 @@ def _unlike_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unlike_keys
-)  # to make them anew for each order takes as long as to use them
+# Made once: to make them anew for each order takes as long as to use them.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unlike_keys)
 _ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 

@@ -29,9 +29,8 @@ PREFIX = b"ids="
 HEADS_KEPT = 2_000  # open pages; about 1 KB each
 
 _NUMBER, _VALIDATOR, _TRACE = b"X-Request-Id", b"If-None-Match", b"traceparent"
-_VARYING = re.compile(
-    rb"\r\n(X-Request-Id|If-None-Match|traceparent): ([!-~]+)(?=\r\n)"
-)  # as the load balancer writes them
+# As the load balancer writes them.
+_VARYING = re.compile(rb"\r\n(X-Request-Id|If-None-Match|traceparent): ([!-~]+)(?=\r\n)")
 _VARYING_NAMES = frozenset({_NUMBER.lower(), _VALIDATOR.lower(), _TRACE})
 _A_BODY = frozenset({b"content-length", b"transfer-encoding"})
 _OF_CONNECTION = frozenset({b"connection", b"keep-alive", b"upgrade", b"expect", b"te", b"trailer"})

@@ -17,12 +17,10 @@ from collections.abc import Callable
 from distributor.errors import Busy
 from distributor.queries import IdList, Quantity, Reading
 
-REMEMBERED_SECONDS = (
-    120.0  # an open page at rest comes to each of three instances every 24 s on average, rarely after more than 80
-)
-IDS_MAX = (
-    20_000  # of all lists together; reading that many takes PostgreSQL and us 5 ms each, changes of them 3 and 0.3
-)
+# An open page at rest comes to each of three instances every 24 s on average, rarely after more than 80.
+REMEMBERED_SECONDS = 120.0
+# Of all lists together; reading that many takes PostgreSQL and us 5 ms each, changes of them 3 and 0.3.
+IDS_MAX = 20_000
 WAIT_SECONDS_MAX = 2.0  # for the statement of another: as long as for a connection (database.pool_wait_ms)
 WHOLE_SECONDS = 30.0  # chosen: rare beside one statement a second
 

@@ -30,9 +30,8 @@ _MANUFACTURER = frozenset({"code", "name"})
 _ITEM = frozenset({"sku", "name", "quantity", "price"})
 _PRICE = frozenset({"amount", "currency"})
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of a pair, line separators
-_DIRECTION = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)  # can disguise a text
+# They can disguise a text.
+_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _INVISIBLE = frozenset("\u00ad\u200b\u2060\ufeff")
 # Letters of other alphabets that look like Latin ones (Unicode's confusables, the capital and small letters).
 _LOOK_ALIKES = str.maketrans(

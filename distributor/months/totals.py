@@ -15,9 +15,8 @@ TELLING_TIMEOUT_MS = 300_000
 """The totals of a month with millions of sales may take longer than any other statement may; chosen. Were they given up,
 they would be each time, and the manufacturers would never hear of them."""
 
-TELLING_MEMORY = (
-    "64MB"  # for each sort and hash of that one statement: with 4 MB, a million goods are sorted on the disk
-)
+TELLING_MEMORY = "64MB"
+"""For each sort and hash of that one statement: with 4 MB, a million goods are sorted on the disk."""
 
 _ALONE = text("SELECT pg_try_advisory_xact_lock(:lock)")
 

@@ -12,14 +12,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
 
 from load_balancer.options import Timeouts
 from load_balancer.proxy.endings import reset
 
 log = logging.getLogger(__name__)
-
-_SIDES: Final = 2
 
 
 class _Side(asyncio.Protocol):

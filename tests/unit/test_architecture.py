@@ -19,7 +19,6 @@ MAY_IMPORT: dict[str, set[str] | None] = {
     "distributor": {"broker", "settings"},
     "manufacturers": {"broker", "settings"},
     "customers": {"distributor", "settings"},
-    "observatory": {"distributor", "checker", "settings"},
     "scenarios": {"checker", "settings"},
     "grading": {"distributor", "scenarios", "settings", "supervisor"},
     "bench": ANYTHING,
@@ -72,6 +71,16 @@ def test_a_package_imports_only_what_it_may(package: str) -> None:
         if name in forbidden
     ]
     assert found == []
+
+
+def test_every_package_has_a_rule_and_every_rule_a_package() -> None:
+    with_code = {path.parent.name for path in FILES if path.name == "__init__.py" and path.parent.parent == ROOT}
+    assert with_code - {"tests"} == set(MAY_IMPORT)
+
+
+def test_uvicorn_is_known_in_one_folder_only() -> None:
+    knowing = {path.parent.relative_to(ROOT).as_posix() for path in FILES if "uvicorn" in imported(path)}
+    assert knowing == {"customers/serving"}
 
 
 @pytest.mark.parametrize("core", CORE)
