@@ -3,6 +3,7 @@
 import json
 import sys
 
+from customers.api.balancer_answers import ANSWERS
 from customers.api.openapi import PREFIX
 from customers.api.problems import KINDS, Kind
 
@@ -13,14 +14,21 @@ Every error of the shop's API is `application/problem+json` ([RFC 9457](https://
 asked for, `request_id` the number that the shop's logs know the request by (also in `X-Request-Id`); answers that an
 idempotency key keeps have no `request_id`, for they stay the same.
 
-The load balancer's own answers (`X-Served-By: load_balancer`) have the type `about:blank`.
+What [the load balancer](#the-load-balancer) answers by itself comes last.
 
 This list is made by `python -m customers.api > docs/problems.md`; the page `/api` of every shop has it too.
 """
 
+BALANCER_HEAD = """## The load balancer
+
+Any call may be answered by the load balancer itself: a request that it passes on to no server, or servers that fail. Then
+`X-Served-By` is `load_balancer`, the type `about:blank`, there is no `instance`, and `detail` is in English. With
+`X-Not-Dispatched: 1` no server got the request, so that nothing was done.
+"""
+
 
 def whole() -> str:
-    return "\n".join([HEAD, _table(), *map(_chapter, KINDS)])
+    return "\n".join([HEAD, _table(), *map(_chapter, KINDS), _of_the_balancer()])
 
 
 def _table() -> str:
@@ -31,6 +39,11 @@ def _table() -> str:
 def _chapter(kind: Kind) -> str:
     example = json.dumps(kind.example(PREFIX), indent=2, ensure_ascii=False)
     return f"## {kind.type}\n\n{kind.meaning} {kind.advice}\n\n```json\n{example}\n```\n"
+
+
+def _of_the_balancer() -> str:
+    rows = [f"| {own.status} | {own.title} | {own.meaning} {own.advice} |" for own in ANSWERS]
+    return "\n".join([BALANCER_HEAD, "| status | title | what it means, and what to do |", "|---|---|---|", *rows, ""])
 
 
 if __name__ == "__main__":

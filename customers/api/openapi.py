@@ -3,10 +3,12 @@
 Written by hand, not by a framework: the views stay plain functions, and a test compares the rows with the routes.
 D1  The same on every instance: it depends on the settings, the code and the month of the calendar, on nothing else.
 D2  What the shop refuses by a rule that JSON Schema can say is said there; the few rules that it cannot are in words.
+D3  Every status that a program may meet is there, those of the load balancer too: a client made from the document knows all.
 """
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -14,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from customers.accounts import cards, names
 from customers.api import models
+from customers.api.balancer_answers import BalancerAnswer, answers_by_status
 from customers.api.calls import CALLS, TAGS, Call, Link
 from customers.api.examples import EXAMPLES, MORE_REQUESTS
 from customers.api.parameters import HEADERS, PARAMETERS, header_reference, parameter_reference
@@ -34,13 +37,18 @@ _MEANINGS = {
     402: "The account has no valid payment card.",
     403: "The current password is wrong.",
     404: "There is nothing at this address, or it belongs to another customer.",
+    408: "The request took too long to arrive.",
     409: "Not possible as things are now.",
     412: "`If-Match` can never be met: this API gives weak entity tags.",
     413: "The body is too large.",
+    414: "The address with its query is too long.",
     415: "The body is not application/json in UTF-8.",
     422: "Some fields are not right.",
     429: "Too often; come again after `Retry-After` seconds.",
+    431: "The header is too long.",
+    502: "A server failed before it had answered.",
     503: "Not at the moment; come again after `Retry-After` seconds.",
+    504: "No server answered in time.",
 }
 _MODELS: dict[int, type[models.Answer]] = {
     402: models.RefusalProblem,
@@ -49,6 +57,7 @@ _MODELS: dict[int, type[models.Answer]] = {
     422: models.InvalidProblem,
 }
 _BODY_ERRORS = (400, 413, 415)
+_OF_THE_BALANCER = "load-balancer"
 _QUOTA = ("RateLimit", "RateLimit-Policy")
 _MORE_HEADERS = {401: ("WWW-Authenticate",), 429: ("Retry-After", *_QUOTA), 503: ("Retry-After",)}
 
@@ -166,7 +175,7 @@ def _request(body: type[Body]) -> Document:
 
 
 def errors_of(call: Call) -> list[int]:
-    """Every status with which this call can be refused."""
+    """Every status with which the shop can refuse this call."""
     errors = {*call.errors, 422, 503}  # 422: a parameter that the call does not know
     if call.body is not None:
         errors |= set(_BODY_ERRORS)
@@ -195,12 +204,19 @@ def _responses(call: Call, shared: Document) -> Document:
     answers: Document = {str(call.status): done}
     if call.conditional:
         answers["304"] = {"description": "The answer that you have is the newest.", "headers": _headers(conditional)}
-    for status in errors_of(call):
-        kinds = kinds_of(call.name, status)
-        name = f"{status}-" + "-or-".join(kind.type for kind in kinds)
-        shared.setdefault(name, _error(status, kinds))
+    for status, kinds, own in _refusals(call):
+        name = f"{status}-" + "-or-".join([kind.type for kind in kinds] + [_OF_THE_BALANCER] * (own is not None))
+        shared.setdefault(name, _error(status, kinds, own))
         answers[str(status)] = {"$ref": f"#/components/responses/{name}"}
     return answers
+
+
+def _refusals(call: Call) -> Iterator[tuple[int, list[Kind], BalancerAnswer | None]]:
+    """Each status of D3 with what the shop, and what the load balancer means by it."""
+    by_shop = errors_of(call)
+    by_balancer = answers_by_status(has_body=call.body is not None)
+    for status in sorted({*by_shop, *by_balancer}):
+        yield status, kinds_of(call.name, status) if status in by_shop else [], by_balancer.get(status)
 
 
 def _link(link: Link) -> Document:
@@ -212,8 +228,10 @@ def _link(link: Link) -> Document:
     return shown
 
 
-def _error(status: int, kinds: list[Kind]) -> Document:
+def _error(status: int, kinds: list[Kind], own: BalancerAnswer | None) -> Document:
     examples = {kind.type: {"summary": kind.title, "value": kind.example(PREFIX)} for kind in kinds}
+    if own is not None:
+        examples[_OF_THE_BALANCER] = {"summary": f"{own.title} (load balancer)", "value": own.example()}
     content = _schema_of(_MODELS.get(status, models.Problem)) | {"examples": examples}
     return {
         "description": _MEANINGS[status],

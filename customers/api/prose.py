@@ -14,8 +14,8 @@ PARAGRAPHS = (
     (
         "Every error is `application/problem+json` (RFC 9457). Tell errors apart by `type`: it never changes, while `title` "
         "and `detail` are in English or Polish, as `Accept-Language` asks. The list of all types is in docs/problems.md and "
-        "on the page /api. An answer whose `X-Served-By` is `load_balancer` comes from the load balancer itself (502, 503, "
-        "504, type `about:blank`); with `X-Not-Dispatched: 1` no server got the request."
+        "on the page /api. An answer whose `X-Served-By` is `load_balancer` comes from the load balancer itself (type "
+        "`about:blank`); with `X-Not-Dispatched: 1` no server got the request."
     ),
     (
         "A purchase is safe to repeat: `POST /api/v1/orders` with the same `Idempotency-Key` and the same body gets the same "

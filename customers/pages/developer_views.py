@@ -4,6 +4,7 @@ from flask import Response, make_response, request
 from markupsafe import Markup, escape
 
 from customers.api import reference
+from customers.api.balancer_answers import ANSWERS
 from customers.api.openapi import PREFIX, document
 from customers.api.problems import KINDS
 from customers.api.prose import PARAGRAPHS
@@ -31,6 +32,7 @@ def show_api() -> Response:
             tag_words={tag["name"]: tag["description"] for tag in described["tags"]},
             models=reference.models(described),
             kinds=KINDS,
+            balancer_answers=ANSWERS,
             marked=marked,
             problem_example=reference.problem_example,
         )

@@ -15,10 +15,12 @@ from customers import error_pages, errors
 from customers.accounts import names
 from customers.api import openapi, problems
 from customers.api.__main__ import whole
+from customers.api.balancer_answers import ANSWERS, BalancerAnswer, answers_by_status
 from customers.api.calls import CALLS, TAGS
 from customers.api.openapi import document, encoded, errors_of, expiry_pattern
 from customers.api.paging import links
 from distributor.queries import Page
+from load_balancer.proxy.replies import problem
 
 DOCUMENT = document()
 
@@ -115,6 +117,24 @@ def test_every_error_of_a_call_has_its_problems() -> None:
             kinds = problems.kinds_of(call.name, status)
             assert kinds
             assert {kind.status for kind in kinds} == {status}
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.status)
+def test_the_load_balancers_answers_are_described_in_its_own_words(answer: BalancerAnswer) -> None:
+    reply = problem(answer.status, "why", request_id=b"974f4b71456b-000000d2", html=False, not_dispatched=True)
+    told = json.loads(reply.body)
+    assert told == answer.example() | {"detail": f"{answer.meaning} (why)"}
+    assert reply.content_type.decode() == openapi.PROBLEM_TYPE
+
+
+def test_every_call_says_what_the_load_balancer_may_answer() -> None:
+    """D3: a client made from the document knows each of them, told apart from the shop's own by its type."""
+    for call in CALLS:
+        responses = DOCUMENT["paths"][openapi.PREFIX + call.path][call.method]["responses"]
+        for status, answer in answers_by_status(has_body=call.body is not None).items():
+            media = resolved(responses[str(status)])["content"][openapi.PROBLEM_TYPE]
+            assert media["examples"]["load-balancer"]["value"] == answer.example(), call.name
+        assert ("413" in responses) == (call.body is not None), call.name
 
 
 def test_the_description_is_small_and_the_same_all_month() -> None:
