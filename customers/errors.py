@@ -122,14 +122,12 @@ RULES: dict[type[Exception], Rule] = {
     MalformedRequest: Rule(400, "malformed-request", _("The request cannot be read")),
     NotSignedIn: Rule(401, "not-signed-in", _("Sign in first")),
     WrongCredentials: Rule(401, "wrong-credentials", _("Wrong e-mail address or password")),
-    distributor_errors.NoCard: Rule(402, "no-card", _("A payment card is needed")),
     ForgedForm: Rule(403, "forged-form", _("The form is out of date")),
     WrongPassword: Rule(403, "wrong-password", _("Wrong password")),
     NotFound: Rule(404, "not-found", _("Not found")),
     EmailTaken: Rule(409, "email-taken", _("The e-mail address is taken")),
     distributor_errors.NotEnoughStock: Rule(409, "not-enough-stock", _("Not enough in stock")),
     distributor_errors.HoldRefused: Rule(409, "hold-refused", _("These goods cannot be held again")),
-    distributor_errors.PriceChanged: Rule(409, "price-changed", _("A price changed")),
     PreconditionFailed: Rule(412, "precondition-failed", _("The precondition failed")),
     UnsupportedContentType: Rule(415, "unsupported-content-type", _("Unsupported content type")),
     InvalidInput: Rule(422, "invalid-input", _("Some fields are not right")),
@@ -154,12 +152,10 @@ RULES: dict[type[Exception], Rule] = {
 # What people read of errors that are raised below the shop, where nobody knows the reader's language.
 _DETAILS: dict[type[Exception], Lazy] = {
     distributor_errors.NotEnoughStock: _("There is not enough in stock for some lines."),
-    distributor_errors.NoCard: _("The account has no valid payment card."),
     distributor_errors.ShopClosed: _("No month is open at the moment; the next one opens soon."),
     distributor_errors.Busy: _("The goods are locked by other purchases; try again in a moment."),
     distributor_errors.KeyReused: _("The idempotency key was used before with another request."),
     distributor_errors.HoldRefused: _("These goods cannot be held any longer; they stay in the cart."),
-    distributor_errors.PriceChanged: _("A price changed since the goods were put in the cart."),
     distributor_errors.InvalidBasket: _("The lines of a purchase or of a cart cannot be meant like this."),
     distributor_errors.UnknownCustomer: _("There is no such account, or it was deleted."),
     distributor_errors.UnknownStock: _("There is no such product."),
@@ -199,8 +195,6 @@ def details(error: Exception) -> dict[str, Any]:
         return {"lines": [line.document() for line in error.lines]}
     if isinstance(error, distributor_errors.HoldRefused):
         return {"reason": error.reason}
-    if isinstance(error, distributor_errors.PriceChanged):
-        return {"prices": [{"stock_id": line[0], "seen_minor": line[1], "now_minor": line[2]} for line in error.lines]}
     return {}
 
 

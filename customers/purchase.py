@@ -28,7 +28,6 @@ class Wanted:
     ``left_out``: lines that stay in the cart; they are not among the expected ones.
     """
 
-    customer_id: int
     key: str
     lines: Sequence[Line] | None
     expected: Sequence[Line] | None = None
@@ -66,10 +65,10 @@ def checked_key(key: str | None) -> str:
     return key
 
 
-def place(sales: Sales, wanted: Wanted, decided: Decided | None = None) -> Answer:
+def place(sales: Sales, customer_id: int, wanted: Wanted, decided: Decided | None = None) -> Answer:
     """Ask the distributor, unless it is ``decided``; counts what became of it. Raises what `Sales.place` raises."""
     try:
-        answer = _told(sales, wanted, decided.told if decided else None)
+        answer = _told(sales, customer_id, wanted, decided.told if decided else None)
     except DistributorError as error:
         metrics.order_asked(type(error).__name__)
         raise
@@ -78,13 +77,13 @@ def place(sales: Sales, wanted: Wanted, decided: Decided | None = None) -> Answe
     return answer
 
 
-def _told(sales: Sales, wanted: Wanted, told: Answer | DistributorError | Unsettled | None) -> Answer:
+def _told(sales: Sales, customer_id: int, wanted: Wanted, told: Answer | DistributorError | Unsettled | None) -> Answer:
     if isinstance(told, Answer):
         return told
     if isinstance(told, DistributorError):
         raise told
     return sales.place(
-        wanted.customer_id,
+        customer_id,
         wanted.key,
         wanted.lines,
         wanted.fingerprint(),

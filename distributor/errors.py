@@ -60,10 +60,6 @@ class HoldRefused(DistributorError):
         self.reason = reason
 
 
-class NoCard(DistributorError):
-    """The account has no valid payment card."""
-
-
 class ShopClosed(DistributorError):
     """No month is open at the moment; the next one opens soon."""
 
@@ -74,15 +70,6 @@ class Busy(DistributorError):
 
 class KeyReused(DistributorError):
     """The idempotency key was used before with another request."""
-
-
-class PriceChanged(DistributorError):
-    """A price changed since the goods were put in the cart."""
-
-    def __init__(self, lines: Sequence[tuple[int, int, int]]) -> None:
-        """``lines``: (stock id, price seen, price now), in minor units."""
-        super().__init__()
-        self.lines = tuple(lines)
 
 
 class InvalidBasket(DistributorError):

@@ -51,8 +51,8 @@ def place_order() -> Response:
     key = purchase.checked_key(request.headers.get("Idempotency-Key"))
     order = read_body(NewOrder)
     lines = [Line(line.stock_id, line.quantity) for line in order.lines] or None
-    wanted = purchase.Wanted(customer().id, key, lines)
-    answer = purchase.place(instance().sales, wanted, request.environ.get(purchase.DECIDED))
+    decided = request.environ.get(purchase.DECIDED)
+    answer = purchase.place(instance().sales, customer().id, purchase.Wanted(key, lines), decided)
     if answer.status == 201:
         response = jsonify(answer.body)
         response.status_code = answer.status

@@ -65,10 +65,10 @@ def buy() -> Page:
         except InvalidInput as error:
             return checkout_page(errors=forms.by_field(error)), 422
     wanted = purchase.Wanted(
-        me.id, form.key, None, expected=form.seen.lines, seen_prices=form.seen.prices, left_out=form.seen.left_out
+        form.key, None, expected=form.seen.lines, seen_prices=form.seen.prices, left_out=form.seen.left_out
     )
     try:
-        answer = purchase.place(instance().sales, wanted)
+        answer = purchase.place(instance().sales, me.id, wanted)
     except KeyReused:
         return checkout_page(sentences.purchase_refused("key_reused"), card=card), 422
     response = make_response(_told(me, form, answer, card))

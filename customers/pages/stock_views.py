@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 from flask import request
 from flask_login import current_user
@@ -51,11 +52,18 @@ def read_ids(text: str) -> Ids | None:
     return tuple(map(int, text.split(","))) if _STOCK_IDS.fullmatch(text) else None
 
 
+class Told(NamedTuple):
+    """An answer: its validator (without ``W/`` and quotes) and its body."""
+
+    tag: str
+    body: bytes
+
+
 @lru_cache(maxsize=LISTS_KEPT)
-def told(ids: Ids, found: Quantities) -> tuple[str, bytes]:
-    """Validator and body of the answer; the same for the same quantities, on every instance and after a restart too."""
+def told(ids: Ids, found: Quantities) -> Told:
+    """The same for the same quantities, on every instance and after a restart too."""
     known = {stock_id: quantity for stock_id, quantity in zip(ids, found, strict=True) if quantity is not None}
-    return _tag_of(known), _body_of(known)
+    return Told(_tag_of(known), _body_of(known))
 
 
 def _body_of(known: dict[int, Quantity]) -> bytes:

@@ -249,7 +249,7 @@ def _read(sent: dict[bytes, bytes], body: bytes) -> _Ticket | None:
     lines = [Line(line.stock_id, line.quantity) for line in order.lines] or None
     loop = asyncio.get_running_loop()
     token_sha256 = hashlib.sha256(bearer[1]).hexdigest()
-    return _Ticket(token_sha256, Wanted(0, key, lines), loop, loop.create_future(), time.monotonic())
+    return _Ticket(token_sha256, Wanted(key, lines), loop, loop.create_future(), time.monotonic())
 
 
 def _deliver(tickets: Sequence[_Ticket], decided: Sequence[Decided | None]) -> None:

@@ -91,7 +91,7 @@ class StockAtOnce:
         found = None if ids is None else self._shop.window.stock.at_once(ids)
         if ids is None or found is None:
             return None
-        tag = b'W/"%b"' % stock_views.told(ids, found)[0].encode()
+        tag = b'W/"%b"' % stock_views.told(ids, found).tag.encode()
         if varying.get(_VALIDATOR) != tag:
             return None
         number = request_id.chosen(varying.get(_NUMBER, b"").decode())
