@@ -3,13 +3,15 @@
 V1  Whatever changes who may sign in (password, address, deletion) ends the account's other sessions in the same transaction.
 V2  An answer about an account that exists costs the same work as one about an account that does not, but for sign-up's
     "taken", which the contract wants: how often an address may hear it is limited.
+V3  Who was signed in when a request began and is no more when it acts changes nothing (S7 of sessions.py).
 """
 
 import datetime as dt
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -223,14 +225,21 @@ class Accounts:
             months = store.finished_months(connection, customer.id)
             return Facts(**store.facts(connection, customer.id), finished_months=months)
 
+    @contextmanager
+    def _acting(self, customer: Customer) -> Iterator[Connection]:
+        """A transaction in which the customer changes the own account (V3); raises NotSignedIn."""
+        with transaction(self._engine) as connection:
+            sessions.require_living(connection, customer)
+            yield connection
+
     def sign_out_others(self, customer: Customer) -> int:
         """Ends all sessions but the one that asks; returns how many there were."""
-        with transaction(self._engine) as connection:
+        with self._acting(customer) as connection:
             return sessions.end_all(connection, customer.id, except_sha256=customer.token_sha256)
 
     def sign_out_other(self, customer: Customer, handle: str) -> bool:
         """Ends one other session of this customer; whether it was still there."""
-        with transaction(self._engine) as connection:
+        with self._acting(customer) as connection:
             return sessions.end_other(connection, customer.id, handle, customer.token_sha256)
 
     def end_token(self, token: str) -> None:
@@ -241,7 +250,7 @@ class Accounts:
                 sessions.end(connection, sha256)
 
     def choose_language(self, customer: Customer, code: str) -> None:
-        with transaction(self._engine) as connection:
+        with self._acting(customer) as connection:
             store.change(connection, customer.id, {"language": code})
 
     def sign_out(self, customer: Customer) -> None:
@@ -259,7 +268,7 @@ class Accounts:
             self._rate_limits.require_untaken_room(address)
             values["email_canonical"] = emails.canonical(values["email"])
         try:
-            with transaction(self._engine) as connection:
+            with self._acting(customer) as connection:
                 if values:
                     _change_account(connection, customer.id, values)
                 if needs_password:
@@ -282,18 +291,18 @@ class Accounts:
             "card_last4": card.last4,
             "card_expiry": card.expiry,
         }
-        with transaction(self._engine) as connection:
+        with self._acting(customer) as connection:
             store.change(connection, customer.id, columns)
         return card
 
     def remove_card(self, customer: Customer) -> None:
         nothing = dict.fromkeys(("card_token", "card_brand", "card_last4", "card_expiry"))
-        with transaction(self._engine) as connection:
+        with self._acting(customer) as connection:
             store.change(connection, customer.id, nothing)
 
     def delete(self, customer: Customer) -> None:
         """The account and everything personal goes; its orders stay, pointing at nobody."""
-        with transaction(self._engine) as connection:
+        with self._acting(customer) as connection:
             store.anonymise(connection, customer.id)
             sessions.end_all(connection, customer.id)
             throttle.forget_attempts(connection, throttle.account_subject(emails.canonical(customer.email)))

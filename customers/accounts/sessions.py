@@ -9,6 +9,8 @@ S4  Noting the use costs at most one small write in ``SEEN_SECONDS`` a session. 
 S5  An account has at most ``SESSIONS_MAX`` sessions; the one unused for longest goes first.
 S6  What names a session to its owner (``handle``) is a digest of what the database knows: neither can be had from it. It
     ends a session of its owner's account and no other.
+S7  An account is changed by living sessions only. The session is looked for again behind the account's row, which whatever
+    ends an account's other sessions locks first: a request that was on its way when its session ended changes nothing.
 """
 
 import datetime as dt
@@ -35,6 +37,7 @@ from sqlalchemy import (
 
 from customers.accounts.clients import Client
 from customers.accounts.customer import Customer
+from customers.errors import NotSignedIn
 from distributor import tables
 from distributor.database import Statement, trip
 from distributor.prepared import Prepared
@@ -201,6 +204,21 @@ def _finding(lifetimes: Lifetimes) -> Prepared:
         .join(CustomerSession, CustomerSession.customer_id == account.id)
         .where(CustomerSession.token_sha256 == bindparam("sha256"), _is_living(lifetimes), account.deleted_at.is_(None))
     )
+
+
+def require_living(connection: Connection, customer: Customer) -> None:
+    """Locks the account for the rest of the transaction; raises NotSignedIn when the session is there no more (S7)."""
+    _account, living = trip(
+        connection,
+        [(_LOCK_ACCOUNT, {"id": customer.id}), (_LIVING, {"sha256": customer.token_sha256, "id": customer.id})],
+    )
+    if not living:
+        raise NotSignedIn
+
+
+# FOR UPDATE at once: what a change of address and a deletion need, for a lock that grows later could deadlock.
+_LOCK_ACCOUNT = "SELECT 1 FROM customer WHERE id = %(id)s FOR UPDATE"
+_LIVING = "SELECT 1 FROM customer_session WHERE token_sha256 = %(sha256)s AND customer_id = %(id)s"
 
 
 def note_use(connection: Connection, sha256s: Sequence[str]) -> None:

@@ -2,16 +2,18 @@
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import text
 
-from customers.accounts import sessions
+from customers.accounts import Accounts, Changes, Customer, sessions
+from customers.accounts.cards import CardEntry
+from customers.errors import NotSignedIn
 from customers.instance import EXTENSION
 from distributor.database import transaction
 from distributor.errors import DatabaseUnavailable
-from tests.conftest import Server, fresh_database
+from tests.conftest import Server, fresh_database, wait_until
 from tests.customers_world import PASSWORD, Person, Program, Shop, field_value, open_shop
 from tests.distributor_world import rows
 
@@ -272,6 +274,66 @@ def test_a_password_change_and_a_sign_in_at_the_same_moment_leave_no_session_of_
         program = shop.program()
         program.token = token
         assert status(program) == 401
+
+
+CARD = CardEntry("4242424242424242", "12/39", "Ada Lovelace")
+ACTS: dict[str, Callable[[Accounts, Customer], object]] = {
+    "name": lambda accounts, me: accounts.change(me, Changes(first_name="Eve"), ""),
+    "email": lambda accounts, me: accounts.change(me, Changes(email="eve@example.org", current_password=PASSWORD), ""),
+    "password": lambda accounts, me: accounts.change(
+        me, Changes(password="another good one", current_password=PASSWORD), ""
+    ),
+    "card": lambda accounts, me: accounts.put_card(me, CARD),
+    "no card": lambda accounts, me: accounts.remove_card(me),
+    "language": lambda accounts, me: accounts.choose_language(me, "pl"),
+    "others": lambda accounts, me: accounts.sign_out_others(me),
+    "deletion": lambda accounts, me: accounts.delete(me),
+}
+
+
+@pytest.mark.parametrize("what", ACTS)
+def test_a_request_on_its_way_when_its_session_ends_changes_nothing(shop: Shop, ada: Program, what: str) -> None:
+    """S7, V3: the owner logs a stolen session out, on another instance, after the thief's request was let in."""
+    accounts = shop.apps[0].extensions[EXTENSION].accounts
+    stolen = again(shop, ada)
+    (thief, _status) = accounts.customer_of_token(stolen.token)
+    owner = signed_in(shop, ada)
+    assert owner.post("/account/sessions/end-others", "/account").status_code == 303
+    before = rows(shop.engine, "SELECT * FROM customer WHERE id = :c", c=ada.id)
+    with pytest.raises(NotSignedIn):
+        ACTS[what](accounts, thief)
+    assert rows(shop.engine, "SELECT * FROM customer WHERE id = :c", c=ada.id) == before
+    assert owner.get("/account").status_code == 200
+
+
+def test_of_two_changes_at_the_same_moment_the_later_one_sees_that_its_session_is_over(
+    shop: Shop, ada: Program
+) -> None:
+    """S7: it waits for the account's row and only then looks for its session."""
+    accounts = shop.apps[0].extensions[EXTENSION].accounts
+    (thief, _status) = accounts.customer_of_token(again(shop, ada).token)
+    ended: list[BaseException] = []
+
+    def change() -> None:
+        try:
+            accounts.change(thief, Changes(first_name="Eve"), "")
+        except NotSignedIn as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=change)
+    with transaction(shop.engine) as connection:
+        connection.execute(text("UPDATE customer SET password_hash = password_hash WHERE id = :c"), {"c": ada.id})
+        thread.start()
+        wait_until(lambda: waits_for_a_row(shop), 20)
+        sessions.end_all(connection, ada.id, except_sha256=sessions.token_sha256(ada.token))
+    thread.join(20)
+    assert ended
+    assert rows(shop.engine, "SELECT first_name FROM customer WHERE id = :c", c=ada.id)[0].first_name == "Ada"
+
+
+def waits_for_a_row(shop: Shop) -> bool:
+    statement = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(rows(shop.engine, statement))
 
 
 def test_sessions_are_swept_and_a_token_is_never_stored(shop: Shop, ada: Program) -> None:
