@@ -5,6 +5,7 @@ W2  Names of fields with an underscore are left out: in an environ they could no
     client could write the load balancer's `X-Forwarded-For` with them.
 W3  A body is whole and its length known, however it was sent: the application never waits for it.
 W4  An answer says its length, unless it can have no body (204, 304): then it says nothing of one.
+W5  When an answer was made is said once, by the server: of two Date fields a cache could believe either (RFC 9110, 6.6.1).
 """
 
 import io
@@ -104,7 +105,7 @@ def answer_of(application: Application, environ: Environ) -> Answer:
 
 
 def _answer(status: int, given: list[tuple[str, str]], body: bytes, *, is_head: bool) -> Answer:
-    fields = [(_name(name), value.encode("latin-1")) for name, value in given]
+    fields = [(field, value.encode("latin-1")) for name, value in given if (field := _name(name)) != b"date"]  # W5
     if status in WITHOUT_BODY:
         return Answer(status, [field for field in fields if field[0] not in _OF_A_BODY], b"")
     if not is_head and not any(name == b"content-length" for name, _value in fields):

@@ -7,6 +7,7 @@ N1  A line that is put in is not more than there is for this customer at that mo
 N2  Two windows of one customer never lose each other's lines: every change is one statement on one row.
 N3  The price of the moment when the line was put in is kept, so that a change is seen before buying.
 N4  A line that is put in is held as far as the limits allow; what a smaller quantity leaves is free at once.
+N5  A deleted account has no cart, also when something was being put in while it was deleted.
 """
 
 import datetime as dt
@@ -174,11 +175,18 @@ def _put(connection: Connection, customer_id: int, stock_id: int, quantity: int,
     line = {"customer": customer_id, "stock": stock_id}
     upsert = _upsert(adds=adds, judges_stock=not limits.hold_seconds)
     try:
-        (before,), put = trip(
-            connection, [_BEFORE(**line), upsert(**line, units=quantity, units_max=limits.quantity_max)]
+        known, (before,), put = trip(
+            connection,
+            [
+                (_KNOWN, {"customer": customer_id}),
+                _BEFORE(**line),
+                upsert(**line, units=quantity, units_max=limits.quantity_max),
+            ],
         )
     except psycopg.errors.ForeignKeyViolation as error:  # the one that the statement has not just read
         raise UnknownCustomer from error
+    if not known:
+        raise UnknownCustomer
     if before.other_lines >= limits.lines_max:
         raise InvalidBasket("lines", "put at most %(maximum)s lines in a cart", maximum=limits.lines_max)
     if not put:
@@ -189,6 +197,10 @@ def _put(connection: Connection, customer_id: int, stock_id: int, quantity: int,
 
 _CUSTOMER = bindparam("customer", type_=BigInteger)
 _STOCK = bindparam("stock", type_=BigInteger)
+
+
+# The lock that the line's own reference takes. Behind it a deletion is seen that was under way: it empties the cart once.
+_KNOWN = "SELECT 1 FROM customer WHERE id = %(customer)s AND deleted_at IS NULL FOR KEY SHARE"
 
 
 def _before() -> Select[int, int]:

@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import pytest
@@ -231,6 +232,24 @@ def test_what_does_not_exist_cannot_be_put(engine: Engine, world: World, stock_i
 def test_an_account_that_does_not_exist_has_no_cart(engine: Engine, world: World) -> None:
     with pytest.raises(UnknownCustomer):
         put(engine, 10**9, world.stock[0], 1)
+
+
+def test_what_is_put_in_while_the_account_is_deleted_is_not_kept(engine: Engine, world: World) -> None:
+    """N5: it waits for the deletion, then finds no account."""
+    customer = world.customers[0]
+    with ThreadPoolExecutor(1) as others, transaction(engine) as connection:
+        gone = "UPDATE customer SET email_canonical = NULL, deleted_at = now() WHERE id = :id"
+        connection.execute(text(gone), {"id": customer})
+        late = others.submit(put, engine, customer, world.stock[0], 1)
+        wait_until(lambda: late.done() or ask(engine, waits_for_a_row))
+        connection.commit()
+        assert isinstance(late.exception(60), UnknownCustomer)
+    assert not ask(engine, lambda c: queries.cart(c, customer)).lines
+
+
+def waits_for_a_row(connection: Connection) -> bool:
+    statement = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return connection.execute(text(statement)).first() is not None
 
 
 def test_a_cart_shows_what_changed_since_it_was_filled(engine: Engine, world: World) -> None:

@@ -102,6 +102,16 @@ def test_an_answer_is_whole_and_says_its_length() -> None:
     assert chunks.is_closed
 
 
+def test_the_application_does_not_date_its_answers() -> None:
+    """W5: whatever makes an answer conditional adds a date; the server adds one to every answer."""
+
+    def application(_environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [("Date", "Sat, 21 Nov 2026 14:03:02 GMT"), ("ETag", '"1"')])
+        return [b"abc"]
+
+    assert answer_of(application, environ_of(scope())).fields == [(b"etag", b'"1"'), (b"content-length", b"3")]
+
+
 @pytest.mark.parametrize("status", ["204 NO CONTENT", "304 NOT MODIFIED"])
 def test_an_answer_that_can_have_no_body_says_nothing_of_one(status: str) -> None:
     """W4: a length would make the reader, or our own server, wait for it."""
