@@ -323,7 +323,7 @@ def statements(engine: Engine, act: Callable[[], object]) -> list[str]:
 def test_without_holds_there_is_no_statement_and_no_lock_more(engine: Engine) -> None:
     """H8: nothing names the columns of holds but the cart's own statements, and none is more than before."""
     shop = HoldingShop(engine, make_world(engine, [1, 3, 40]), limits=Limits())
-    assert len(statements(engine, lambda: shop.put(ADA, FEW, 2))) == 2
+    assert len(statements(engine, lambda: shop.put(ADA, FEW, 2))) == 3  # account, line, and the change of it
     assert len(statements(engine, lambda: shop.cart(ADA))) == 1
     bought = statements(engine, lambda: shop.buy(ADA))
     beside = statements(engine, lambda: shop.buy(BOB, (MANY, 1)))
