@@ -14,8 +14,8 @@ from customers.query_input import PER_PAGE_MAX, PageWanted
 FILE_NAME = "my-shop-data.json"
 
 
-def everything(shop: Instance, me: Customer) -> dict[str, Any]:
-    facts = shop.accounts.facts_of(me)
+def everything(instance: Instance, me: Customer) -> dict[str, Any]:
+    facts = instance.accounts.facts_of(me)
     return {
         "made_at": documents.moment(facts.now),
         "account": {
@@ -28,9 +28,9 @@ def everything(shop: Instance, me: Customer) -> dict[str, Any]:
             "created_at": documents.moment(facts.created_at),
         },
         "card": card(me),
-        "sessions": [_session(session) for session in shop.accounts.sessions_of(me)],
-        "cart": documents.cart(shop.shop.cart(me.id)),
-        "orders": _orders(shop, me.id),
+        "sessions": [_session(session) for session in instance.accounts.sessions_of(me)],
+        "cart": documents.cart(instance.shop.cart(me.id)),
+        "orders": _orders(instance, me.id),
         "finished_months": list(facts.finished_months),
     }
 
@@ -53,12 +53,12 @@ def _session(session: Session) -> dict[str, Any]:
     }
 
 
-def _orders(shop: Instance, customer_id: int) -> list[dict[str, Any]]:
+def _orders(instance: Instance, customer_id: int) -> list[dict[str, Any]]:
     """All of them, newest first, a page at a time; an order placed meanwhile moves others to the next page, not out."""
     found: dict[int, dict[str, Any]] = {}
     number = 1
     while True:
-        page = shop.shop.orders(customer_id, PageWanted(number, PER_PAGE_MAX))
+        page = instance.shop.orders(customer_id, PageWanted(number, PER_PAGE_MAX))
         found |= {order.id: documents.order(order) for order in page.items}
         if number >= page.pages:
             return list(found.values())

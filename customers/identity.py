@@ -25,6 +25,11 @@ def is_api(request: Request) -> bool:
     return request.path.startswith(API_PREFIX)
 
 
+def sender_address() -> str:
+    """The network address that this request came from, as the load balancer says; "" if nobody says it."""
+    return request.remote_addr or ""
+
+
 def cookie_name(base: str) -> str:
     """Browsers accept the prefix only over TLS, from this very host, for the whole of it."""
     return f"__Host-{base}" if instance().runtime.settings.customers.secure_cookies else base

@@ -6,13 +6,14 @@ from customers import account_export
 from customers.accounts import Changes, Customer, Registration, recognised
 from customers.accounts.cards import CardEntry, shown_expiry
 from customers.api.models import AccountChange, Credentials, NewCard, NewCustomer
+from customers.identity import sender_address
 from customers.instance import customer, instance
 from customers.json_input import read_body
 
 
 def create_customer() -> tuple[Response, int]:
     body = read_body(NewCustomer)
-    account = instance().accounts.register(Registration(**body.model_dump()), request.remote_addr or "")
+    account = instance().accounts.register(Registration(**body.model_dump()), sender_address())
     response = jsonify(account)
     response.headers["Location"] = "/api/v1/me"
     return response, 201
@@ -21,7 +22,7 @@ def create_customer() -> tuple[Response, int]:
 def create_session() -> Response:
     body = read_body(Credentials)
     client = recognised(request.headers.get("User-Agent", ""))
-    session = instance().accounts.sign_in(body.email, body.password, request.remote_addr or "", client)
+    session = instance().accounts.sign_in(body.email, body.password, sender_address(), client)
     return jsonify(token=session.token, expires_at=session.expires_at.isoformat())
 
 
@@ -38,7 +39,7 @@ def change_me() -> Response:
     body = read_body(AccountChange)
     me = customer()
     changes = Changes(**body.model_dump(exclude_unset=True))
-    account = instance().accounts.change(me, changes, request.remote_addr or "")
+    account = instance().accounts.change(me, changes, sender_address())
     return jsonify(_me(me) | {"email": account.email, "first_name": account.first_name, "last_name": account.last_name})
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from flask import Response as JsonResponse
-from flask import jsonify, redirect, request
+from flask import jsonify, redirect
 from werkzeug.wrappers import Response
 
 from customers import account_export, identity
@@ -13,10 +13,8 @@ from customers.errors import EmailTaken, InvalidInput, TooManyAttempts
 from customers.instance import customer, instance
 from customers.languages import gettext as _
 from customers.languages import render_template
-from customers.pages import forms
-from customers.rate_limits import requests as rate_limits
-
-Page = str | tuple[str, int] | tuple[str, int, dict[str, str]] | Response
+from customers.pages import answers, forms
+from customers.pages.answers import Page
 
 
 def show_account() -> Page:
@@ -69,7 +67,7 @@ def export_account() -> JsonResponse:
 
 
 def delete_account() -> Page:
-    password, address = forms.text("delete_password"), request.remote_addr or ""
+    password, address = forms.text("delete_password"), identity.sender_address()
     answer = _after(
         lambda: instance().accounts.delete_with_password(customer(), password, address),
         "account-deleted",
@@ -84,7 +82,7 @@ def delete_account() -> Page:
 def _change(
     changes: Changes, done: str, values: Mapping[str, str] | None = None, names: Mapping[str, str] | None = None
 ) -> Page:
-    accounts, address = instance().accounts, request.remote_addr or ""
+    accounts, address = instance().accounts, identity.sender_address()
     return _after(lambda: accounts.change(customer(), changes, address), done, values, names)
 
 
@@ -106,11 +104,9 @@ def _after(
         errors = {(names or {}).get(field, field): message for field, message in forms.by_field(error).items()}
         return _account_page(errors, values, card_open=card_open), 422
     except EmailTaken as error:
-        return _account_page({"email": str(error).rstrip(".")}, values), 409
+        return _account_page(forms.by_field(error), values), 409
     except TooManyAttempts as error:
-        rate_limits.note_refusal(error)
-        seconds = str(error.retry_after_seconds)
-        return _account_page({}, values, general=str(error)), 429, {"Retry-After": seconds}
+        return answers.too_often(_account_page({}, values, general=str(error)), error)
     return redirect(f"{leads_to}?done={done}", 303)
 
 

@@ -9,10 +9,9 @@ from werkzeug.wrappers import Response
 from customers.errors import InvalidInput, detail
 from customers.instance import customer, instance
 from customers.languages import render_template
-from customers.pages import catalogue_views, checkout_views, forms, offers, sentences
+from customers.pages import answers, catalogue_views, checkout_views, forms, offers, sentences
+from customers.pages.answers import Page
 from distributor.errors import HoldRefused, InvalidBasket, NotEnoughStock
-
-Page = str | tuple[str, int] | Response
 
 TYPED_LENGTH_MAX = 12  # of a wrong quantity that is shown again
 
@@ -22,7 +21,7 @@ def add_to_cart(stock_id: int) -> Page:
         instance().shop.add_to_cart(customer().id, stock_id, forms.quantity())
     except (InvalidInput, InvalidBasket, NotEnoughStock) as error:
         return catalogue_views.product_page(stock_id, {"quantity": _why(error)}), sentences.status_of(error)
-    product = instance().shop.window.product(stock_id) if forms.wants_part() else None
+    product = instance().shop.window.product(stock_id) if answers.wants_part() else None
     if product is not None:
         return render_template("added.html", item=product.item)
     return redirect("/cart?done=added", 303)

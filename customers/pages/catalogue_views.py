@@ -7,11 +7,10 @@ from customers import vary
 from customers.errors import NotFound
 from customers.instance import customer_or_guest, instance
 from customers.languages import render_template
-from customers.pages import forms, guests
+from customers.pages import answers, forms, guests
+from customers.pages.answers import Page
 from customers.query_input import ProductsWanted, read_products
 from distributor.queries import Item, Maker, Product
-
-Page = str | tuple[str, int] | Response
 
 PRODUCTS_PER_PAGE = 24  # fills rows of 2, 3, 4 and 6
 SUGGESTED = 6
@@ -24,10 +23,9 @@ def show_catalogue() -> Response:
     reader = _reader()
     page = shop.window.products(wanted) if reader is None else shop.products(wanted, reader)
     makers = shop.window.makers()
-    is_part = request.headers.get("HX-Request-Type") == "partial"
     response = make_response(
         render_template(
-            "catalogue_part.html" if is_part else "catalogue.html",
+            "catalogue_part.html" if answers.wants_part() else "catalogue.html",
             here="catalogue",
             wanted=wanted,
             page=page,
@@ -37,7 +35,7 @@ def show_catalogue() -> Response:
             can_add=reader is not None,
         )
     )
-    vary.add(response, "HX-Request-Type")
+    vary.add(response, answers.PART_FIELD)
     return response
 
 

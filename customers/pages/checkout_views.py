@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from flask import Response as Answered
 from flask import make_response, request
-from werkzeug.wrappers import Response
 
 from customers import error_pages, purchase
 from customers.accounts import Customer
@@ -25,14 +24,13 @@ from customers.errors import CustomersError, InvalidInput, MalformedRequest
 from customers.instance import customer, instance
 from customers.languages import gettext as _
 from customers.languages import render_template
-from customers.pages import cart_shown, csrf, forms, offers, sentences
+from customers.pages import answers, cart_shown, csrf, forms, offers, sentences
+from customers.pages.answers import Page
 from customers.pages.cart_shown import CartShown
 from customers.rate_limits import requests as rate_limits
 from distributor.errors import DistributorError, KeyReused
 from distributor.queries import CartLine
 from distributor.sales import Answer
-
-Page = str | tuple[str, int] | Response
 
 KEY_BYTES = 18
 NEW_CARD = "new"  # the choice of a card that is typed now
@@ -98,12 +96,12 @@ def _told(me: Customer, form: Form, answer: Answer, card: Card | None) -> Page:
     """To the order, also to one that this form, or its twin in another window, has placed before (B1); or why not (B3)."""
     if answer.status == 201:
         done = "bought-before" if answer.replayed else "bought-rest" if form.seen.left_out else "bought"
-        return forms.go_on(f"/orders/{answer.body['id']}?done={done}")
+        return answers.go_on(f"/orders/{answer.body['id']}?done={done}")
     reason = str(answer.body.get("reason", ""))
     if reason in {"cart_empty", "cart_changed"}:
         newest = instance().shop.newest_order(me.id)
         if newest is not None and newest.id > form.after and form.seen.was_bought_as(newest):
-            return forms.go_on(f"/orders/{newest.id}?done=bought-before")
+            return answers.go_on(f"/orders/{newest.id}?done=bought-before")
     return checkout_page(reason=reason, seen_prices=form.seen.prices, card=card), answer.status
 
 

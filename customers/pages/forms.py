@@ -2,10 +2,9 @@
 
 import re
 
-from flask import redirect, request
-from werkzeug.wrappers import Response
+from flask import request
 
-from customers.errors import InvalidInput
+from customers.errors import EmailTaken, InvalidInput
 from customers.languages import gettext as _
 from customers.numbers import COUNT, ROW_ID
 
@@ -44,21 +43,13 @@ def row_id(name: str) -> int:
     return int(typed)
 
 
-def wants_part() -> bool:
-    """Whether a script sends the form, which stays on its page (static/forms.js, F4)."""
-    return request.headers.get("HX-Request-Type") == "partial"
-
-
-def go_on(address: str) -> Response:
-    """To the page that follows a form that was carried out; a script is told where that is, for it would only see it."""
-    return Response(status=204, headers={"HX-Redirect": address}) if wants_part() else redirect(address, 303)
-
-
 def way_back(target: str | None) -> str:
     """Where to go after signing in: the page that was asked for, or the catalogue for anything suspicious."""
     return target if target and _WAY_BACK.fullmatch(target) else "/"
 
 
-def by_field(error: InvalidInput) -> dict[str, str]:
-    """Field name to message, for the page to show beside the field."""
+def by_field(error: InvalidInput | EmailTaken) -> dict[str, str]:
+    """Field name to message, for the page to show beside the field: a phrase, without a full stop."""
+    if isinstance(error, EmailTaken):
+        return {"email": str(error).rstrip(".")}
     return {one.field: one.message for one in error.errors}

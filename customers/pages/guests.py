@@ -27,7 +27,7 @@ def _wanted() -> str:
         stock_id = (request.view_args or {}).get("stock_id", 0)
         typed = request.form.get("quantity", "")
         return f"/product/{stock_id}?{WANTED}={typed if forms.QUANTITY.fullmatch(typed) else 1}"
-    return "/checkout" if request.path.startswith("/checkout") else "/cart" if request.path.startswith("/cart") else "/"
+    return next((page for page in ("/checkout", "/cart") if request.path.startswith(page)), "/")
 
 
 def wanted_quantity(given: "MultiDict[str, str]") -> int | None:

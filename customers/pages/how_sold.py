@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from customers.languages import gettext as _
 from customers.languages import lazy_gettext, ngettext
-from customers.pages.shown import number
+from customers.pages.filters import number
 from distributor.sales import Contention
 
 CAUSES = {

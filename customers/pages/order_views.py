@@ -1,17 +1,15 @@
 """Orders: the list with its pages, and each order with how far it has come."""
 
 from flask import request
-from werkzeug.wrappers import Response
 
 from customers.errors import NotFound
 from customers.instance import customer, instance
 from customers.languages import lazy_gettext as _
 from customers.languages import render_template
+from customers.pages.answers import Page
 from customers.pages.how_sold import how_sold
 from customers.query_input import PageWanted, read_page
 from distributor.queries import reached, steps
-
-Page = str | tuple[str, int] | Response
 
 ORDERS_PER_PAGE = 20
 

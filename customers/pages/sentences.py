@@ -3,7 +3,7 @@
 from customers.errors import InvalidInput
 from customers.languages import gettext as _
 from customers.languages import lazy_gettext, ngettext
-from customers.pages.shown import number
+from customers.pages.filters import number
 from distributor.errors import InvalidBasket, NotEnoughStock, ShortLine
 from settings.model import Cart as Limits
 

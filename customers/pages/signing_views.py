@@ -8,18 +8,15 @@ from customers.accounts import Registration, recognised
 from customers.errors import EmailTaken, InvalidInput, TooManyAttempts, WrongCredentials
 from customers.instance import customer, instance
 from customers.languages import render_template
-from customers.pages import forms
-from customers.rate_limits import requests as rate_limits
+from customers.pages import answers, forms
+from customers.pages.answers import Page
 
-Page = str | tuple[str, int] | tuple[str, int, dict[str, str]] | Response
+SIGN_UP_FIELDS = ("first_name", "last_name", "email", "password")
+"""In the order of the form, so that the list of what is wrong is read in it, too."""
 
 
 def show_sign_up() -> Page:
     return _sign_up_page(forms.way_back(request.args.get("next")))
-
-
-FIELDS = ("first_name", "last_name", "email", "password")
-"""In the order of the form, so that the list of what is wrong is read in it, too."""
 
 
 def sign_up() -> Page:
@@ -27,15 +24,15 @@ def sign_up() -> Page:
     values = {name: forms.text(name) for name in ("email", "first_name", "last_name")}
     password = forms.text("password")
     try:
-        instance().accounts.register(Registration(password=password, **values), request.remote_addr or "")
+        instance().accounts.register(Registration(password=password, **values), identity.sender_address())
         token = _new_session(values["email"], password)
     except InvalidInput as error:
         wrong = forms.by_field(error)
-        return _sign_up_page(way_back, values, {name: wrong[name] for name in FIELDS if name in wrong}), 422
+        return _sign_up_page(way_back, values, {name: wrong[name] for name in SIGN_UP_FIELDS if name in wrong}), 422
     except EmailTaken as error:
-        return _sign_up_page(way_back, values, {"email": str(error).rstrip(".")}), 409
+        return _sign_up_page(way_back, values, forms.by_field(error)), 409
     except TooManyAttempts as error:
-        return _sign_up_page(way_back, values, general=str(error)), 429, _wait(error)
+        return answers.too_often(_sign_up_page(way_back, values, general=str(error)), error)
     return _signed_in(token, way_back)
 
 
@@ -51,7 +48,7 @@ def log_in() -> Page:
     except WrongCredentials as error:
         return _log_in_page(way_back, email, str(error)), 401
     except TooManyAttempts as error:
-        return _log_in_page(way_back, email, str(error)), 429, _wait(error)
+        return answers.too_often(_log_in_page(way_back, email, str(error)), error)
     return _signed_in(token, way_back)
 
 
@@ -66,7 +63,7 @@ def _new_session(email: str, password: str) -> str:
     """A new session's token; the one that this browser had before is ended (ASVS 5.0 7.2.4)."""
     accounts = instance().accounts
     client = recognised(request.headers.get("User-Agent", ""))
-    session = accounts.sign_in(email, password, request.remote_addr or "", client, reader_language.chosen_here())
+    session = accounts.sign_in(email, password, identity.sender_address(), client, reader_language.chosen_here())
     before = identity.session_token(request)
     if before is not None:
         accounts.end_token(before)
@@ -78,11 +75,6 @@ def _signed_in(token: str, way_back: str) -> Response:
     hours = instance().runtime.settings.customers.session_hours
     identity.set_cookie(response, identity.COOKIE, token, hours * 3_600)
     return response
-
-
-def _wait(error: TooManyAttempts) -> dict[str, str]:
-    rate_limits.note_refusal(error)
-    return {"Retry-After": str(error.retry_after_seconds)}
 
 
 def _sign_up_page(

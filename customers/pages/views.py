@@ -18,18 +18,18 @@ from customers.languages import lazy_gettext as _
 from customers.pages import (
     account_views,
     assets,
-    cards,
     cart_views,
     catalogue_views,
     checkout_views,
-    choices,
     csrf,
     developer_views,
+    filters,
     guests,
     language_views,
+    maker_options,
     month_views,
     order_views,
-    shown,
+    product_cards,
     signing_views,
     stock_views,
 )
@@ -123,7 +123,7 @@ def _keep_visitor(response: Any) -> Any:
 
 @blueprint.app_context_processor
 def _around_every_page() -> dict[str, Any]:
-    shop = instance()
+    here = instance()
     me = _reader()
     surroundings = _surroundings(me.id if me else None)
     return {
@@ -131,15 +131,15 @@ def _around_every_page() -> dict[str, Any]:
         "month": surroundings.month,
         "status": surroundings.status,
         "card_usable": bool(me and me.has_usable_card(dt.datetime.now(dt.UTC).date())),
-        "instance_name": shop.name,
+        "instance_name": here.name,
         "request_id": g.request_id,
-        "refresh_seconds": shop.runtime.settings.customers.stock_refresh_seconds,
+        "refresh_seconds": here.runtime.settings.customers.stock_refresh_seconds,
         "notice": NOTICES.get("wanted" if guests.WANTED in request.args else request.args.get("done", "")),
         "form_token": _form_token,
         "address_of_page": _address_of_page,
         "address_with": _address_with,
         "languages": LANGUAGES,
-        "times": shown.times,
+        "times": filters.times,
         "way_here": language_views.way_here,
     }
 
@@ -186,13 +186,13 @@ def _add_views() -> None:
         blueprint.add_url_rule(path, view.__name__, view, methods=[method])
     blueprint.add_app_template_global(assets.address, "asset")
     blueprint.add_app_template_global(assets.picture_address, "picture_address")
-    blueprint.add_app_template_global(cards.cards, "cards")
-    blueprint.add_app_template_global(choices.maker_options, "maker_options")
-    blueprint.add_app_template_filter(shown.number, "number")
-    blueprint.add_app_template_filter(shown.money, "money")
-    blueprint.add_app_template_filter(shown.moment, "moment")
-    blueprint.add_app_template_filter(shown.time_left, "time_left")
-    blueprint.add_app_template_filter(shown.span, "span")
+    blueprint.add_app_template_global(product_cards.cards, "cards")
+    blueprint.add_app_template_global(maker_options.maker_options, "maker_options")
+    blueprint.add_app_template_filter(filters.number, "number")
+    blueprint.add_app_template_filter(filters.money, "money")
+    blueprint.add_app_template_filter(filters.moment, "moment")
+    blueprint.add_app_template_filter(filters.time_left, "time_left")
+    blueprint.add_app_template_filter(filters.span, "span")
     blueprint.add_app_template_filter(shown_expiry, "expiry")
 
 

@@ -8,6 +8,7 @@ from flask import Response, g, request
 from flask_login import current_user
 
 from customers.errors import TooManyAttempts
+from customers.identity import sender_address
 from customers.instance import customer, instance
 from customers.purchase import DECIDED
 from customers.rate_limits.limits import Limit
@@ -55,7 +56,7 @@ def count(name: str) -> None:
     limits = instance().rate_limits
     limit: Limit = getattr(limits, name)
     customer_id = customer().id if current_user.is_authenticated else None
-    standing = limits.spend(limit, customer_id, request.remote_addr or "")
+    standing = limits.spend(limit, customer_id, sender_address())
     if standing is not None:
         _standings().append(standing)
 

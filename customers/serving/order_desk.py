@@ -90,11 +90,11 @@ def gathering_seconds(last: int, waiting: int, groups_max: int) -> float:
 class OrderDesk:
     """One object an instance; all but `_work` and `_sell` is called on the event loop."""
 
-    def __init__(self, shop: Instance) -> None:
-        self._shop = shop
-        self._groups_max = shop.sales.groups_max
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._groups_max = instance.sales.groups_max
         self._waiting: SimpleQueue[_Ticket | None] = SimpleQueue()
-        self._fields = _fields_of_all(shop)
+        self._fields = _fields_of_all(instance)
         self._is_open = True
         if self._groups_max > 1:
             threading.Thread(target=self._work, name="order-desk", daemon=True).start()
@@ -189,7 +189,7 @@ class OrderDesk:
     def _sell(self, tickets: Sequence[_Ticket]) -> list[Decided | None]:
         """None: the usual way finds out by itself why not (K2, K4)."""
         try:
-            customers = self._shop.accounts.customers_of_tokens([ticket.token_sha256 for ticket in tickets])
+            customers = self._instance.accounts.customers_of_tokens([ticket.token_sha256 for ticket in tickets])
         except DistributorError:
             return [None] * len(tickets)
         except Exception:
@@ -217,13 +217,13 @@ class OrderDesk:
     def _placed(self, asked: Sequence[Asked]) -> Sequence[Sold | DistributorError | Unsettled]:
         """Raises nothing: they were counted already, and others of the same tickets are sold perhaps (K2)."""
         try:
-            return self._shop.sales.place_group(asked)
+            return self._instance.sales.place_group(asked)
         except Exception:
             logger.exception("%d purchases are placed by themselves", len(asked))
             return [Unsettled(one.since) for one in asked]
 
     def _is_within_quota(self, standings: dict[int, Standing | None], position: int, customer_id: int) -> bool:
-        limits = self._shop.rate_limits
+        limits = self._instance.rate_limits
         try:
             standings[position] = limits.spend(limits.orders, customer_id, "")
         except TooManyAttempts:  # the usual way says so
@@ -268,10 +268,10 @@ def _deliver(tickets: Sequence[_Ticket], decided: Sequence[Decided | None]) -> N
             raise
 
 
-def _fields_of_all(shop: Instance) -> Fields:
+def _fields_of_all(instance: Instance) -> Fields:
     """What every answer has, made by those who make it for the usual way (K1)."""
-    on_all = dict(security_headers.fields(behind_tls=shop.runtime.settings.customers.secure_cookies))
-    own = {"Content-Type": "application/json", "Vary": "Accept-Encoding", "X-Served-By": shop.name}
+    on_all = dict(security_headers.fields(behind_tls=instance.runtime.settings.customers.secure_cookies))
+    own = {"Content-Type": "application/json", "Vary": "Accept-Encoding", "X-Served-By": instance.name}
     return [(name.lower().encode(), value.encode()) for name, value in (on_all | own).items()]
 
 

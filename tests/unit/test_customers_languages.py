@@ -13,7 +13,7 @@ from customers.languages.accepted import best
 from customers.languages.formats import LOCALES, plural_category
 from customers.languages.messages import CATALOGUES, file_of
 from customers.languages.texts import plural_forms
-from customers.pages.shown import time_left, times
+from customers.pages.filters import time_left, times
 from deploy.messages import extracted, updated
 
 OFFERED = tuple(LANGUAGES)

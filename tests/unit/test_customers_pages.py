@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from customers.errors import InvalidInput
-from customers.pages import forms, shown
+from customers.pages import filters, forms
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_signing_in_leads_back(target: str) -> None:
     ],
 )
 def test_money_is_exact(amount: int, currency: str, text: str) -> None:
-    assert shown.money(amount, currency) == text
+    assert filters.money(amount, currency) == text
 
 
 @pytest.mark.parametrize(
@@ -72,16 +72,16 @@ def test_money_is_exact(amount: int, currency: str, text: str) -> None:
     [(-3, "0 s"), (59.9, "59 s"), (61, "1 min 01 s"), (3_600, "1 h 00 min"), (90_061, "25 h 01 min")],
 )
 def test_time_left_is_readable(seconds: float, text: str) -> None:
-    assert shown.time_left(seconds) == text
+    assert filters.time_left(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(45, "45 s"), (60, "1 min"), (90, "1 min 30 s"), (7_200, "2 h"), (5_400, "90 min")]
 )
 def test_a_span_says_no_zeros(seconds: int, text: str) -> None:
-    assert shown.span(seconds) == text
+    assert filters.span(seconds) == text
 
 
 def test_moments_are_in_utc() -> None:
     moment = dt.datetime(2026, 3, 1, 1, 30, tzinfo=dt.timezone(dt.timedelta(hours=2)))
-    assert shown.moment(moment) == "28 February 2026, 23:30 UTC"
+    assert filters.moment(moment) == "28 February 2026, 23:30 UTC"

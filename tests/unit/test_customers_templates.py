@@ -7,8 +7,8 @@ from markupsafe import Markup
 from customers.languages import LANGUAGES, LanguageEnvironment, install, language, macros, render_template
 from customers.languages.current import speaking
 from customers.languages.templates import environment
-from customers.pages import shown
-from customers.pages.cards import cards
+from customers.pages import filters
+from customers.pages.product_cards import cards
 from distributor.queries import Item, Maker
 
 WORDS = Markup("<b>")
@@ -30,7 +30,7 @@ def app() -> Flask:
 
     shop = Shop(__name__, template_folder="../../customers/pages/templates")
     install(shop, lambda: "en")
-    shop.jinja_env.filters["number"] = shown.number
+    shop.jinja_env.filters["number"] = filters.number
     return shop
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup, escape
 
 from customers.languages import language, macros
-from customers.pages import assets, shown
+from customers.pages import assets, filters
 from distributor.queries import Item
 
 BADGES_KEPT = 5_000  # numbers of units that are left, in each language; 300 bytes each
@@ -79,7 +79,7 @@ def _card(item: Item, can_add: bool, code: str) -> str:
         "name": escape(item.name),
         "maker": escape(item.manufacturer.name),
         "makers": _makers(item.makers, code),
-        "price": escape(shown.money(item.price_minor, item.currency)),
+        "price": escape(filters.money(item.price_minor, item.currency)),
         "left": _badge(item.available, item.in_other_carts, code) % of_id,
     }
 
