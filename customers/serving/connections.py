@@ -8,6 +8,7 @@ C3  More than ``CONNECTIONS_MAX`` connections are closed as they come, before th
 C4  What cannot be understood is answered only if no answer to an earlier request of that connection is still to come.
 C5  What `ByHead` answers never reaches the parser. It is asked only between two requests, when all bytes of the last one
     were read and its answer was given, and answers only what is one whole head and nothing else.
+C6  An answer leaves in one piece: each piece by itself wakes up whoever reads it.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEADER_BYTES_MAX = 32_768  # RFC 9110 names no number; 8 KB lines and a few of them
 IDLE_SECONDS_MAX = 120  # the load balancer's are 20 (ours), 60 (nginx's default): who closes first must not be we
@@ -57,6 +58,30 @@ def nothing_by_head(_head: bytes) -> None:
 
 class _HeadTooLarge(Exception):
     """Ends the parser's work on what was received."""
+
+
+class _InOnePiece:
+    """What uvicorn writes an answer to (C6): as much of a transport as that needs, which keeps a head until its body comes."""
+
+    def __init__(self, cycle: RequestResponseCycle, transport: asyncio.Transport) -> None:
+        self._cycle = cycle
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """The first piece of an answer is its head. To HEAD there is no other, and "100 Continue" is no answer yet."""
+        if self._head or not self._cycle.response_started or self._cycle.scope["method"] == "HEAD":
+            self._transport.write(self._head + data)
+            self._head = b""
+        else:
+            self._head = data
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """A head whose body failed to come is not sent: half an answer is none."""
+        self._transport.close()
 
 
 class Connection(HttpToolsProtocol):
@@ -109,6 +134,8 @@ class Connection(HttpToolsProtocol):
             raise _HeadTooLarge
         super().on_headers_complete()
         cast("dict[str, Any]", self.scope)[HEAD] = self._head
+        cycle = self.cycle
+        cycle.transport = cast("asyncio.Transport", _InOnePiece(cycle, self.transport))
 
     def send_400_response(self, msg: str) -> None:
         if self._received > HEADER_BYTES_MAX and self._head_bytes() > HEADER_BYTES_MAX:

@@ -167,9 +167,12 @@ def catalogue(
         [found] = trip(connection, [statement(**values, offset=max(0, total - offset - per_page))])
         return Page(tuple(item_of(row, row.makers) for row in found[offset - total :]), page, per_page, total)
     if wanted > 0:
-        statement = _page_statement(sort, bool(words), bool(manufacturer), per_page, counted=total is None)
+        statement = _page_statement(
+            sort, bool(words), bool(manufacturer), per_page, counted=total is None, first=offset == 0
+        )
         counting = {"limit": rows_max} if words or total is None else {}
-        [found] = trip(connection, [statement(**values, **counting, offset=offset)])
+        beginning = {"offset": offset} if offset else {}
+        [found] = trip(connection, [statement(**values, **counting, **beginning)])
         found = found[:wanted]
     if total is None:
         total = found[0].total if found else 0
@@ -211,12 +214,14 @@ def _page_statement(
     *,
     counted: bool = False,
     backwards: bool = False,
+    first: bool = False,
 ) -> Prepared:
     """Built once a kind of list. The rows are chosen first, then the names that belong to them are looked up. ``counted``:
     each row says how long the whole list is; a statement of its own for that would cost its asker as much as the page's.
     ``backwards``: of a list that is not searched, the offset is from its end; the rows come in their order all the same.
 
-    The limit is written into the statement: with one that it does not know, PostgreSQL plans for a tenth of the table.
+    The limit is written into the statement: with one that it does not know, PostgreSQL plans for a tenth of the table. For an
+    offset that it does not know, too, so it would plan each ``first`` page anew, which takes twice as long as to read it.
     """
     listed = select(
         Stock.id,
@@ -232,8 +237,8 @@ def _page_statement(
         listed = select(*taken.c, func.count().over().label("total")).order_by(*_ORDERS[sort](taken.c))
     else:
         listed = listed.order_by(*(_BACKWARDS if backwards else _ORDERS)[sort](Stock))
-    chosen = listed.limit(literal_column(str(per_page), Integer)).offset(bindparam("offset")).subquery()
-    rows = chosen.c
+    chosen = listed.limit(literal_column(str(per_page), Integer))
+    rows = (chosen if first else chosen.offset(bindparam("offset"))).subquery().c
     same = aliased(Stock)
     makers = select(func.count()).where(same.product_id == rows.product_id, same.supplied - same.withdrawn != same.sold)
     statement = (
@@ -299,8 +304,12 @@ _GOOD = Prepared(
 
 def manufacturers(connection: Connection) -> list[Maker]:
     """Who has anything in stock, by name: the choices of the catalogue's filter."""
-    has_stock = select(Stock.id).where(Stock.manufacturer_id == Manufacturer.id, IN_STOCK).exists()
-    found = connection.execute(
-        select(Manufacturer.code, Manufacturer.name).where(has_stock).order_by(Manufacturer.name, Manufacturer.code)
-    )
-    return [Maker(row.code, row.name) for row in found]
+    [rows] = trip(connection, [_MAKERS()])
+    return [Maker(row.code, row.name) for row in rows]
+
+
+_MAKERS = Prepared(
+    select(Manufacturer.code, Manufacturer.name)
+    .where(select(Stock.id).where(Stock.manufacturer_id == Manufacturer.id, IN_STOCK).exists())
+    .order_by(Manufacturer.name, Manufacturer.code)
+)

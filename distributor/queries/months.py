@@ -15,6 +15,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
@@ -60,15 +61,31 @@ class CustomerStatus:
 
 def current_month(connection: Connection) -> MonthStatus | None:
     """The newest month, whatever its state; None before the first one."""
-    newest = select(Month, Now.label("now")).order_by(Month.number.desc()).limit(1)
-    row = connection.execute(newest).one_or_none()
-    if row is None:
+    [rows] = trip(connection, [_NEWEST_MONTH()])
+    if not rows:
         return None
-    clock = connection.execute(select(tables.Calendar.epoch, tables.Calendar.month_seconds)).one_or_none()
+    [row] = rows
     next_at = row.ends_at
-    if clock is not None:
-        next_at = Calendar(clock.epoch, dt.timedelta(seconds=clock.month_seconds)).end(row.number)
+    if row.epoch is not None:
+        next_at = Calendar(row.epoch, dt.timedelta(seconds=row.month_seconds)).end(row.number)
     return MonthStatus(row.number, row.state, row.reason, row.opened_at, row.ends_at, next_at, row.now)
+
+
+_NEWEST_MONTH = Prepared(
+    select(
+        Month.number,
+        Month.state,
+        Month.reason,
+        Month.opened_at,
+        Month.ends_at,
+        tables.Calendar.epoch,
+        tables.Calendar.month_seconds,
+        Now.label("now"),
+    )
+    .join(tables.Calendar, true(), isouter=True)
+    .order_by(Month.number.desc())
+    .limit(1)
+)
 
 
 def finish(connection: Connection, customer_id: int) -> int:

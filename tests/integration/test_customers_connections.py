@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
 from flask import Flask, request
@@ -161,6 +162,40 @@ def test_a_connection_outlives_answers_of_every_kind(served: Served) -> None:
         (b"200", b""), (b"204", b""), (b"200", b"0"), (b"204", b""), (b"200", b"0"),
     ]  # fmt: skip
     assert b"content-length: 1\r\n" in answers[0][0].lower() + b"\r\n", "of HEAD"
+
+
+class Counted:
+    """A transport that counts what is written at once."""
+
+    def __init__(self, transport: Any, written: list[bytes]) -> None:
+        self._transport = transport
+        self._written = written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        self._written.append(data)
+        self._transport.write(data)
+
+
+def test_an_answer_leaves_in_one_piece(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C6"""
+    written: list[bytes] = []
+    made = connections.Connection.connection_made
+    monkeypatch.setattr(
+        connections.Connection,
+        "connection_made",
+        lambda self, transport: made(self, cast("Any", Counted(transport, written))),
+    )
+    with served.connection() as connected:
+        for line, ends in ((b"GET / ", b"\r\n\r\n0"), (b"HEAD / ", b"\r\n\r\n"), (b"GET /none ", b"\r\n\r\n")):
+            written.clear()
+            connected.sendall(line + b"HTTP/1.1\r\n" + HOST + b"\r\n")
+            received = connected.recv(1_000)
+            assert received.startswith(b"HTTP/1.1 20")
+            assert received.endswith(ends)
+            assert written == [received]
 
 
 @pytest.mark.parametrize("line", [b"GET / HTTP/1.0\r\n", b"GET / HTTP/1.1\r\nConnection: close\r\n"])
