@@ -28,6 +28,12 @@ OPTIONS_OF = {"purchase": ("headline", "orders", "strategy"), "scale": ("rows",)
 """Benchmarks whose ``run`` takes options."""
 
 
+def bench_list() -> None:
+    """What can be measured."""
+    for name, words in BENCHMARKS.items():
+        print(f"{name}: {words}")
+
+
 def bench(name: str, **options: object) -> None:
     """Run one benchmark and print its figures as one JSON object on the last line; raises KeyError for an unknown name.
 

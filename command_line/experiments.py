@@ -98,7 +98,7 @@ def compare(
 @app.command()
 def bench(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME")],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="none: a list of them")] = None,
     *,
     headline: Annotated[
         bool, typer.Option(help="purchase: the ratios only, in two minutes; docs/ stays as it is")
@@ -116,6 +116,9 @@ def bench(
     from bench import commands
 
     refuse_common(context)
+    if name is None:
+        commands.bench_list()
+        return
     if name not in commands.BENCHMARKS:
         raise typer.BadParameter(f"no benchmark is called {name}; there are: {', '.join(commands.BENCHMARKS)}")
     try:

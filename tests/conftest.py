@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hypothesis
 import psycopg
@@ -23,6 +23,9 @@ from xdist.scheduler import LoadScopeScheduling
 from supervisor import postgres, probes, rabbitmq
 from supervisor.spawn import start_child
 from tests.clean_databases import CleanDatabases
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 HOW_TO_INSTALL = {
     "rabbitmq-server": "apt install rabbitmq-server",
@@ -287,6 +290,16 @@ def database_url(clean_databases: CleanDatabases) -> Iterator[str]:
     """A clean database with the migrated schema."""
     with clean_databases.one() as url:
         yield url
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator["Engine"]:
+    """Of that database; files that need another pool or other waits have a fixture of this name themselves."""
+    from tests.distributor_world import engine_for  # only who uses it pays for the import
+
+    engine = engine_for(database_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

@@ -35,6 +35,9 @@ CARD_NUMBER = "4242424242424242"
 START_SECONDS_MAX = 90.0  # measured 1 s on an idle machine, 30 s where twenty programs want each core
 PORT_BASE = 24_000  # of applications that are only called, not served
 
+CARD = {"number": CARD_NUMBER, "expiry": "12/39", "holder": "Ada Lovelace", "security_code": "123"}
+"""What a customer types in the form of a card."""
+
 FAST = {"password_memory_kib": 8, "password_iterations": 1}
 """Password costs for tests that are not about them."""
 
@@ -122,7 +125,7 @@ class Program:
         return self
 
     def with_card(self) -> "Program":
-        answer = self.call("PUT", "/me/card", {"number": CARD_NUMBER, "expiry": "12/39", "holder": "Ada Lovelace"})
+        answer = self.call("PUT", "/me/card", CARD)
         assert answer.status_code == 200, answer.text
         return self
 
@@ -172,8 +175,7 @@ class Person:
         return self
 
     def with_card(self) -> "Person":
-        fields = {"number": CARD_NUMBER, "expiry": "12/39", "holder": "Ada Lovelace"}
-        assert self.post("/account/card", "/account", **fields).status_code == 303
+        assert self.post("/account/card", "/account", **CARD).status_code == 303
         return self
 
     def window(self, app: Flask) -> "Person":

@@ -97,6 +97,20 @@ def rows(engine: Engine, statement: str, **parameters: Any) -> list[Any]:
         return list(connection.execute(text(statement), parameters))
 
 
+def cart(engine: Engine) -> dict[int, int]:
+    """What is in the one cart that a test has, or in all together: quantity by stock id."""
+    return {row.stock_id: row.quantity for row in rows(engine, "SELECT * FROM cart_line")}
+
+
+def ordered(engine: Engine) -> dict[int, int]:
+    """What was ordered, by stock id."""
+    return {row.stock_id: row.quantity for row in rows(engine, "SELECT * FROM order_line")}
+
+
+def order_count(engine: Engine) -> int:
+    return len(rows(engine, "SELECT * FROM orders"))
+
+
 def counts(engine: Engine, tables: Iterable[type]) -> dict[str, int]:
     names = [table.__table__.name for table in tables if isinstance(table.__table__, Table)]  # type: ignore[attr-defined]
     return {name: int(rows(engine, f"SELECT count(*) FROM {name}")[0][0]) for name in names}

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from distributor.database import transaction
 from tests.conftest import require
 from tests.customers_world import WebProcess, free_port_base, make_runtime, running_shop
-from tests.distributor_world import World, engine_for, make_world
+from tests.distributor_world import World, make_world
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -33,13 +33,6 @@ def browser() -> Iterator[Browser]:
         expect.set_options(timeout=WAIT_MS_MAX)
         yield browser
         browser.close()
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

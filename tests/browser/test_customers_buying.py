@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from distributor.database import transaction
 from tests.browser_world import add_card, go_to_checkout, put_in_cart, sign_up, snapshot
 from tests.conftest import wait_until
-from tests.distributor_world import World, rows, sell_to_others
+from tests.distributor_world import World, order_count, rows, sell_to_others
 
 
 def test_a_double_click_orders_once(new_page: Callable[..., Page], engine: Engine, world: World) -> None:
@@ -23,7 +23,7 @@ def test_a_double_click_orders_once(new_page: Callable[..., Page], engine: Engin
     expect(page).to_have_url(re.compile(r"/orders/\d+"))
     page.go_back()
     page.go_forward()
-    assert len(rows(engine, "SELECT * FROM orders")) == 1
+    assert order_count(engine) == 1
 
 
 def test_the_catalogue_is_not_left_when_something_is_added(
@@ -69,7 +69,7 @@ def test_a_slow_purchase_says_so_and_can_be_asked_again(
     wait_until(lambda: rows(engine, "SELECT * FROM orders"), what="the first purchase is done")
     page.get_by_role("button", name="Check my order").click()
     expect(page.get_by_text("You had bought this already")).to_be_visible()
-    assert len(rows(engine, "SELECT * FROM orders")) == 1
+    assert order_count(engine) == 1
 
 
 def test_an_answer_that_is_cut_off_can_be_asked_for_again(
@@ -85,10 +85,10 @@ def test_an_answer_that_is_cut_off_can_be_asked_for_again(
         page.route("**/checkout", cut_after_it_arrived if arrived else cut, times=1)
         page.get_by_role("button", name="Buy now").click()
         expect(page.get_by_text("The answer got lost. Your order may be in already.")).to_be_visible()
-        assert len(rows(engine, "SELECT * FROM orders")) == 1
+        assert order_count(engine) == 1
         page.get_by_role("button", name="Check my order").click()
         expect(page.get_by_text("You had bought this already" if arrived else "Your order is in")).to_be_visible()
-        assert len(rows(engine, "SELECT * FROM orders")) == orders
+        assert order_count(engine) == orders
 
 
 def cut(route: Route) -> None:
@@ -154,7 +154,7 @@ def test_another_window_cannot_change_what_is_bought(
     put_in_cart(other, world.stock[2], 9)
     page.get_by_role("button", name="Buy now").click()
     expect(page.get_by_role("alert")).to_contain_text("changed in another window")
-    assert not rows(engine, "SELECT * FROM orders")
+    assert order_count(engine) == 0
     page.get_by_role("button", name="Buy now").click()
     expect(page.get_by_text("Your order is in")).to_be_visible()
 

@@ -1,6 +1,5 @@
 """A small shop with one web instance, for the tests of its pages; files with other wishes define their own."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,14 +7,7 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from tests.customers_world import Person, make_app, make_runtime
-from tests.distributor_world import World, engine_for, make_world
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
+from tests.distributor_world import World, make_world
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 
 from distributor.database import transaction
 from tests.customers_world import CARD_NUMBER, PASSWORD, Program, make_app, make_runtime
-from tests.distributor_world import World, rows
+from tests.distributor_world import World, order_count, rows
 
 PROBLEM = "application/problem+json"
 
@@ -152,7 +152,7 @@ def test_the_account_can_be_seen_changed_and_deleted(ada: Program, engine: Engin
     assert (row.email, row.email_canonical, row.password_hash, row.card_last4) == (None, None, None, None)
     assert "Ada" not in str(row)
     assert "Lovelace" not in str(row)
-    assert len(rows(engine, "SELECT * FROM orders")) == 1
+    assert order_count(engine) == 1
 
 
 def test_a_new_password_ends_the_other_sessions(ada: Program) -> None:

@@ -7,28 +7,17 @@ from flask import Flask
 from sqlalchemy import Engine, text
 
 from distributor.database import transaction
-from tests.customers_world import CARD_NUMBER, Person, alert, form_fields
+from tests.customers_world import CARD, CARD_NUMBER, Person, alert, form_fields
 from tests.distributor_world import (
     World,
     add_same_good,
+    cart,
     discrepancies,
+    order_count,
+    ordered,
     rows,
     sell_to_others,
 )
-
-CARD = {"number": CARD_NUMBER, "expiry": "12/39", "holder": "Ada Lovelace", "security_code": "123"}
-
-
-def cart_of(engine: Engine) -> dict[int, int]:
-    return {row.stock_id: row.quantity for row in rows(engine, "SELECT * FROM cart_line")}
-
-
-def ordered(engine: Engine) -> dict[int, int]:
-    return {row.stock_id: row.quantity for row in rows(engine, "SELECT * FROM order_line")}
-
-
-def orders(engine: Engine) -> int:
-    return len(rows(engine, "SELECT * FROM orders"))
 
 
 def test_a_new_customer_buys_on_one_page(app: Flask, world: World, engine: Engine) -> None:
@@ -78,8 +67,8 @@ def test_a_wrong_card_orders_nothing_and_nothing_typed_comes_back(app: Flask, wo
         assert all('value=""' in field for field in fields)
         assert not [value for value in typed.values() if len(value.strip()) > 2 and f"{value}<" in main]
         assert typed["number"] not in main or not typed["number"]
-    assert orders(engine) == 0
-    assert cart_of(engine) == {world.stock[0]: 1}
+    assert order_count(engine) == 0
+    assert cart(engine) == {world.stock[0]: 1}
     assert rows(engine, "SELECT card_token FROM customer")[0].card_token is None
 
 
@@ -111,7 +100,7 @@ def test_without_a_card_the_page_asks_for_one(ada: Person, world: World, engine:
         assert "needs a payment card" in alert(answer.text)
         assert words in answer.text
         assert form_fields(answer.text, "/checkout")["pay"] == "new"
-    assert orders(engine) == 0
+    assert order_count(engine) == 0
 
 
 def test_one_form_is_one_order_and_the_customer_is_led_to_it(ada: Person, world: World, engine: Engine) -> None:
@@ -123,13 +112,13 @@ def test_one_form_is_one_order_and_the_customer_is_led_to_it(ada: Person, world:
     assert [path.partition("=")[2] for path in paths] == ["bought", "bought-before", "bought-before"]
     assert len({path.partition("?")[0] for path in paths}) == 1
     assert "You had bought this already" in ada.get(paths[2]).text
-    assert orders(engine) == len(rows(engine, "SELECT * FROM charge")) == 1
+    assert order_count(engine) == len(rows(engine, "SELECT * FROM charge")) == 1
     empty = ada.get("/checkout").text
     assert "Your cart is empty." in empty
     assert f'href="{paths[0].partition("?")[0]}"' in empty
     ada.put_in_cart(world.stock[0], 2)
     assert ada.buy(form).headers["Location"] == paths[1], "the old form, with the same goods in the cart once more"
-    assert (orders(engine), cart_of(engine)) == (1, {world.stock[0]: 2})
+    assert (order_count(engine), cart(engine)) == (1, {world.stock[0]: 2})
     other = ada.buy(form | {"cart": f"{world.stock[0]}:1:250"})
     assert other.status_code == 422
     assert "used before, for another order" in alert(other.text)
@@ -142,7 +131,7 @@ def test_two_tabs_with_the_same_cart_make_one_order(ada: Person, world: World, e
     first, second = ada.buy(one), ada.buy(two)
     assert second.status_code == 303
     assert second.headers["Location"] == first.headers["Location"].replace("=bought", "=bought-before")
-    assert orders(engine) == 1
+    assert order_count(engine) == 1
 
 
 def test_an_earlier_order_is_not_taken_for_this_one(ada: Person, world: World, engine: Engine) -> None:
@@ -150,16 +139,16 @@ def test_an_earlier_order_is_not_taken_for_this_one(ada: Person, world: World, e
     for _ in range(2):
         ada.put_in_cart(world.stock[0], 2)
         form = ada.checkout()
-        if orders(engine) == 0:
+        if order_count(engine) == 0:
             ada.buy(form)
     ada.put_in_cart(world.stock[1], 1)
     answer = ada.buy(form)
     assert answer.status_code == 409
     assert "changed in another window" in alert(answer.text)
-    assert orders(engine) == 1
+    assert order_count(engine) == 1
     assert ada.buy(form_fields(answer.text, "/checkout")).status_code == 303
-    assert cart_of(engine) == {}
-    assert orders(engine) == 2
+    assert cart(engine) == {}
+    assert order_count(engine) == 2
 
 
 def test_a_cart_that_is_empty_by_now_orders_nothing(ada: Person, world: World, engine: Engine) -> None:
@@ -198,8 +187,8 @@ def test_lost_lines_are_named_and_the_cart_is_kept(
     assert "Product 1, First Works: 2 of 4 left" in alert(page)
     assert "Product 2, Second Works: sold out" in alert(page)
     assert "Take 3 from m9 at £1.99 each (7 left)" in page
-    assert cart_of(engine) == {first: 4, second: 3, fourth: 2}
-    assert orders(engine) == 0
+    assert cart(engine) == {first: 4, second: 3, fourth: 2}
+    assert order_count(engine) == 0
     assert "Order the rest without them for £5.00" in page
 
 
@@ -209,9 +198,9 @@ def test_the_rest_is_ordered_in_one_click(world: World, engine: Engine, ada: Per
     answers = [ada.buy(form), ada.buy(form)]
     assert [answer.status_code for answer in answers] == [303, 303]
     assert ordered(engine) == {fourth: 2}
-    assert cart_of(engine) == {first: 4, second: 3}
+    assert cart(engine) == {first: 4, second: 3}
     assert "still in your cart" in ada.get(answers[0].headers["Location"]).text
-    assert orders(engine) == 1
+    assert order_count(engine) == 1
 
 
 def test_each_lost_line_has_its_ways_out_in_one_click(
@@ -226,7 +215,7 @@ def test_each_lost_line_has_its_ways_out_in_one_click(
     for _ in range(2):
         answer = ada.client.post(f"/cart/{second}/swap", data=swap)
         assert answer.headers["Location"] == "/checkout?done=swapped"
-    assert cart_of(engine) == {first: 2, fourth: 2, other: 3}
+    assert cart(engine) == {first: 2, fourth: 2, other: 3}
     assert ada.buy(ada.checkout()).status_code == 303
     assert ordered(engine) == {first: 2, fourth: 2, other: 3}
 
@@ -237,9 +226,9 @@ def test_all_lost_lines_can_be_settled_at_once_or_removed(
     first, second, _, fourth = world.stock
     remove = form_fields(lost[0], f"/cart/{second}/remove")
     assert ada.client.post(f"/cart/{second}/remove", data=remove).headers["Location"] == "/checkout?done=removed"
-    assert cart_of(engine) == {first: 4, fourth: 2}
+    assert cart(engine) == {first: 4, fourth: 2}
     assert ada.client.post("/cart/fit", data=form_fields(lost[0], "/cart/fit")).status_code == 303
-    assert cart_of(engine) == {first: 2, fourth: 2}
+    assert cart(engine) == {first: 2, fourth: 2}
 
 
 def test_a_swap_that_others_were_faster_with_changes_nothing(
@@ -252,7 +241,7 @@ def test_a_swap_that_others_were_faster_with_changes_nothing(
     assert answer.status_code == 409
     assert "only 1 left" in alert(answer.text)
     assert "Take 1 from m9" in answer.text
-    assert cart_of(engine)[second] == 3
+    assert cart(engine)[second] == 3
     for bad in ("", "x", "-1", "1e3"):
         form = form_fields(page, f"/cart/{second}/swap") | {"other": bad}
         assert ada.client.post(f"/cart/{second}/swap", data=form).status_code == 422
@@ -282,7 +271,7 @@ def test_a_script_adds_without_leaving_its_page(ada: Person, world: World, engin
     refused = ada.client.post(f"/cart/{world.stock[0]}/add", data=form | {"quantity": "3"}, headers=part)
     assert refused.status_code == 409
     assert "only 5 left" in alert(refused.text)
-    assert cart_of(engine) == {world.stock[0]: 3}
+    assert cart(engine) == {world.stock[0]: 3}
 
 
 def test_a_script_that_buys_is_told_where_to_go(ada: Person, world: World, engine: Engine) -> None:
@@ -292,7 +281,7 @@ def test_a_script_that_buys_is_told_where_to_go(ada: Person, world: World, engin
     assert [answer.status_code for answer in answers] == [204, 204]
     paths = [answer.headers["HX-Redirect"] for answer in answers]
     assert [path.partition("=")[2] for path in paths] == ["bought", "bought-before"]
-    assert orders(engine) == 1
+    assert order_count(engine) == 1
 
 
 def test_a_new_price_must_be_agreed_to(ada: Person, world: World, engine: Engine) -> None:
@@ -306,6 +295,6 @@ def test_a_new_price_must_be_agreed_to(ada: Person, world: World, engine: Engine
     assert "£2.50 before, £3.00 now" in alert(refused.text)
     assert "Agree to the new prices and buy for £6.00" in refused.text
     assert "£2.50 before, £3.00 now" in ada.get("/cart").text
-    assert orders(engine) == 0
+    assert order_count(engine) == 0
     assert ada.buy(form_fields(refused.text, "/checkout")).status_code == 303
     assert [row.total_minor for row in rows(engine, "SELECT total_minor FROM orders")] == [600]

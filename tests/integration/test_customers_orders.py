@@ -14,27 +14,8 @@ from customers.instance import EXTENSION, Instance
 from distributor.database import transaction
 from distributor.errors import Busy, DatabaseUnavailable, OutcomeUnknown, ShopClosed
 from distributor.sales import Answer
-from tests.customers_world import CARD_NUMBER, PASSWORD, Person, alert, form_fields, make_app, make_runtime
-from tests.distributor_world import (
-    World,
-    discrepancies,
-    rows,
-    set_month,
-)
-
-CARD = {"number": CARD_NUMBER, "expiry": "12/39", "holder": "Ada Lovelace", "security_code": "123"}
-
-
-def cart_of(engine: Engine) -> dict[int, int]:
-    return {row.stock_id: row.quantity for row in rows(engine, "SELECT * FROM cart_line")}
-
-
-def ordered(engine: Engine) -> dict[int, int]:
-    return {row.stock_id: row.quantity for row in rows(engine, "SELECT * FROM order_line")}
-
-
-def orders(engine: Engine) -> int:
-    return len(rows(engine, "SELECT * FROM orders"))
+from tests.customers_world import CARD, CARD_NUMBER, PASSWORD, Person, alert, form_fields, make_app, make_runtime
+from tests.distributor_world import World, cart, discrepancies, order_count, rows, set_month
 
 
 @pytest.fixture
@@ -72,7 +53,7 @@ def test_after_a_lost_answer_the_same_form_finds_or_places_the_order_once(
         assert (again["key"], again["cart"]) == (form["key"], form["cart"])
         found = ada.buy(again)
         assert found.headers["Location"].endswith("=bought-before" if sold else "=bought")
-        assert orders(engine) == number
+        assert order_count(engine) == number
     assert not discrepancies(engine)
 
 
@@ -114,7 +95,7 @@ def test_too_many_purchases_are_told_to_wait_and_keep_their_form(
     assert "Wait 7 seconds, then try again." in answer.text
     assert "Nothing was ordered and nothing was charged." in answer.text
     assert ada.buy(form_fields(answer.text, "/checkout")).status_code == 303
-    assert orders(engine) == 1
+    assert order_count(engine) == 1
 
 
 def test_once_unknown_it_stays_unknown_until_there_is_an_answer(
@@ -127,7 +108,7 @@ def test_once_unknown_it_stays_unknown_until_there_is_an_answer(
     assert "We do not know yet" in busy.text
     assert "Nothing was ordered" not in busy.text
     assert ada.buy(form_fields(busy.text, "/checkout")).headers["Location"].endswith("=bought-before")
-    assert orders(engine) == 1
+    assert order_count(engine) == 1
 
 
 def test_a_purchase_can_be_asked_again_when_nobody_could_be_recognised(
@@ -165,7 +146,7 @@ def test_a_form_that_no_page_made_is_refused(ada: Person, world: World, engine: 
     form = ada.checkout()
     for changed in FORGED:
         assert ada.buy(form | changed).status_code == 400, changed
-    assert orders(engine) == 0
+    assert order_count(engine) == 0
 
 
 def test_between_two_months_the_pages_say_so(ada: Person, world: World, engine: Engine) -> None:
@@ -211,7 +192,7 @@ def test_a_wrong_quantity_is_told_beside_its_field_with_what_was_typed(
         (field,) = re.findall(rf'id="quantity-{stock_id}" name="quantity" value="([^"]*)"', answer.text)
         assert field == typed[:12]
         assert "Use a whole number from 1 to 99,999, in plain digits." in alert(answer.text)
-    assert cart_of(engine) == {stock_id: 2}
+    assert cart(engine) == {stock_id: 2}
 
 
 def test_a_full_cart_says_so(database_url: str, tmp_path: Path, world: World) -> None:

@@ -11,7 +11,7 @@ from customers.errors import WrongCredentials
 from customers.instance import EXTENSION
 from customers.rate_limits.requests import LIMIT_OF_VIEW
 from tests.conftest import Server, fresh_database
-from tests.customers_world import CARD_NUMBER, PASSWORD, Program, Shop, field_value, new_email, open_shop
+from tests.customers_world import CARD, CARD_NUMBER, PASSWORD, Program, Shop, field_value, new_email, open_shop
 from tests.distributor_world import rows
 
 LIMITS = {
@@ -21,7 +21,6 @@ LIMITS = {
     "customer_exports_per_minute": 2,
     "address_taken_sign_ups_per_minute": 3,
 }
-CARD = {"number": CARD_NUMBER, "expiry": "12/39", "holder": "Ada Lovelace"}
 
 
 @pytest.fixture(scope="module")

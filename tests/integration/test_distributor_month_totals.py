@@ -2,7 +2,6 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,13 +18,6 @@ from tests.distributor_world import World, engine_for, make_world, rows, set_mon
 
 HOUR = timedelta(hours=1)
 RULES = Rules(length_min=timedelta(0), gathering_max=timedelta(seconds=5), months_max=0)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["at-once", "while-the-next-month-sells"])

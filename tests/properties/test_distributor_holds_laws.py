@@ -1,6 +1,5 @@
 """Whatever customers hold, buy, let go and let run out: carts, holds and stock agree with a model made of plain sums."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -15,7 +14,7 @@ from distributor.errors import HoldRefused, NotEnoughStock, UnknownStock
 from distributor.sales import Answer
 from distributor.strategies import load
 from settings.model import Cart
-from tests.distributor_world import discrepancies, engine_for, make_world
+from tests.distributor_world import discrepancies, make_world
 from tests.holds_world import HOLD_SECONDS, HoldingShop, overheld
 
 ROWS = 3
@@ -217,13 +216,6 @@ class Carts(RuleBasedStateMachine):
     def nothing_is_held_that_is_not_there_nor_sold_twice(self) -> None:
         assert not overheld(self.engine)
         assert not discrepancies(self.engine)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.mark.parametrize(("strategy", "examples"), [("conditional_update", 6), ("group_commit", 2)])

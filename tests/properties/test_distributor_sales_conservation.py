@@ -1,7 +1,6 @@
 """Whatever people do in whatever order, units are conserved: a model of the shop beside the real one (P1, P2, P3)."""
 
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ from distributor.errors import KeyReused, NotEnoughStock, ShopClosed
 from distributor.sales import Answer, Line, Sales
 from distributor.strategies import load
 from settings.model import Cart
-from tests.distributor_world import World, discrepancies, engine_for, make_world, patient_settings, rows, set_month
+from tests.distributor_world import World, discrepancies, make_world, patient_settings, rows, set_month
 
 ROWS = 4
 CUSTOMERS = 2
@@ -157,13 +156,6 @@ class Shop(RuleBasedStateMachine):
         )
         assert books.orders == books.charges == self.sold
         assert books.ordered == books.charged == books.lines
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = engine_for(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.mark.parametrize("name", ["row_lock", "conditional_update", "naive"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench.commands import BENCHMARKS
 from main import run
 from settings import Runtime, Secrets, Settings
 from settings.addresses import Addresses
@@ -128,6 +129,11 @@ def test_a_common_option_that_would_change_nothing_is_refused(
     assert f"{option[0]} changes nothing of `{' '.join(command[: 2 if command[0] == 'strategy' else 1])}`" in said(
         capsys
     )
+
+
+def test_bench_without_a_name_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench"]) == 0
+    assert [line.partition(": ")[0] for line in capsys.readouterr().out.splitlines()] == list(BENCHMARKS)
 
 
 @pytest.mark.parametrize("name", ["x" * 5_000, "", "-", "\udcff"])
