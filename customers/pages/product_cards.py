@@ -78,7 +78,7 @@ def _card(item: Item, can_add: bool, code: str) -> str:
         "picture": assets.picture_address(item.sku, item.good_name),
         "name": escape(item.name),
         "maker": escape(item.manufacturer.name),
-        "makers": _makers(item.makers, code),
+        "makers": _others(item.makers - 1, code),
         "price": escape(filters.money(item.price_minor, item.currency)),
         "left": _badge(item.available, item.in_other_carts, code) % of_id,
     }
@@ -99,7 +99,7 @@ def _badge(available: int, in_other_carts: int, _language: str) -> str:
 
 
 @lru_cache
-def _makers(number: int, _language: str) -> str:
+def _others(number: int, _language: str) -> str:
     return str(macros("card.html").several(number))
 
 

@@ -112,6 +112,9 @@ def test_a_translation_has_the_places_of_its_text(code: str) -> None:
     assert wrong == []
 
 
+ABBREVIATED = re.compile(r"\bszt\.$")  # units, as Polish shops write them: short, and the same in every case
+
+
 @pytest.mark.parametrize("code", TRANSLATED)
 def test_a_translation_ends_as_its_text_does(code: str) -> None:
     """A sentence stays a sentence and a label a label."""
@@ -120,7 +123,7 @@ def test_a_translation_ends_as_its_text_does(code: str) -> None:
         (english, text)
         for message in texts(code)
         for english, text in pairs(message)
-        if ends.findall(text)[0] != ends.findall(english)[0] or text != text.strip()
+        if ends.findall(ABBREVIATED.sub("", text))[0] != ends.findall(english)[0] or text != text.strip()
     ]
     assert wrong == []
 
@@ -151,9 +154,9 @@ def test_a_script_gets_every_plural_form_and_the_words_of_times_left() -> None:
     install(app, lambda: "pl")
     with app.test_request_context():
         assert plural_forms("%(count)s left", "%(count)s left", count="{count}") == {
-            "many": "zostało {count} sztuk",
-            "one": "została {count} sztuka",
-            "few": "zostały {count} sztuki",
+            "many": "zostało {count} szt.",
+            "one": "została {count} szt.",
+            "few": "zostały {count} szt.",
         }
         assert times()["hours"] == "{hours} godz. {minutes} min"
         assert time_left(2 * 3_600 + 5 * 60) == "2 godz. 05 min"

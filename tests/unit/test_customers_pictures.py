@@ -1,5 +1,8 @@
 """Pictures of goods: deterministic, distinct, small, well-formed, and free of whatever a name says."""
 
+import base64
+import hashlib
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -7,14 +10,14 @@ from collections import Counter
 
 import pytest
 
-from customers.pages import pictures
+from customers.pages import assets, pictures
 from customers.pages.pictures.drawings import DRAWINGS
 from customers.pages.pictures.motif import MOSAIC, Motif
 from customers.pages.pictures.words import TINTS
 
 SVG = "{http://www.w3.org/2000/svg}"
-ELEMENTS = {SVG + name for name in ("svg", "g", "path", "rect", "circle", "ellipse", "pattern")}
-BYTES_MAX = 1_200  # the largest drawing; about 1 KB is what a picture may cost
+ELEMENTS = {SVG + name for name in ("svg", "g", "path", "rect", "circle", "ellipse", "pattern", "style")}
+BYTES_MAX = 1_500  # the largest drawing; half a KB compressed is what a picture may cost
 NASTY = (
     "<script>alert(1)</script>",
     '"><image href=x>',
@@ -37,13 +40,29 @@ def every_motif() -> list[Motif]:
 
 
 def test_every_picture_is_small_plain_svg() -> None:
-    """Nothing but shapes: no script, no style, no text, no address of anything else."""
+    """Nothing but shapes and one style, the same in all: no script, no text, no address of anything else."""
+    styles = set()
     for motif in every_motif():
         text = pictures.paint(motif)
+        styles |= set(re.findall("<style>(.*?)</style>", text))
+        assert text.count("style") == 2, motif
         assert len(text.encode()) <= BYTES_MAX, motif
         assert {element.tag for element in ET.fromstring(text).iter()} <= ELEMENTS, motif
         assert '"#m"' not in text, motif
         assert "href" not in text, motif
+    (style,) = styles
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in assets.PICTURE_POLICY, (
+        "else browsers that keep to it show the day at night"
+    )
+
+
+def test_each_picture_has_its_evening() -> None:
+    """What is shown by night only is told so twice, for whoever does not read styles; the wall by night is a dark one."""
+    for motif in every_motif():
+        evening = re.findall(r'<path class="n" display="none" fill="#(\w{6})"', pictures.paint(motif))
+        assert evening, motif
+        assert max(int(evening[0][place : place + 2], 16) for place in (0, 2, 4)) <= 110, motif
 
 
 def test_a_thousand_goods_have_a_thousand_pictures() -> None:

@@ -6,7 +6,7 @@ G3  An address says everything that its picture is made of, so a picture never c
 """
 
 from customers.pages.pictures.motif import Motif, motif_of, read_motif
-from customers.pages.pictures.painting import VERSION, paint
+from customers.pages.pictures.painting import STYLE_SOURCE, VERSION, paint
 
-__all__ = ["VERSION", "Motif", "motif_of", "paint", "read_motif"]
+__all__ = ["STYLE_SOURCE", "VERSION", "Motif", "motif_of", "paint", "read_motif"]
 """VERSION changes with anything that changes how pictures look."""
