@@ -17,7 +17,10 @@ from customers.pages import pictures
 FOLDER = Path(__file__).parent / "static"
 VERSION_DIGITS = 12
 FOR_EVER = "public, max-age=31536000, immutable"
-PICTURE_POLICY = f"default-src 'none'; style-src {pictures.STYLE_SOURCE}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+PICTURE_POLICY = (
+    f"default-src 'none'; style-src {pictures.STYLE_SOURCE}; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
 """Some browsers keep to it within a page, too: a picture may have its own style, and nothing else."""
 BEST_LEVEL = 9  # of gzip: once a process
 _TYPES = {
