@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 from customers.errors import FieldError, InvalidInput
 from customers.languages import gettext as _
 from customers.numbers import COUNT
-from distributor.queries.catalogue import Sort
+from distributor.queries.catalogue_statements import Sort
 
 PAGE_MAX = 100_000
 PER_PAGE_MAX = 100

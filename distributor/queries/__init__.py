@@ -15,15 +15,8 @@ from distributor.queries.carts import (
     put_in_cart,
     take_out_of_cart,
 )
-from distributor.queries.catalogue import (
-    Item,
-    Maker,
-    Product,
-    catalogue,
-    catalogue_total,
-    manufacturers,
-    product,
-)
+from distributor.queries.catalogue import catalogue, catalogue_total, manufacturers
+from distributor.queries.items import Item, Maker, Product, product
 from distributor.queries.months import (
     CustomerStatus,
     MonthStatus,

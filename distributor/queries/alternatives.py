@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 from sqlalchemy.orm import aliased
 
-from distributor.queries.catalogue import AVAILABLE, Item, item_of, select_items
+from distributor.queries.items import AVAILABLE, Item, item_of, select_items
 from distributor.tables import Stock
 
 LOST_MAX = 100  # lines that get offers; a page with more of them would help nobody

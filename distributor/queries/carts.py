@@ -25,7 +25,7 @@ from distributor.database import trip
 from distributor.errors import InvalidBasket, NotEnoughStock, ShortLine, UnknownCustomer, UnknownStock
 from distributor.holds.arithmetic import may_begin
 from distributor.prepared import Prepared
-from distributor.queries.catalogue import AVAILABLE, Item, item_of, select_items
+from distributor.queries.items import AVAILABLE, Item, item_of, select_items
 from distributor.queries.orders import asking_for_newest
 from distributor.queries.seen import as_seen_by
 from distributor.strategies.baskets import STOCK_ID_MAX

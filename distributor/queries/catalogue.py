@@ -1,37 +1,23 @@
-"""What is in stock: pages of it, single goods, and who else makes the same good."""
+"""The catalogue: what is in stock, in lists of many pages, all of it or what a search or a manufacturer's code leaves.
 
-from collections.abc import Callable
+L1  A page costs no more than its rows and LISTED_MAX others, or a search's SEARCHED_MAX, however much there is and whatever
+    is asked for.
+L2  A page is the same from whichever end of its list it was read.
+L3  What a page itself shows of a list's length goes before what was counted, perhaps a moment ago.
+"""
+
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, get_args
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    Integer,
-    Select,
-    bindparam,
-    func,
-    literal_column,
-    or_,
-    select,
-)
-from sqlalchemy.orm import aliased
+from sqlalchemy import Connection, select
 
-from distributor import tables
 from distributor.database import trip
 from distributor.prepared import Prepared
 from distributor.queries import search
+from distributor.queries.catalogue_statements import Kind, Skip, Sort, page_statement, total_statement
+from distributor.queries.items import IN_STOCK, Item, Maker, item_of
 from distributor.queries.pages import Page, offset_of
 from distributor.tables import Manufacturer, Stock
-
-Sort = Literal["name", "price", "-price"]
-AVAILABLE = Stock.supplied - Stock.withdrawn - Stock.sold
-
-IN_STOCK = AVAILABLE != 0
-"""Written so because PostgreSQL, which keeps no statistics of a difference, takes it for nearly all rows, as it is; of
-``> 0`` it would expect a third. T1 keeps it from being negative."""
 
 LISTED_MAX = 20_000
 """Rows of a list that its pages show, and that are counted: what is passed over is read, 0.7 µs a row, and nobody turns
@@ -42,95 +28,34 @@ SEARCHED_MAX = 5_000
 Without a bound, PostgreSQL has the choice between sorting all that match and walking through the list until a page is full,
 past up to a million goods that do not: seconds for a word that nothing has, for of any beginning it expects 2 % of all."""
 
-_LIMIT = bindparam("limit", type_=Integer)
-_LIMIT_WRITTEN = bindparam("limit", type_=Integer, literal_execute=True)
-"""For PostgreSQL to plan with: how many are wanted decides between looking words up and reading the table."""
-
-_ORDERS: dict[Sort, Callable[[Any], tuple[Any, ...]]] = {
-    "name": lambda rows: (rows.name, rows.id),
-    "price": lambda rows: (rows.price_minor, rows.name, rows.id),
-    "-price": lambda rows: (rows.price_minor.desc(), rows.name, rows.id),
-}
-_BACKWARDS: dict[Sort, Callable[[Any], tuple[Any, ...]]] = {
-    "name": lambda rows: (rows.name.desc(), rows.id.desc()),
-    "price": lambda rows: (rows.price_minor.desc(), rows.name.desc(), rows.id.desc()),
-    "-price": lambda rows: (rows.price_minor, rows.name.desc(), rows.id.desc()),
-}
-
-
-class Maker(NamedTuple):
-    code: str
-    name: str
-
-
-class Item(NamedTuple):
-    """One manufacturer's stock of one good, at this moment, as one reader sees it: ``available`` is what they can buy.
-
-    A tuple, for a page has two dozen, and a data class takes five times as long to be made.
-    """
-
-    stock_id: int
-    sku: str
-    name: str
-    manufacturer: Maker
-    price_minor: int
-    currency: str
-    available: int
-    in_other_carts: int = 0
-    """Units that others hold in their carts; with none available they are not sold out, but in others' carts."""
-    good_name: str = ""
-    """What its first manufacturer calls the good: the same for all who make it, so its picture is drawn from this."""
-    makers: int = 1
-    """How many manufacturers have this good in stock; counted for the lists of the catalogue only."""
-
 
 @dataclass(frozen=True)
-class Product:
-    """An item, sold out or not, and the same good from other manufacturers that have some, cheapest first."""
+class _Listing:
+    """Which list: ``words`` of a search and the code of a ``manufacturer``, each empty for all."""
 
-    item: Item
-    others: tuple[Item, ...]
+    words: str
+    manufacturer: str
+    sort: Sort = "name"
 
+    @property
+    def rows_max(self) -> int:
+        """How many of its rows there are pages of (L1)."""
+        return SEARCHED_MAX if self.words else LISTED_MAX
 
-def select_items(*more: Any) -> Select[Any]:
-    """The columns of an Item, and ``more`` after them."""
-    return (
-        select(
-            Stock.id,
-            tables.Product.sku,
-            Stock.name,
-            Manufacturer.code,
-            Manufacturer.name.label("maker"),
-            Stock.price_minor,
-            Stock.currency,
-            AVAILABLE.label("available"),
-            good_name(Stock.product_id),
-            *more,
-        )
-        .join(tables.Product, tables.Product.id == Stock.product_id)
-        .join(Manufacturer, Manufacturer.id == Stock.manufacturer_id)
-    )
+    @property
+    def kind(self) -> Kind:
+        return Kind(self.sort, bool(self.words), bool(self.manufacturer))
 
-
-def good_name(product_id: Any) -> ColumnElement[str]:
-    """The column ``good_name`` of a row with this product: one look into the index for each."""
-    first = aliased(Stock)
-    names = select(first.name).where(first.product_id == product_id).order_by(first.id).limit(1)
-    return names.scalar_subquery().label("good_name")
-
-
-def item_of(row: Any, makers: int = 1) -> Item:
-    return Item(
-        stock_id=row.id,
-        sku=row.sku,
-        name=row.name,
-        manufacturer=Maker(row.code, row.maker),
-        price_minor=row.price_minor,
-        currency=row.currency,
-        available=row.available,
-        good_name=row.good_name,
-        makers=makers,
-    )
+    def values(self, *, is_counted: bool) -> dict[str, Any]:
+        """Of the parameters that say which list it is; a search's statements are limited, whether they count or not."""
+        values: dict[str, Any] = {}
+        if self.words:
+            values["words"] = self.words
+        if self.manufacturer:
+            values["manufacturer"] = self.manufacturer
+        if self.words or is_counted:
+            values["limit"] = self.rows_max
+        return values
 
 
 def catalogue(
@@ -145,44 +70,24 @@ def catalogue(
 ) -> Page[Item]:
     """A page of what is in stock. ``q``: words, see `search`; ``manufacturer``: a code, empty for all.
 
-    ``total``: how long the whole list is, if the caller has counted it lately (`catalogue_total`); else the
-    same statement counts it. Of a list longer than LISTED_MAX, a search's than SEARCHED_MAX, there are pages of so many rows,
-    and it says so (``cut``).
+    ``total``: how long the whole list is, if the caller has counted it lately (`catalogue_total`); else the same statement
+    counts it. Of a list longer than LISTED_MAX, a search's than SEARCHED_MAX, there are pages of so many rows, and it says
+    so (``cut``).
     """
     offset = offset_of(page, per_page)
     if sort not in get_args(Sort):
         message = f"sort must be one of {', '.join(get_args(Sort))}, not {sort!r}"
         raise ValueError(message)
-    words = search.words_of(q)
-    if q and not words:
+    listing = _Listing(search.words_of(q), manufacturer, sort)
+    if q and not listing.words:
         return Page((), page, per_page, 0)
-    rows_max = SEARCHED_MAX if words else LISTED_MAX
-    wanted = min(per_page, rows_max - offset)
-    values = _parameters(words, manufacturer)
-    found: list[Any] = []
-    if total is not None and not words and _is_nearer_to_the_end(offset, total):
-        statement = _page_statement(
-            sort, searched=False, one_manufacturer=bool(manufacturer), per_page=per_page, backwards=True
-        )
-        [found] = trip(connection, [statement(**values, offset=max(0, total - offset - per_page))])
-        return Page(tuple(item_of(row, row.makers) for row in found[offset - total :]), page, per_page, total)
-    if wanted > 0:
-        statement = _page_statement(
-            sort, bool(words), bool(manufacturer), per_page, counted=total is None, first=offset == 0
-        )
-        counting = {"limit": rows_max} if words or total is None else {}
-        beginning = {"offset": offset} if offset else {}
-        [found] = trip(connection, [statement(**values, **counting, **beginning)])
-        found = found[:wanted]
-    if total is None:
-        total = found[0].total if found else 0
-        if not found and page > 1:
-            total = catalogue_total(connection, q=q, manufacturer=manufacturer)
-    if len(found) < wanted and (found or page == 1):
-        total = offset + len(found)
-    elif found:
-        total = max(total, offset + len(found))
-    return Page(tuple(item_of(row, row.makers) for row in found), page, per_page, total, cut=total >= rows_max)
+    if total is not None and not listing.words and _is_nearer_to_the_end(offset, total):
+        return Page(_read_from_end(connection, listing, offset, per_page, total), page, per_page, total)
+    room = max(0, min(per_page, listing.rows_max - offset))
+    rows = _read_from_start(connection, listing, offset, per_page, is_counted=total is None)[:room] if room else []
+    counted = _counted(connection, listing, rows, offset) if total is None else total
+    length = _length(counted, offset, len(rows), room)
+    return Page(_items(rows), page, per_page, length, cut=length >= listing.rows_max)
 
 
 def _is_nearer_to_the_end(offset: int, total: int) -> bool:
@@ -190,116 +95,54 @@ def _is_nearer_to_the_end(offset: int, total: int) -> bool:
     return total / 2 < offset < total < LISTED_MAX
 
 
+def _read_from_end(
+    connection: Connection, listing: _Listing, offset: int, per_page: int, total: int
+) -> tuple[Item, ...]:
+    """L2; a last page has fewer rows than ``per_page``, of which the others belong to the page before it."""
+    statement = page_statement(listing.kind, per_page, Skip.FROM_END, is_counted=False)
+    after = max(0, total - offset - per_page)
+    [rows] = trip(connection, [statement(**listing.values(is_counted=False), offset=after)])
+    return _items(rows[offset - total :])
+
+
+def _read_from_start(
+    connection: Connection, listing: _Listing, offset: int, per_page: int, *, is_counted: bool
+) -> list[Any]:
+    skip = Skip.FROM_START if offset else Skip.NOTHING
+    values = listing.values(is_counted=is_counted) | ({"offset": offset} if offset else {})
+    [rows] = trip(connection, [page_statement(listing.kind, per_page, skip, is_counted=is_counted)(**values)])
+    return rows
+
+
+def _counted(connection: Connection, listing: _Listing, rows: list[Any], offset: int) -> int:
+    """As the rows say; a page beyond the end has none that could, and an empty first page is of an empty list."""
+    if rows:
+        return int(rows[0].total)
+    return _total(connection, listing) if offset else 0
+
+
+def _length(counted: int, offset: int, shown: int, room: int) -> int:
+    """L3: a page that is not full ends the list, and no list ends before its page. One beyond the end says nothing."""
+    if offset and not shown:
+        return counted
+    reached = offset + shown
+    return reached if shown < room else max(counted, reached)
+
+
+def _items(rows: list[Any]) -> tuple[Item, ...]:
+    return tuple(item_of(row, row.makers) for row in rows)
+
+
 def catalogue_total(connection: Connection, *, q: str = "", manufacturer: str = "") -> int:
     """How many rows all pages of the list have together, LISTED_MAX at most, of a search SEARCHED_MAX."""
-    words = search.words_of(q)
-    if q and not words:
-        return 0
-    values = _parameters(words, manufacturer) | {"limit": SEARCHED_MAX if words else LISTED_MAX}
-    [[row]] = trip(connection, [_total_statement(bool(words), bool(manufacturer))(**values)])
+    listing = _Listing(search.words_of(q), manufacturer)
+    return 0 if q and not listing.words else _total(connection, listing)
+
+
+def _total(connection: Connection, listing: _Listing) -> int:
+    kind = listing.kind._replace(sort="name")  # any: a count has no order
+    [[row]] = trip(connection, [total_statement(kind)(**listing.values(is_counted=True))])
     return int(row.total)
-
-
-def _parameters(words: str, manufacturer: str) -> dict[str, Any]:
-    searched = {"words": words} if words else {}
-    return searched | ({"manufacturer": manufacturer} if manufacturer else {})
-
-
-@cache
-def _page_statement(
-    sort: Sort,
-    searched: bool,
-    one_manufacturer: bool,
-    per_page: int,
-    *,
-    counted: bool = False,
-    backwards: bool = False,
-    first: bool = False,
-) -> Prepared:
-    """Built once a kind of list. The rows are chosen first, then the names that belong to them are looked up. ``counted``:
-    each row says how long the whole list is; a statement of its own for that would cost its asker as much as the page's.
-    ``backwards``: of a list that is not searched, the offset is from its end; the rows come in their order all the same.
-
-    The limit is written into the statement: with one that it does not know, PostgreSQL plans for a tenth of the table. For an
-    offset that it does not know, too, so it would plan each ``first`` page anew, which takes twice as long as to read it.
-    """
-    listed = select(
-        Stock.id,
-        Stock.product_id,
-        Stock.manufacturer_id,
-        Stock.name,
-        Stock.price_minor,
-        Stock.currency,
-        AVAILABLE.label("available"),
-    ).where(*_wanted(searched, one_manufacturer))
-    if searched:
-        taken = listed.limit(_LIMIT_WRITTEN).subquery()
-        listed = select(*taken.c, func.count().over().label("total")).order_by(*_ORDERS[sort](taken.c))
-    else:
-        listed = listed.order_by(*(_BACKWARDS if backwards else _ORDERS)[sort](Stock))
-    chosen = listed.limit(literal_column(str(per_page), Integer))
-    rows = (chosen if first else chosen.offset(bindparam("offset"))).subquery().c
-    same = aliased(Stock)
-    makers = select(func.count()).where(same.product_id == rows.product_id, same.supplied - same.withdrawn != same.sold)
-    statement = (
-        select(
-            rows.id,
-            tables.Product.sku,
-            rows.name,
-            Manufacturer.code,
-            Manufacturer.name.label("maker"),
-            rows.price_minor,
-            rows.currency,
-            rows.available,
-            good_name(rows.product_id),
-            makers.scalar_subquery().label("makers"),
-            *(
-                [rows.total if searched else _total(one_manufacturer).scalar_subquery().label("total")]
-                if counted
-                else []
-            ),
-        )
-        .join(tables.Product, tables.Product.id == rows.product_id)
-        .join(Manufacturer, Manufacturer.id == rows.manufacturer_id)
-        .order_by(*_ORDERS[sort](rows))
-    )
-    return Prepared(statement)
-
-
-@cache
-def _total_statement(searched: bool, one_manufacturer: bool) -> Prepared:
-    return Prepared(_total(one_manufacturer, searched=searched))
-
-
-def _total(one_manufacturer: bool, *, searched: bool = False) -> Select[Any]:
-    limit = _LIMIT_WRITTEN if searched else _LIMIT
-    counted = select(Stock.id).where(*_wanted(searched, one_manufacturer)).limit(limit).subquery()
-    return select(func.count().label("total")).select_from(counted)
-
-
-def _wanted(searched: bool, one_manufacturer: bool) -> list[ColumnElement[bool]]:
-    conditions = [IN_STOCK, *([search.matches()] if searched else [])]
-    if one_manufacturer:
-        by_code = select(Manufacturer.id).where(Manufacturer.code == bindparam("manufacturer"))
-        conditions.append(Stock.manufacturer_id == by_code.scalar_subquery())
-    return conditions
-
-
-def product(connection: Connection, stock_id: int) -> Product | None:
-    """None if there is no such stock row. Sold out goods are found: somebody may have the page open."""
-    [rows] = trip(connection, [_GOOD(stock_id=stock_id)])
-    items = {row.id: item_of(row) for row in rows}
-    one = items.pop(stock_id, None)
-    return None if one is None else Product(one, tuple(items.values()))
-
-
-_STOCK_ID = bindparam("stock_id", type_=BigInteger)
-_OF_THE_SAME = select(Stock.product_id).where(Stock.id == _STOCK_ID).scalar_subquery()
-_GOOD = Prepared(
-    select_items()
-    .where(Stock.product_id == _OF_THE_SAME, or_(Stock.id == _STOCK_ID, IN_STOCK))
-    .order_by(Stock.price_minor, Stock.id)
-)
 
 
 def manufacturers(connection: Connection) -> list[Maker]:

@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, BigInteger, Connection, any_, bindparam, func, sel
 from distributor import tables
 from distributor.database import Statement, trip
 from distributor.prepared import Prepared
-from distributor.queries.catalogue import Maker, good_name
+from distributor.queries.items import Maker, good_name
 from distributor.queries.pages import Page, offset_of
 from distributor.queries.progress import Facts, asking_for_facts, facts_in
 from distributor.tables import Manufacturer, Stock

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from distributor import holds
-from distributor.queries.catalogue import Item
+from distributor.queries.items import Item
 
 
 def as_seen_by(connection: Connection, items: Sequence[Item], reader: int | None) -> list[Item]:

@@ -1,4 +1,7 @@
-"""The catalogue's lists and its search on a real database: what they mean, and by which index they are read."""
+"""The catalogue's lists and its search on a real database: what they mean, and by which index they are read.
+
+Numbers (L1 …) are those of distributor/queries/catalogue.py.
+"""
 
 import re
 import sys
@@ -76,6 +79,7 @@ def test_any_text_can_be_searched_for(engine: Engine, world: World, q: str) -> N
 
 
 def test_a_total_that_was_counted_before_is_taken_unless_the_page_knows_better(engine: Engine, world: World) -> None:
+    """L3."""
     with transaction(engine) as connection:
         totals = [
             queries.catalogue(connection, page=page, per_page=3, total=total).total
@@ -87,7 +91,7 @@ def test_a_total_that_was_counted_before_is_taken_unless_the_page_knows_better(e
 
 @pytest.mark.parametrize("sort", ["name", "price", "-price"])
 def test_a_page_is_the_same_from_whichever_end_it_is_looked_up(engine: Engine, world: World, sort: Any) -> None:
-    """With the total at hand, pages behind the middle are read from the end; also among equal prices and names."""
+    """L2: with the total at hand, pages behind the middle are read from the end; also among equal prices and names."""
     change(engine, "UPDATE stock SET name = 'Same', price_minor = 500 WHERE id <= :id", id=world.stock[1])
     with transaction(engine) as connection:
         for per_page in (1, 2, 3, 4):
@@ -100,7 +104,7 @@ def test_a_page_is_the_same_from_whichever_end_it_is_looked_up(engine: Engine, w
 def test_of_a_long_list_only_its_beginning_has_pages(
     engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a page and a count cost is bounded, whatever page is asked for and however much there is."""
+    """L1: what a page and a count cost is bounded, whatever page is asked for and however much there is."""
     monkeypatch.setattr(CATALOGUE, "LISTED_MAX", 3)
     with transaction(engine) as connection:
         assert queries.catalogue_total(connection) == 3
