@@ -10,12 +10,14 @@ from customers.accounts.cards import shown_expiry
 from customers.api import documents
 from customers.instance import Instance
 from customers.query_input import PER_PAGE_MAX, PageWanted
+from customers.security_log import Event, note
 
 FILE_NAME = "my-shop-data.json"
 
 
 def everything(instance: Instance, me: Customer) -> dict[str, Any]:
     facts = instance.accounts.facts_of(me)
+    note(Event.DATA_EXPORTED, me.id)
     return {
         "made_at": documents.moment(facts.now),
         "account": {

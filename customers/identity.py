@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from customers.accounts import Customer
 from customers.instance import instance
+from customers.security_log import Event, note
 from distributor.errors import DistributorError
 from distributor.queries import CustomerStatus
 
@@ -62,6 +63,7 @@ def load(request: Request) -> Customer | None:
         g.identity_failed = True
         raise
     if found is None:
+        note(Event.NO_SUCH_SESSION)
         return None
     customer, g.customer_status = found
     return customer

@@ -10,46 +10,29 @@ import datetime as dt
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import psycopg
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from customers.accounts import cards, emails, guessable, names, passwords, sessions, store, throttle
+from customers.accounts import cards, emails, passwords, sessions, store, throttle
+from customers.accounts.changes import Changes, Registration
 from customers.accounts.clients import UNKNOWN, Client
 from customers.accounts.customer import Customer
 from customers.errors import EmailTaken, FieldError, InvalidInput, NotSignedIn, WrongCredentials, WrongPassword
 from customers.languages import gettext as _
 from customers.rate_limits import RateLimits
+from customers.security_log import Event, note
 from distributor.database import reading, transaction, trip, with_commit
 from distributor.errors import DistributorError
 from distributor.queries import CustomerStatus
 from settings.model import Customers
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Registration:
-    email: str
-    password: str = field(repr=False)
-    first_name: str
-    last_name: str
-
-
-@dataclass(frozen=True)
-class Changes:
-    """None leaves a value as it is. A new address or password needs the current password."""
-
-    email: str | None = None
-    first_name: str | None = None
-    last_name: str | None = None
-    password: str | None = field(default=None, repr=False)
-    current_password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -73,30 +56,9 @@ class Facts:
 
 
 SignedIn = sessions.NewSession
+_WORDS = {"email": "email", "password_hash": "password", "first_name": "name", "last_name": "name"}
+"""What the security log calls what was changed, by column."""
 NO_ADDRESS = " "  # begins what stands for text that is no address; no address begins so
-
-
-class _Mistakes:
-    """Collects what is wrong with several fields, so that all of it is told at once."""
-
-    def __init__(self) -> None:
-        self._errors: list[FieldError] = []
-
-    def read(self, name: str, text: str, normalise: Callable[[str], str]) -> str:
-        try:
-            return normalise(text)
-        except ValueError as error:
-            self._errors.append(FieldError(name, str(error)))
-            return ""
-
-    def refuse_guessable(self, password: str, own_texts: Iterable[str]) -> None:
-        """Asked last, of a password that is otherwise right."""
-        if password:
-            self.read("password", password, lambda text: _not_guessable(text, own_texts))
-
-    def raise_if_any(self) -> None:
-        if self._errors:
-            raise InvalidInput(self._errors)
 
 
 class Accounts:
@@ -116,28 +78,28 @@ class Accounts:
         )
 
     def register(self, registration: Registration, address: str) -> Account:
-        mistakes = _Mistakes()
-        email = mistakes.read("email", registration.email, emails.normalised)
-        password = mistakes.read("password", registration.password, passwords.normalised)
-        first_name = mistakes.read("first_name", registration.first_name, names.normalised)
-        last_name = mistakes.read("last_name", registration.last_name, names.normalised)
-        mistakes.refuse_guessable(password, (email, first_name, last_name))
-        mistakes.raise_if_any()
+        registration = registration.checked()
         self._rate_limits.require_untaken_room(address)
-        password_hash = self._passwords.hash(password)
+        password_hash = self._passwords.hash(registration.password)
         with transaction(self._engine) as connection:
             customer_id = store.add(
                 connection,
-                email=email,
-                email_canonical=emails.canonical(email),
-                first_name=first_name,
-                last_name=last_name,
+                email=registration.email,
+                email_canonical=emails.canonical(registration.email),
+                first_name=registration.first_name,
+                last_name=registration.last_name,
                 password_hash=password_hash,
             )
         if customer_id is None:
-            self._rate_limits.count_taken(address)
-            raise EmailTaken
-        return Account(customer_id, email, first_name, last_name)
+            self._tell_taken(address, None)
+        note(Event.SIGNED_UP, customer_id)
+        return Account(customer_id, registration.email, registration.first_name, registration.last_name)
+
+    def _tell_taken(self, address: str, customer_id: int | None) -> NoReturn:
+        """Counted first: whoever asks learns that there is such an account (V2)."""
+        note(Event.ADDRESS_TAKEN, customer_id)
+        self._rate_limits.count_taken(address)
+        raise EmailTaken
 
     def sign_in(
         self, email: str, password: str, address: str, client: Client = UNKNOWN, language: str | None = None
@@ -157,13 +119,15 @@ class Accounts:
         if known is None or not right:
             with transaction(self._engine) as connection:
                 throttle.note_failure(connection, origin, window)
+            note(Event.WRONG_PASSWORD, known and known.id)
             raise WrongCredentials
         renewed = self._renewed(known.password_hash, password)
         with transaction(self._engine) as connection:
             session = self._begin_session(connection, known, account, client, language)
             if renewed is not None:
                 store.change(connection, known.id, {"password_hash": renewed})
-            return session
+        note(Event.SIGNED_IN, known.id)
+        return session
 
     def _begin_session(
         self, connection: Connection, known: Any, account: str, client: Client, language: str | None
@@ -235,12 +199,16 @@ class Accounts:
     def sign_out_others(self, customer: Customer) -> int:
         """Ends all sessions but the one that asks; returns how many there were."""
         with self._acting(customer) as connection:
-            return sessions.end_all(connection, customer.id, except_sha256=customer.token_sha256)
+            ended = sessions.end_all(connection, customer.id, except_sha256=customer.token_sha256)
+        note(Event.OTHERS_SIGNED_OUT, customer.id, sessions=ended)
+        return ended
 
     def sign_out_other(self, customer: Customer, handle: str) -> bool:
         """Ends one other session of this customer; whether it was still there."""
         with self._acting(customer) as connection:
-            return sessions.end_other(connection, customer.id, handle, customer.token_sha256)
+            ended = sessions.end_other(connection, customer.id, handle, customer.token_sha256)
+        note(Event.OTHERS_SIGNED_OUT, customer.id, sessions=int(ended))
+        return ended
 
     def end_token(self, token: str) -> None:
         """The session that a browser had before it signed in anew, whoever it belonged to."""
@@ -256,9 +224,10 @@ class Accounts:
     def sign_out(self, customer: Customer) -> None:
         with transaction(self._engine) as connection:
             sessions.end(connection, customer.token_sha256)
+        note(Event.SIGNED_OUT, customer.id)
 
     def change(self, customer: Customer, changes: Changes, address: str) -> Account:
-        values = _checked(changes, customer)
+        values = changes.checked(customer)
         needs_password = "email" in values or "password" in values
         if needs_password:
             self._require_password(customer, changes.current_password, address)
@@ -274,8 +243,8 @@ class Accounts:
                 if needs_password:
                     sessions.end_all(connection, customer.id, except_sha256=customer.token_sha256)
         except EmailTaken:
-            self._rate_limits.count_taken(address)
-            raise
+            self._tell_taken(address, customer.id)
+        note(Event.ACCOUNT_CHANGED, customer.id, what=",".join(_changed(values)) or "-")
         return Account(
             customer.id,
             values.get("email", customer.email),
@@ -293,12 +262,14 @@ class Accounts:
         }
         with self._acting(customer) as connection:
             store.change(connection, customer.id, columns)
+        note(Event.CARD_SET, customer.id)
         return card
 
     def remove_card(self, customer: Customer) -> None:
         nothing = dict.fromkeys(("card_token", "card_brand", "card_last4", "card_expiry"))
         with self._acting(customer) as connection:
             store.change(connection, customer.id, nothing)
+        note(Event.CARD_REMOVED, customer.id)
 
     def delete(self, customer: Customer) -> None:
         """The account and everything personal goes; its orders stay, pointing at nobody."""
@@ -306,6 +277,7 @@ class Accounts:
             store.anonymise(connection, customer.id)
             sessions.end_all(connection, customer.id)
             throttle.forget_attempts(connection, throttle.account_subject(emails.canonical(customer.email)))
+        note(Event.ACCOUNT_DELETED, customer.id)
 
     def delete_with_password(self, customer: Customer, password: str, address: str) -> None:
         """For the page: what cannot be undone asks for the password first."""
@@ -331,6 +303,7 @@ class Accounts:
             else:
                 throttle.note_failure(connection, origin, window)
         if not right:
+            note(Event.WRONG_PASSWORD, customer.id)
             raise WrongPassword([FieldError("current_password", _("is not the password of this account"))])
 
     def _renewed(self, password_hash: str, password: str) -> str | None:
@@ -348,30 +321,8 @@ def _canonical_or_unknown(email: str) -> str:
         return NO_ADDRESS + hashlib.sha256(email.encode(errors="replace")).hexdigest()
 
 
-def _not_guessable(password: str, own_texts: Iterable[str]) -> str:
-    guessable.refuse_guessable(password, own_texts)
-    return password
-
-
-def _checked(changes: Changes, customer: Customer) -> dict[str, str]:
-    """The values to change, normalised; raises InvalidInput naming every wrong field."""
-    mistakes = _Mistakes()
-    normalisers: dict[str, Callable[[str], str]] = {
-        "email": emails.normalised,
-        "first_name": names.normalised,
-        "last_name": names.normalised,
-        "password": passwords.normalised,
-    }
-    values = {
-        name: mistakes.read(name, text, normalise)
-        for name, normalise in normalisers.items()
-        if (text := getattr(changes, name)) is not None
-    }
-    if "password" in values:
-        own = (values.get(name, getattr(customer, name)) for name in ("email", "first_name", "last_name"))
-        mistakes.refuse_guessable(values["password"], own)
-    mistakes.raise_if_any()
-    return values
+def _changed(values: Iterable[str]) -> list[str]:
+    return sorted({_WORDS[name] for name in values if name in _WORDS})
 
 
 def _change_account(connection: Connection, customer_id: int, values: dict[str, str]) -> None:

@@ -18,7 +18,8 @@ from flask_login import current_user
 
 from customers.errors import ForgedForm
 from customers.identity import only_cookie, session_token, set_cookie
-from customers.instance import instance
+from customers.instance import customer, instance
+from customers.security_log import Event, note
 
 FIELD = "form_token"
 VISITOR_COOKIE = "visitor"
@@ -41,14 +42,21 @@ def token() -> str:
 
 def check_if_unsafe() -> None:
     """Raises ForgedForm if the request may change something and its form was not made for its sender (F1, F2, F3)."""
-    if request.method in SAFE_METHODS:
-        return
+    if request.method not in SAFE_METHODS and not (_is_from_here() and _is_made_for_its_sender()):
+        note(Event.FORGED_FORM, customer().id if current_user.is_authenticated else None)
+        raise ForgedForm
+
+
+def _is_from_here() -> bool:
+    """F3; older browsers say nothing."""
+    return request.headers.get("Sec-Fetch-Site", "same-origin") in {"same-origin", "none"}
+
+
+def _is_made_for_its_sender() -> bool:
+    """F1"""
     given = request.form.getlist(FIELD)
     owner = _owner()
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
-        raise ForgedForm
-    if owner is None or len(given) != 1 or not hmac.compare_digest(_unmasked(given[0]), _token_for(owner)):
-        raise ForgedForm
+    return owner is not None and len(given) == 1 and hmac.compare_digest(_unmasked(given[0]), _token_for(owner))
 
 
 def keep_visitor(response: Response) -> Response:

@@ -13,6 +13,7 @@ from customers.instance import customer, instance
 from customers.purchase import DECIDED
 from customers.rate_limits.limits import Limit
 from customers.rate_limits.quota import Standing
+from customers.security_log import Event, note
 
 # View's name, the same in the API and on the pages where both have it -> attribute of RateLimits.
 LIMIT_OF_VIEW = {
@@ -55,16 +56,20 @@ def count(name: str) -> None:
     """One request of a kind that only the view can tell, such as a purchase that brings a new card; raises TooManyAttempts."""
     limits = instance().rate_limits
     limit: Limit = getattr(limits, name)
-    customer_id = customer().id if current_user.is_authenticated else None
-    standing = limits.spend(limit, customer_id, sender_address())
+    standing = limits.spend(limit, _customer_id(), sender_address())
     if standing is not None:
         _standings().append(standing)
+
+
+def _customer_id() -> int | None:
+    return customer().id if current_user.is_authenticated else None
 
 
 def note_refusal(error: TooManyAttempts) -> None:
     """What a refusal says of a quota goes into its answer's headers."""
     if error.standing is not None:
         _standings().append(error.standing)
+        note(Event.TOO_OFTEN, _customer_id(), quota=error.standing.name)
 
 
 def add_headers(response: Response) -> None:
