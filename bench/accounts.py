@@ -48,7 +48,7 @@ def run() -> dict[str, Any]:
 
 
 def _variants(engine: Engine) -> dict[str, Callable[[], object]]:
-    accounts = Accounts(engine, SETTINGS, RateLimits(engine, Limits()))
+    accounts = Accounts(engine, SETTINGS, RateLimits(engine, Limits()), key="of a shop")
     accounts.register(Registration(EMAIL, PASSWORD, "Ada", "Lovelace"), ADDRESS)
     token = accounts.sign_in(EMAIL, PASSWORD, ADDRESS).token
     quota = Quota("bench", 1_000_000)

@@ -132,7 +132,7 @@ def _instance(runtime: Runtime, settings: Settings, name: str) -> Instance:
         runtime=runtime,
         engine=engine,
         health_engine=make_engine(runtime, health_waits, pool_size=1, application_name=f"{name} health"),
-        accounts=Accounts(engine, settings.customers, quotas),
+        accounts=Accounts(engine, settings.customers, quotas, runtime.secrets.session_key),
         rate_limits=quotas,
         shop=Shop(engine, settings.cart),
         sales=Sales(engine, strategies.load_guarded(settings.distributor.strategy, settings.database), settings),

@@ -20,6 +20,8 @@ from distributor.queries import CustomerStatus
 API_PREFIX = "/api/"
 BEARER = "bearer "
 COOKIE = "session"
+DEVICE_COOKIE = "device"
+"""By which an account knows a browser again; it signs nobody in (accounts/devices.py)."""
 
 
 def is_api(request: Request) -> bool:

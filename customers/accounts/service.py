@@ -19,7 +19,7 @@ import psycopg
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from customers.accounts import cards, emails, passwords, sessions, store, throttle
+from customers.accounts import cards, devices, emails, passwords, sessions, store, throttle
 from customers.accounts.changes import Changes, Registration
 from customers.accounts.clients import UNKNOWN, Client
 from customers.accounts.customer import Customer
@@ -64,10 +64,12 @@ NO_ADDRESS = " "  # begins what stands for text that is no address; no address b
 class Accounts:
     """The actions; one object an instance, no state but the pool and the hasher."""
 
-    def __init__(self, engine: Engine, settings: Customers, rate_limits: RateLimits) -> None:
+    def __init__(self, engine: Engine, settings: Customers, rate_limits: RateLimits, key: str) -> None:
+        """``key``: all instances' own, by which they know each other's marks (devices.py)."""
         self._engine = engine
         self._settings = settings
         self._rate_limits = rate_limits
+        self._key = key
         self._lifetimes = sessions.Lifetimes(
             dt.timedelta(hours=settings.session_hours), dt.timedelta(minutes=settings.session_idle_minutes)
         )
@@ -102,13 +104,22 @@ class Accounts:
         raise EmailTaken
 
     def sign_in(
-        self, email: str, password: str, address: str, client: Client = UNKNOWN, language: str | None = None
+        self,
+        email: str,
+        password: str,
+        address: str,
+        client: Client = UNKNOWN,
+        language: str | None = None,
+        *,
+        mark: str | None = None,
     ) -> SignedIn:
         """A new session; raises WrongCredentials, the same for a wrong password and an unknown account.
 
-        ``language``: what this reader chose before; an account that has none yet takes it over."""
+        ``language``: what this reader chose before; an account that has none yet takes it over. ``mark``: what this
+        browser got from `device_mark` at an earlier sign-in."""
         canonical = _canonical_or_unknown(email)
-        account, origin = throttle.account_subject(canonical), throttle.address_subject(address)
+        device = devices.recognised(self._key, canonical, mark)
+        account, origin = throttle.account_subject(canonical, device), throttle.address_subject(address)
         window = self._settings.login_window_seconds
         failures_max = self._settings.login_failures_max
         with transaction(self._engine) as connection:
@@ -128,6 +139,11 @@ class Accounts:
                 store.change(connection, known.id, {"password_hash": renewed})
         note(Event.SIGNED_IN, known.id)
         return session
+
+    def device_mark(self, email: str, given: str | None) -> str:
+        """For a browser that has just signed in with this address; ``given``: the mark that it had (H5 of throttle.py)."""
+        canonical = _canonical_or_unknown(email)
+        return devices.mark(self._key, canonical, devices.recognised(self._key, canonical, given))
 
     def _begin_session(
         self, connection: Connection, known: Any, account: str, client: Client, language: str | None

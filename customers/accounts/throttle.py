@@ -8,6 +8,8 @@ H2  An address has ``ADDRESS_FACTOR`` times as many failures: a classroom shares
 H3  Nobody is locked out for ever: attempts leave the window, and Retry-After says when.
 H4  Counting does not wait for the disk, which would be a third of a sign-in without its hash: other instances see it all
     the same, and only a crash of the database itself may forget the attempts of its last moments.
+H5  Attempts from a browser in which the account was signed in to before (devices.py) are counted apart: whoever keeps
+    guessing elsewhere keeps strangers out, not the owner (ASVS 5.0 6.1.1).
 """
 
 import datetime as dt
@@ -29,8 +31,10 @@ QUOTA = "wrong-passwords"  # its name in the headers of an answer
 LOCK_SPACE = 0x4C4F  # "LO"; the first half of the advisory lock's key, apart from the other uses
 
 
-def account_subject(canonical_email: str) -> str:
-    return hashlib.sha256(b"account:" + canonical_email.encode(errors="replace")).hexdigest()
+def account_subject(canonical_email: str, device: str | None = None) -> str:
+    """``device``: a browser that the account knows (H5)."""
+    kind = "account:" if device is None else f"device:{device}:"
+    return hashlib.sha256((kind + canonical_email).encode(errors="replace")).hexdigest()
 
 
 def address_subject(address: str) -> str:

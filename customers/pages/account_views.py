@@ -76,6 +76,7 @@ def delete_account() -> Page:
     )
     if isinstance(answer, Response):
         identity.clear_cookie(answer, identity.COOKIE)
+        identity.clear_cookie(answer, identity.DEVICE_COOKIE)
     return answer
 
 

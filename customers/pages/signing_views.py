@@ -15,6 +15,9 @@ SIGN_UP_FIELDS = ("first_name", "last_name", "email", "password")
 """In the order of the form, so that the list of what is wrong is read in it, too."""
 
 
+DEVICE_SECONDS = 180 * 86_400  # half a year: chosen, longer than most people stay away from a shop that they use
+
+
 def show_sign_up() -> Page:
     return _sign_up_page(forms.way_back(request.args.get("next")))
 
@@ -25,7 +28,7 @@ def sign_up() -> Page:
     password = forms.text("password")
     try:
         instance().accounts.register(Registration(password=password, **values), identity.sender_address())
-        token = _new_session(values["email"], password)
+        return _signed_in(values["email"], password, way_back)
     except InvalidInput as error:
         wrong = forms.by_field(error)
         return _sign_up_page(way_back, values, {name: wrong[name] for name in SIGN_UP_FIELDS if name in wrong}), 422
@@ -33,7 +36,6 @@ def sign_up() -> Page:
         return _sign_up_page(way_back, values, forms.by_field(error)), 409
     except TooManyAttempts as error:
         return answers.too_often(_sign_up_page(way_back, values, general=str(error)), error)
-    return _signed_in(token, way_back)
 
 
 def show_log_in() -> Page:
@@ -44,12 +46,11 @@ def log_in() -> Page:
     way_back = forms.way_back(forms.text("next"))
     email = forms.text("email")
     try:
-        token = _new_session(email, forms.text("password"))
+        return _signed_in(email, forms.text("password"), way_back)
     except WrongCredentials as error:
         return _log_in_page(way_back, email, str(error)), 401
     except TooManyAttempts as error:
         return answers.too_often(_log_in_page(way_back, email, str(error)), error)
-    return _signed_in(token, way_back)
 
 
 def log_out() -> Page:
@@ -59,21 +60,21 @@ def log_out() -> Page:
     return response
 
 
-def _new_session(email: str, password: str) -> str:
-    """A new session's token; the one that this browser had before is ended (ASVS 5.0 7.2.4)."""
+def _signed_in(email: str, password: str, way_back: str) -> Response:
+    """A new session in this browser; the one that it had before is ended (ASVS 5.0 7.2.4). Raises what `sign_in` raises."""
     accounts = instance().accounts
     client = recognised(request.headers.get("User-Agent", ""))
-    session = accounts.sign_in(email, password, identity.sender_address(), client, reader_language.chosen_here())
+    mark = identity.only_cookie(request, identity.DEVICE_COOKIE)
+    session = accounts.sign_in(
+        email, password, identity.sender_address(), client, reader_language.chosen_here(), mark=mark
+    )
     before = identity.session_token(request)
     if before is not None:
         accounts.end_token(before)
-    return session.token
-
-
-def _signed_in(token: str, way_back: str) -> Response:
     response = redirect(way_back, 303)
     hours = instance().runtime.settings.customers.session_hours
-    identity.set_cookie(response, identity.COOKIE, token, hours * 3_600)
+    identity.set_cookie(response, identity.COOKIE, session.token, hours * 3_600)
+    identity.set_cookie(response, identity.DEVICE_COOKIE, accounts.device_mark(email, mark), DEVICE_SECONDS)
     return response
 
 

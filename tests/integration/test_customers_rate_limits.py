@@ -11,7 +11,7 @@ from customers.errors import WrongCredentials
 from customers.instance import EXTENSION
 from customers.rate_limits.requests import LIMIT_OF_VIEW
 from tests.conftest import Server, fresh_database
-from tests.customers_world import CARD, CARD_NUMBER, PASSWORD, Program, Shop, field_value, new_email, open_shop
+from tests.customers_world import CARD, CARD_NUMBER, PASSWORD, Person, Program, Shop, field_value, new_email, open_shop
 from tests.distributor_world import rows
 
 LIMITS = {
@@ -191,6 +191,43 @@ def test_too_many_wrong_passwords_say_so_in_headers_and_on_the_page(shop: Shop, 
     assert page.status_code == 429
     assert f"Wait {page.headers['Retry-After']} seconds, then try again." in page.text
     assert f'value="{ada.email}"' in page.text
+
+
+def log_in(person: Person, email: str, password: str) -> int:
+    token = field_value(person.get("/log-in").text, "form_token")
+    fields = {"form_token": token, "email": email, "password": password, "next": "/"}
+    return person.client.post("/log-in", data=fields).status_code
+
+
+def test_who_guesses_elsewhere_does_not_keep_the_owner_out(shop: Shop, ada: Program) -> None:
+    """H5, D1, D2: the owner's browser is known, others are not; and it has no more guesses than anybody."""
+    owner, stranger = shop.person(), shop.person(1)
+    assert log_in(owner, ada.email.upper(), PASSWORD) == 303
+    wrong = {"email": ada.email, "password": "wrong password"}
+    assert [shop.program(1).call("POST", "/session", wrong).status_code for _ in range(11)] == [401] * 10 + [429]
+    assert log_in(stranger, ada.email, PASSWORD) == 429, "the control"
+    owner.client.delete_cookie("session")
+    assert [log_in(owner, ada.email, "wrong password") for _ in range(9)] == [401] * 9
+    assert log_in(owner, ada.email, PASSWORD) == 303
+    owner.client.delete_cookie("session")
+    assert [log_in(owner, ada.email, "wrong password") for _ in range(11)] == [401] * 10 + [429]
+    assert log_in(stranger, ada.email, PASSWORD) == 429, "the right password elsewhere does not end the guesser's count"
+
+
+def test_a_mark_is_worth_nothing_for_another_account(shop: Shop, ada: Program) -> None:
+    """D1: nor does a guest get one, nor is one that was changed taken."""
+    eve = shop.person()
+    assert log_in(eve, ada.email, "wrong password") == 401
+    assert eve.client.get_cookie("device") is None
+    mallory = shop.program().sign_up()
+    assert log_in(eve, mallory.email, PASSWORD) == 303
+    mark = eve.client.get_cookie("device")
+    assert mark is not None
+    eve.client.delete_cookie("session")
+    assert [log_in(eve, ada.email, "wrong password") for _ in range(10)] == [401] * 9 + [429]
+    for forged in (mark.value[:-1], mark.value[::-1], mark.value.replace(".", "", 1), "x" * 22 + mark.value[22:], ""):
+        eve.client.set_cookie("device", forged)
+        assert log_in(eve, ada.email, PASSWORD) == 429, forged
 
 
 def test_unknown_accounts_and_wrong_passwords_cost_the_same_work(
