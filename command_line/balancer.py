@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from command_line.options import COMMON_HELP, common_of
+from command_line.options import COMMON_HELP, common_of, refuse_common
 
 app = typer.Typer()
 balancer_app = typer.Typer(help="The load balancer of a system.", epilog=COMMON_HELP)
@@ -16,15 +16,16 @@ NAME = typer.Argument(metavar="NAME", help="of a server")
 
 @app.command()
 def balance(
+    context: typer.Context,
     listen: Annotated[str, typer.Option(metavar="HOST:PORT")],
     server: Annotated[
         list[str],
         typer.Option(metavar="NAME=HOST:PORT", help='may be repeated; "a=HOST:PORT weight 3 maxconn 20 backup"'),
     ],
+    *,
     admin: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="health, metrics and states")] = None,
     check_path: Annotated[str, typer.Option(metavar="PATH", help="asked to see whether a server lives")] = "/healthz",
     host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="only these Host values are served")] = None,
-    *,
     algorithm: Annotated[
         str, typer.Option("--balance", metavar="ALGORITHM", help="roundrobin, leastconn or random")
     ] = "roundrobin",
@@ -46,6 +47,7 @@ def balance(
     """The load balancer alone, in front of anything."""
     from load_balancer import commands
 
+    refuse_common(context)
     raise typer.Exit(
         commands.balance(
             listen,

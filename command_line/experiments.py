@@ -46,10 +46,11 @@ def simulate(
 
 
 @scenario_app.command("list")
-def scenario_list() -> None:
+def scenario_list(context: typer.Context) -> None:
     """What can be tried, and what is expected of it."""
     from scenarios import commands
 
+    refuse_common(context)
     raise typer.Exit(commands.scenario_list())
 
 

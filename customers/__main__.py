@@ -65,6 +65,7 @@ def _serve(runtime: Runtime, name: str, number: int) -> int:
     raise_descriptor_limit()
     _spare_the_collector()
     logging.getLogger(__name__).info("listening on %s:%d", HOST, port)
+    shop.readiness.watch()
     run(server, shop.draining)
     shop.engine.dispose()
     shop.health_engine.dispose()

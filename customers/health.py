@@ -7,6 +7,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from customers.instance import instance
 
+RETRY_AFTER_SECONDS = 1  # the database is asked as often
+
 blueprint = Blueprint("health", __name__)
 
 
@@ -21,8 +23,11 @@ def ready() -> tuple[Response, int]:
     now = time.monotonic()
     if not shop.draining.readiness_asked(now):
         return jsonify(ready=False, reason="draining"), 503
-    reason = shop.readiness.reason_against(shop.health_engine, now)
-    return jsonify(ready=reason is None, reason=reason), 200 if reason is None else 503
+    reason = shop.readiness.reason()
+    response = jsonify(ready=reason is None, reason=reason)
+    if reason is not None:  # to a balancer that has nobody else: what is asked now is answered all the same
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response, 200 if reason is None else 503
 
 
 @blueprint.get("/metrics")

@@ -2,7 +2,8 @@
 
 D1  ``transaction()`` is the only place that commits. It commits all or nothing, and never a transaction in which the
     caller swallowed a database error (PostgreSQL answers such a COMMIT with a silent rollback).
-D2  Every wait is bounded: for a pooled connection, for connecting, for a lock, for a statement, for an idle client.
+D2  Every wait is bounded: for a pooled connection, for connecting, for a lock, for a statement, for an idle client; with
+    `patience`, which web instances have, also for a server that stands still.
 D3  An error before COMMIT is definite: nothing happened. A connection lost during COMMIT is OutcomeUnknown.
 D4  A pooled connection whose server is gone is not handed out: an idle connection that has something to read was
     ended by the server (or got a notice, which is harmless to treat alike), so it is replaced without a round trip.
@@ -17,7 +18,6 @@ Called by sales, queries, months, gather and outbox. Sources: SQLSTATEs from Pos
 """
 
 import random
-import select
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,9 +28,10 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from distributor import patience as patiently
 from distributor.errors import (
     Busy,
     ConnectionLost,
@@ -39,6 +40,7 @@ from distributor.errors import (
     OutcomeUnknown,
     TransactionConflict,
 )
+from distributor.patience import Patience
 from settings import Runtime
 from settings.model import Database
 
@@ -75,8 +77,18 @@ Statement = tuple[str, Mapping[str, Any]]
 WITH_COMMIT = "with_commit"
 
 
-def make_engine(source: Runtime | str, database: Database, *, pool_size: int, application_name: str) -> Engine:
-    """A pool of ``pool_size`` connections, no more (D2, D4). ``source``: the running system's values, or a URL."""
+def make_engine(
+    source: Runtime | str,
+    database: Database,
+    *,
+    pool_size: int,
+    application_name: str,
+    patience: Patience | None = None,
+) -> Engine:
+    """A pool of ``pool_size`` connections, no more (D2, D4). ``source``: the running system's values, or a URL.
+
+    ``patience``: with a server that says nothing; None waits until the connection breaks.
+    """
     engine = create_engine(
         source if isinstance(source, str) else source.database_url,
         poolclass=QueuePool,
@@ -87,7 +99,9 @@ def make_engine(source: Runtime | str, database: Database, *, pool_size: int, ap
         hide_parameters=True,  # the texts of errors reach logs; what customers sent must not
         connect_args=_connect_args(database, application_name),
     )
-    event.listen(engine, "checkout", _refuse_ended_connection)
+    event.listen(engine, "checkout", patiently.refuse_ended)
+    if patience is not None:
+        patiently.install(engine, patience)
     return engine
 
 
@@ -114,20 +128,6 @@ def _connect_args(database: Database, application_name: str) -> dict[str, Any]:
         "tcp_user_timeout": TCP_USER_TIMEOUT_MS,
         "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
     }
-
-
-def _refuse_ended_connection(connection: "psycopg.Connection[Any]", _record: object, _proxy: object) -> None:
-    """Pool event (D4): SQLAlchemy replaces the connection when this raises."""
-    if connection.closed or _readable(connection.fileno()):
-        raise DisconnectionError
-
-
-def _readable(descriptor: int) -> bool:
-    if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([descriptor], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 @contextmanager

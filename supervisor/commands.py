@@ -51,7 +51,7 @@ def up(options: Options) -> int:
 
 def status(state: Path, *, as_json: bool, as_metrics: bool = False) -> int:
     """Print every process; with ``as_json`` everything that programs need, passwords included."""
-    answer = _ask(state, {"command": "status"})
+    answer = _ask(state, {"command": "status", "asked": True})
     if answer is None:
         return EXIT_FAILED
     if as_metrics:
@@ -66,7 +66,9 @@ def status(state: Path, *, as_json: bool, as_metrics: bool = False) -> int:
         fault = f" ({row['fault']})" if row["fault"] else ""
         restarts = f"  {_restarts(row)}" if row["restarts"] else ""
         silence = f"  silent for {row['silent_seconds']:.0f} s" if row["silent_seconds"] else ""
-        _print(f"{row['name']:<16} {row['state'] + fault:<16} {row['pid'] or '-':>8}  {row['url']}{restarts}{silence}")
+        why = f"  not ready: {row['unready']}" if row["unready"] else ""
+        state_now = f"{row['state']}{fault}"
+        _print(f"{row['name']:<16} {state_now:<16} {row['pid'] or '-':>8}  {row['url']}{restarts}{silence}{why}")
     _print(f"load balancer's statistics: {answer['stats']}")
     if answer["broker"].startswith("amqp"):
         _print(

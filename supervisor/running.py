@@ -37,6 +37,7 @@ CORE_BYTES_MAX = 1
 """No image of a process is written, for it holds keys and passwords: smaller than any. 0 would not do: Linux does not look at
 it where images are piped to a program (core(5)); 1 is what it refuses there, too (do_coredump in fs/coredump.c)."""
 SIMULATED = "customers.simulated"
+NOT_READY = "not ready"  # in the status: it was, and its process runs
 CHILD_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "PYTHONFAULTHANDLER": "1",  # the tracebacks of all threads, when a process that hangs is ended
@@ -97,7 +98,7 @@ class System:
         """One request of the control socket; LookupError and ValueError become its error answer."""
         command = request.get("command")
         if command == "status":
-            return self._status()
+            return self._asked_status() if request.get("asked") is True else self._status()
         if command == "stop":
             self.supervisor.request_stop()
             return {"pid": os.getpid()}
@@ -136,6 +137,16 @@ class System:
             "state": state,
             "pid": os.getpid(),
         }
+
+    async def _asked_status(self) -> control.Answer:
+        """The same after asking each process: what was ready once may not be so now."""
+        unready = await self.supervisor.unready()
+        status = self._status()
+        for row in status["processes"]:
+            row["unready"] = unready.get(row["name"]) if row["state"] == State.READY.value else None
+            if row["unready"] is not None:
+                row["state"] = NOT_READY
+        return status
 
     def _set_simulated(self, value: object) -> None:
         """Every process that looks at runtime.json sees it; traffic does once a second."""

@@ -16,6 +16,8 @@ from supervisor.spawn import Account
 
 Probe = Callable[[], Awaitable[bool]]
 """Answers once whether the process can do its work now; never raises, never takes longer than a few seconds."""
+Unready = Callable[[], Coroutine[Any, Any, str | None]]
+"""Answers why the process cannot do its work now, None if it can; whoever asks bounds how long that takes."""
 Alive = Callable[[float], Coroutine[Any, Any, bool]]
 """Answers once, after so many seconds at most, whether the process lives at all; never raises."""
 
@@ -52,6 +54,7 @@ class Spec:
     ``before_start`` runs before each start: it removes what an earlier life left behind.
     ``handover_seconds``: it passes its listening sockets on (handover.py), and on a restart the life before serves its
     connections on for so long after SIGUSR1; None: a restart ends one life before the next one begins.
+    ``unready``: for who wants to know why not; None: its ``probe`` says whether.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Spec:
     before_start: Callable[[], Awaitable[None]] | None = None
     handover_seconds: float | None = None
     alive: Alive | None = None
+    unready: Unready | None = None
     abort_signal: signal.Signals = signal.SIGABRT
 
 

@@ -15,8 +15,11 @@ from supervisor.child import Child
 from supervisor.control import FAULTS
 from supervisor.errors import StartError
 from supervisor.life import DIED, HUNG, Limits
+from supervisor.probes import NO_ANSWER
 from supervisor.spec import Spec, State, layers
 from supervisor.watchdog import Watchdog
+
+UNREADY_SECONDS_MAX = 1.5  # for all answers together: who asks for the status waits for it
 
 _log = logging.getLogger(__name__)
 
@@ -148,6 +151,12 @@ class Supervisor:
         if reason:
             raise LookupError(reason)
 
+    async def unready(self) -> dict[str, str]:
+        """Of the processes that were ready once, those that are not now, and why. All are asked at once."""
+        asked = [child for child in self.children.values() if child.state is State.READY and child.fault is None]
+        reasons = await asyncio.gather(*(_reason_of(child.spec) for child in asked))
+        return {child.spec.name: reason for child, reason in zip(asked, reasons, strict=True) if reason is not None}
+
     def rows(self) -> list[dict[str, object]]:
         """One row a process, as ``status --json`` prints them."""
         return [
@@ -165,6 +174,16 @@ class Supervisor:
             }
             for child in self.children.values()
         ]
+
+
+async def _reason_of(spec: Spec) -> str | None:
+    try:
+        async with asyncio.timeout(UNREADY_SECONDS_MAX):
+            if spec.unready is not None:
+                return await spec.unready()
+            return None if await spec.probe() else NO_ANSWER
+    except TimeoutError:
+        return f"{NO_ANSWER} within {UNREADY_SECONDS_MAX:g} s"
 
 
 def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -12,7 +12,15 @@ from settings import Runtime
 from settings.addresses import HOST
 from supervisor.leftovers import TAG
 from supervisor.postgres import Cluster
-from supervisor.probes import amqp_alive, amqp_ready, http_alive, http_ready, postgres_alive, postgres_ready
+from supervisor.probes import (
+    amqp_alive,
+    amqp_ready,
+    http_alive,
+    http_ready,
+    http_unready,
+    postgres_alive,
+    postgres_ready,
+)
 from supervisor.rabbitmq import Node
 from supervisor.spec import Spec
 
@@ -54,6 +62,7 @@ def _ours(runtime: Runtime, name: str, kind: str, port: int, depends_on: tuple[s
         depends_on=depends_on,
         folder=PROJECT,
         alive=functools.partial(http_alive, port),
+        unready=functools.partial(http_unready, port),
     )
 
 

@@ -90,6 +90,7 @@ class ScriptedServer:
     name: str
     script: Callable[[bytes], Script] = echo
     check_status: int | None = 200
+    check_fields: bytes = b""
     requests: list[bytes] = field(default_factory=list)
     stray: list[bytes] = field(default_factory=list)
     tunnelled: bytearray = field(default_factory=bytearray)
@@ -167,7 +168,8 @@ class _Connection(asyncio.Protocol):
             request, self._buffer = self._buffer[:end], self._buffer[end:]
             if b"\r\nuser-agent: health-check\r\n" in request.lower():  # HAProxy writes all names small
                 if self._server.check_status is not None:
-                    self.transport.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % self._server.check_status)
+                    answer = self._server.check_status, self._server.check_fields
+                    self.transport.write(b"HTTP/1.1 %d X\r\n%bContent-Length: 0\r\n\r\n" % answer)
                 continue
             self._server.requests.append(request)
             self._play(self._server.script(request))

@@ -151,6 +151,11 @@ class Server:
         return self.weight > 0 and self.health.eligible
 
     @property
+    def usable_at_last(self) -> bool:
+        """Whether new requests may be given to it where no server is usable."""
+        return self.weight > 0 and self.health.eligible_at_last
+
+    @property
     def keeps_clients(self) -> bool:
         """Whether it still gets those who are bound to it: HAProxy's drain and weight 0 turn away only new ones."""
         return self.health.operation is Operation.UP and self.health.admin is not Admin.MAINT

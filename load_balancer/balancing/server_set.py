@@ -1,7 +1,8 @@
 """All servers of a balancer: who may be chosen, who waits for whom. Events and time in, decisions out; no sockets.
 
 G1  New requests go to servers that are UP, ready and of a weight above 0; to backup servers only where there is no
-    other one, and then to the first of them only, unless ``allbackups``.
+    other one, and then to the first of them only, unless ``allbackups``. Where there is none of either, to those that are
+    AWAY, in turn.
 G2  No server has more requests than its limit, whichever way they came to it.
 G3  First in, first out: while a request waits in the line of all, no server in use has room; while one waits in a
     server's own line, that server has none. A server that gets room takes whoever came first of both lines.
@@ -344,7 +345,7 @@ class ServerSet(Generic[S]):
         usable = [server for server in servers if server.usable]
         active = [server for server in usable if not server.options.backup]
         backups = usable if self.rules.allbackups else usable[:1]
-        self._in_use = active or backups
+        self._in_use = active or backups or [server for server in servers if server.usable_at_last]
         for server in servers:
             server.in_use = False
         for server in self._in_use:

@@ -1,13 +1,16 @@
 """Which state a server is in: (health, event, now) -> health. HAProxy's words. No sockets, no clock.
 
-S1  Only a server that is UP and administratively READY gets requests.
+S1  Only a server that is UP and administratively READY gets requests; where there is none, one that is AWAY gets them.
 S2  ``fall`` failures in a row take a server down, ``rise`` good checks in a row bring it up again.
 S3  A refused connection, and a check that answers 503, take it down at once: the first is proof, the second its own word.
 S4  Only a good check brings it up, never a good request: a request that was sent before it fell proves nothing.
 S5  The first good check after the start brings it up at once.
 S6  A server that is not checked is UP, whatever else is seen: nothing would bring it back.
 
-States: DOWN -> UP <-> (UP with failures) -> DOWN or NOLB; NOLB answers, but asks for no requests.
+S7  A check that is answered with 503 and Retry-After makes a server AWAY: what it needs is away and will come back. It can
+    tell people so better than we can.
+
+States: DOWN -> UP <-> (UP with failures) -> DOWN, NOLB or AWAY; the last two answer, but ask for no requests.
 """
 
 from enum import Enum
@@ -19,7 +22,8 @@ class Operation(Enum):
 
     UP = "UP"  # answers, gets requests
     DOWN = "DOWN"  # does not answer
-    NOLB = "NOLB"  # answers that it wants no requests: starting, or draining
+    NOLB = "NOLB"  # answers that it wants no requests: draining
+    AWAY = "AWAY"  # answers that it cannot do its work for now: asked only where nobody is UP
 
 
 class Admin(Enum):
@@ -37,6 +41,10 @@ class Sign(Enum):
     FAILED = "failed"  # a check or a request was not
     REFUSED = "refused"  # nobody listens
     NOT_READY = "not ready"  # the check's answer was 503
+    NOT_NOW = "not now"  # it was 503 with Retry-After
+
+
+_OWN_WORDS = {Sign.NOT_READY: Operation.NOLB, Sign.NOT_NOW: Operation.AWAY}
 
 
 class Rules(NamedTuple):
@@ -85,6 +93,11 @@ class Health(NamedTuple):
         return self.operation is Operation.UP and self.admin is Admin.READY
 
     @property
+    def eligible_at_last(self) -> bool:
+        """S1, S7."""
+        return self.operation is Operation.AWAY and self.admin is Admin.READY
+
+    @property
     def word(self) -> str:
         """One word for tables, as HAProxy's stats page has it."""
         return self.admin.name if self.admin is not Admin.READY else self.operation.value
@@ -113,8 +126,8 @@ def observe(health: Health, sign: Sign, reason: str, rules: Rules, now: float) -
         return _passed(health, reason, rules, now)
     failures = health.failures + 1
     counted = health._replace(failures=failures, successes=0)
-    if sign is Sign.NOT_READY:
-        return _turn(counted, Operation.NOLB, reason, now)
+    if sign in _OWN_WORDS:
+        return _turn(counted, _OWN_WORDS[sign], reason, now)
     if health.operation is Operation.UP and sign is Sign.FAILED and failures < rules.fall:
         return counted
     return _turn(counted, Operation.DOWN, reason, now)
@@ -150,7 +163,7 @@ def _passed(health: Health, reason: str, rules: Rules, now: float) -> Health:
     if health.operation is Operation.UP:
         return counted
     never_failed = health.failures == 0 and health.successes == 0
-    own_word = health.operation is Operation.NOLB
+    own_word = health.operation in _OWN_WORDS.values()
     if never_failed or own_word or successes >= rules.rise:
         return _turn(counted, Operation.UP, reason, now)
     return counted

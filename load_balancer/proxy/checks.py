@@ -9,6 +9,7 @@ import time
 from typing import Final
 
 from load_balancer.balancing.servers import Admin, CheckResult, Sign, interval
+from load_balancer.http1.events import Response
 from load_balancer.http1.responses import ResponseParser
 from load_balancer.options import Check
 from load_balancer.proxy.backends import Backend
@@ -71,7 +72,7 @@ async def probe(backend: Backend, check: Check) -> CheckResult:
     asked = f"GET {check.path}"
     try:
         async with asyncio.timeout(check.timeout_seconds):
-            code = await _ask(backend, check.path, progress)
+            head = await _ask(backend, check.path, progress)
     except TimeoutError:
         word = "L7TOUT" if progress.connected else "L4TOUT"
         return result(Sign.FAILED, f"{asked} was not answered within {check.timeout_seconds:g} s", word)
@@ -79,10 +80,11 @@ async def probe(backend: Backend, check: Check) -> CheckResult:
         return result(Sign.REFUSED, "connection refused", "L4CON")
     except OSError as error:
         return result(Sign.FAILED, f"{asked}: {error.strerror or error}", "L7RSP" if progress.connected else "L4CON")
-    if code is None:
+    if head is None:
         return result(Sign.FAILED, f"{asked}: the answer is not valid HTTP", "L7RSP")
-    sign = sign_of(code)
-    return result(sign, f"{asked} was answered with {code}", "L7OK" if sign is Sign.PASSED else "L7STS", code)
+    sign = sign_of(head.status, will_come_back=any(field.key == b"retry-after" for field in head.fields.all))
+    word = "L7OK" if sign is Sign.PASSED else "L7STS"
+    return result(sign, f"{asked} was answered with {head.status}", word, head.status)
 
 
 class _Progress:
@@ -91,15 +93,15 @@ class _Progress:
     connected = False
 
 
-def sign_of(status: int) -> Sign:
+def sign_of(status: int, *, will_come_back: bool = False) -> Sign:
     """Below 500 the server works (it may know no such page); 503 is its own word that it wants no requests."""
     if status == 503:
-        return Sign.NOT_READY
+        return Sign.NOT_NOW if will_come_back else Sign.NOT_READY
     return Sign.FAILED if status >= 500 else Sign.PASSED
 
 
-async def _ask(backend: Backend, path: str, progress: _Progress) -> int | None:
-    """The status of a complete answer; None for anything that is not one."""
+async def _ask(backend: Backend, path: str, progress: _Progress) -> Response | None:
+    """The head of a complete answer; None for anything that is not one."""
     reader, writer = await asyncio.open_connection(backend.address.host, backend.address.port)
     progress.connected = True
     try:
@@ -109,7 +111,7 @@ async def _ask(backend: Backend, path: str, progress: _Progress) -> int | None:
         writer.write(request.encode("ascii"))
         parser = ResponseParser()
         parser.expect(for_head=False)
-        status: int | None = None
+        head: Response | None = None
         received = 0
         while received <= _ANSWER_BYTES_MAX:
             data = await reader.read(_READ_BYTES)
@@ -118,9 +120,9 @@ async def _ask(backend: Backend, path: str, progress: _Progress) -> int | None:
             if answer.broken is not None:
                 return None
             if answer.head is not None:
-                status = answer.head.status
+                head = answer.head
             if answer.ended:
-                return status
+                return head
         return None
     finally:
         writer.transport.abort()

@@ -54,7 +54,7 @@ def haproxy_csv(figures: Figures) -> str:
 
 def status_word(row: ServerRow, rise: int, fall: int) -> str:
     """HAProxy's word for a state; on the way up or down with how far it is, such as ``UP 1/2``."""
-    if row.admin is not Admin.READY or row.operation is Operation.NOLB:
+    if row.admin is not Admin.READY or row.operation in (Operation.NOLB, Operation.AWAY):
         return row.word
     if row.check is None and row.operation is Operation.UP:
         return "no check"

@@ -28,6 +28,7 @@ _LOOKS: Final = {
     "DOWN": ("down", "■"),
     "STOP": ("down", "■"),
     "NOLB": ("warn", "▲"),
+    "AWAY": ("warn", "▲"),
     "DRAIN": ("calm", "▼"),
     "MAINT": ("calm", "◆"),
 }
@@ -36,6 +37,7 @@ _LEGEND: Final = (
     ("UP", "gets requests"),
     ("UP 1/2", "has failed a check, or is coming up"),
     ("NOLB", "answers that it wants none"),
+    ("AWAY", "cannot work for now: asked where none is UP"),
     ("DRAIN", "gets no new ones"),
     ("MAINT", "out of service"),
     ("DOWN", "does not answer"),

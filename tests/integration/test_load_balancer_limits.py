@@ -62,6 +62,21 @@ def test_a_server_that_says_it_is_not_ready_gets_nothing_until_it_says_otherwise
         running.until(lambda: running.balancer.ready_servers == 2, "s1 is back")
 
 
+def test_where_all_cannot_work_for_now_they_are_asked_all_the_same() -> None:
+    """S7, G1: a 503 that says Retry-After; what it is about they can tell better than the balancer."""
+    with world(2) as running:
+        for server in running.servers:
+            server.check_status, server.check_fields = 503, b"Retry-After: 1\r\n"
+        running.until(lambda: running.balancer.ready_servers == 0, "nobody is ready")
+        assert [running.ask(GET).status for _ in range(4)] == [200] * 4
+        assert {backend.health.word for backend in running.balancer.backends.values()} == {"AWAY"}
+        running.servers[0].check_fields = b""
+        running.until(lambda: running.balancer.backends["s1"].health.word == "NOLB", "s1 wants nothing at all")
+        before = len(running.servers[0].requests)
+        assert [running.ask(GET).status for _ in range(2)] == [200] * 2
+        assert len(running.servers[0].requests) == before
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [(b"", 0), (b"GET /a HT", 408), (POST[:-2], 408)],

@@ -2,7 +2,7 @@
 
 ``python supervisor_stand_in.py PORT [BEHAVIOUR]``: ready (default), deaf (ignores SIGTERM), dies (exit code 1 at once),
 refuses (exit code 64), blocked (exit code 70), unready (answers 503), family (starts a child of its own), deadlocks (its
-main thread waits for a lock that it holds, as soon as it is ready).
+main thread waits for a lock that it holds, as soon as it is ready), fickle (ready once, then never again).
 """
 
 import signal
@@ -18,9 +18,12 @@ def serve(port: int, behaviour: str) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            self.send_response(503 if behaviour == "unready" else 200)
-            self.send_header("Content-Length", "0")
+            has_changed_its_mind = behaviour == "fickle" and self.path == "/readyz" and asked.count("/readyz") > 1
+            body = b'{"ready": false, "reason": "it has changed its mind"}' if has_changed_its_mind else b""
+            self.send_response(503 if behaviour == "unready" or has_changed_its_mind else 200)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
 
     class Server(ThreadingHTTPServer):
         def service_actions(self) -> None:

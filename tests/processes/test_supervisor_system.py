@@ -20,6 +20,7 @@ from supervisor.errors import StartError
 from supervisor.logs import BYTES_MAX
 from supervisor.ports import refuse_taken
 from tests.conftest import ROOT, wait_until
+from tests.supervisor_world import main
 
 BASES = iter(range(21_000, 22_000, 10))
 
@@ -134,6 +135,25 @@ def test_status_names_every_process(steady: StandInSystem) -> None:
     for row in rows.values():
         assert psutil.pid_exists(int(str(row["pid"])))
         assert str(row["url"]).startswith("http://127.0.0.1:")
+
+
+def test_status_asks_who_was_ready_and_says_why_one_is_not(steady: StandInSystem) -> None:
+    """One that was ready once, and one that does not answer at all; asked for the rows alone, nobody is asked."""
+    silent = int(str(steady.rows()["middle-1"]["pid"]))
+    os.kill(silent, signal.SIGSTOP)
+    try:
+        done = main("status", "--json", "--state", str(steady.state))
+        shown = main("status", "--state", str(steady.state)).stdout.splitlines()
+    finally:
+        os.kill(silent, signal.SIGCONT)
+    told = {row["name"]: (row["state"], row["unready"]) for row in json.loads(done.stdout)["processes"]}
+    assert told.pop("middle-1") == ("not ready", "it does not answer within 1.5 s")
+    assert told.pop("middle-2") == ("not ready", "it has changed its mind")
+    assert set(told.values()) == {("ready", None)}
+    lines = {line.split()[0]: line for line in shown}
+    assert lines["middle-2"].endswith("not ready: it has changed its mind")
+    assert " ready " in lines["top-1"]
+    assert {row["state"] for row in steady.rows().values()} == {"ready"}
 
 
 def test_faults_and_stop_over_the_control_socket(system: StandInSystem) -> None:

@@ -177,7 +177,9 @@ class Events(RuleBasedStateMachine):
         servers = list(self.set.servers.values())
         active = [server for server in servers if server.usable and not server.options.backup]
         backups = [server for server in servers if server.usable and server.options.backup]
-        expected = active or (backups if self.set.rules.allbackups else backups[:1])
+        backups = backups if self.set.rules.allbackups else backups[:1]
+        away = [server for server in servers if server.health.word == "AWAY" and server.weight > 0]
+        expected = active or backups or away
         assert [server for server in servers if server.in_use] == expected
 
     @invariant()

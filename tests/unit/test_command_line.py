@@ -119,16 +119,23 @@ def test_a_system_that_has_ended_is_told(
 
 
 @pytest.mark.parametrize(
-    "command", [["check", "x"], ["compare", "x", "y"], ["bench", "startup"], ["strategy", "new", "x.py"]], ids=" ".join
+    ("command", "name"),
+    [
+        (["check", "x"], "check"),
+        (["compare", "x", "y"], "compare"),
+        (["bench", "startup"], "bench"),
+        (["strategy", "new", "x.py"], "strategy new"),
+        (["scenario", "list"], "scenario list"),
+        (["balance", "--listen", "127.0.0.1:1", "--server", "a=127.0.0.1:2"], "balance"),
+    ],
+    ids=lambda told: told if isinstance(told, str) else "",
 )
 @pytest.mark.parametrize("option", [["--state", "x"], ["--port-base", "9000"], ["--set", "a.b=1"], ["--config", "x"]])
 def test_a_common_option_that_would_change_nothing_is_refused(
-    capsys: pytest.CaptureFixture[str], command: list[str], option: list[str]
+    capsys: pytest.CaptureFixture[str], command: list[str], name: str, option: list[str]
 ) -> None:
     assert run([*command, *option]) == 64
-    assert f"{option[0]} changes nothing of `{' '.join(command[: 2 if command[0] == 'strategy' else 1])}`" in said(
-        capsys
-    )
+    assert f"{option[0]} changes nothing of `{name}`" in said(capsys)
 
 
 def test_bench_without_a_name_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:

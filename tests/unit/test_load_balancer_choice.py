@@ -60,6 +60,15 @@ def test_a_server_that_asks_for_no_requests_gets_none_and_is_back_with_its_own_w
     assert seen(Sign.PASSED, health=draining).eligible
 
 
+def test_a_server_that_cannot_work_for_now_is_there_for_want_of_others_and_back_with_its_own_word() -> None:
+    """S1, S7."""
+    away = seen(Sign.NOT_NOW, health=UP)
+    assert (away.operation, away.eligible, away.eligible_at_last) == (Operation.AWAY, False, True)
+    assert seen(Sign.PASSED, health=away).eligible
+    assert not seen(Sign.FAILED, health=away).eligible_at_last
+    assert not seen(Sign.NOT_READY, health=away).eligible_at_last
+
+
 def test_the_time_and_the_reason_of_a_change_are_kept() -> None:
     changed = observe(UP, Sign.REFUSED, "connection refused", RULES, 42.0)
     assert (changed.since, changed.reason) == (42.0, "connection refused")

@@ -11,6 +11,7 @@ from load_balancer.balancing.server_set import ServerSet
 from load_balancer.balancing.servers import Admin, CheckResult, Health, Intervals, Operation, Rules, Sign, interval
 
 PASSED = CheckResult(Sign.PASSED, "fine", "L7OK", 200, 0.001)
+AWAY = CheckResult(Sign.NOT_NOW, "its database is away", "L7STS", 503, 0.001)
 FAILED = CheckResult(Sign.FAILED, "no answer", "L7TOUT", 0, 0.8)
 
 
@@ -51,6 +52,22 @@ def test_weights_are_shares_and_smooth() -> None:
     assert asked(servers, 12) == "aabaac" * 2
     servers.set_options("a", ServerOptions(weight=0), 1.0)
     assert set(asked(servers, 6)) == {"b", "c"}
+
+
+def test_those_that_are_away_are_asked_where_nobody_is_up() -> None:
+    """G1: in turn, and not as long as there is a backup; never one that drains or is down."""
+    servers = set_of(a=ServerOptions(), b=ServerOptions(), c=ServerOptions(), s=ServerOptions(backup=True))
+    for name in "ab":
+        servers.checked(servers.servers[name], AWAY, 1.0)
+    assert asked(servers, 2) == "cc"
+    servers.checked(servers.servers["c"], CheckResult(Sign.NOT_READY, "drains", "L7STS", 503, 0.001), 2.0)
+    assert asked(servers, 2) == "ss"
+    down(servers, "s", 3.0)
+    assert asked(servers, 4) == "abab"
+    servers.set_state("a", Admin.DRAIN, 4.0)
+    assert asked(servers, 2) == "bb"
+    servers.checked(servers.servers["c"], PASSED, 5.0)
+    assert asked(servers, 2) == "cc"
 
 
 def test_least_connections_follows_the_load_and_the_weight() -> None:

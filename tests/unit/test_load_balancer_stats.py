@@ -100,6 +100,7 @@ def test_the_csv_has_haproxys_columns_and_the_numbers() -> None:
         ([Sign.PASSED, Sign.FAILED, Sign.FAILED], "DOWN"),
         ([Sign.PASSED, Sign.FAILED, Sign.FAILED, Sign.PASSED], "DOWN 1/2"),
         ([Sign.NOT_READY], "NOLB"),
+        ([Sign.NOT_NOW], "AWAY"),
     ],
 )
 def test_states_are_told_in_haproxys_words(signs: list[Sign], word: str) -> None:
