@@ -22,10 +22,11 @@ from distributor.holds.arithmetic import NOTHING, Standing
 from distributor.holds.cutting import cut_to_fit, lock_holders
 from distributor.holds.standing import standings
 from distributor.holds.taking import hold_again, hold_line, lock_customer
-from distributor.holds.tidying import tidy, use
+from distributor.holds.tidying import Bought, tidy, use
 
 __all__ = [
     "NOTHING",
+    "Bought",
     "Standing",
     "cut_to_fit",
     "hold_again",

@@ -1,6 +1,7 @@
 """What ends holds without any lock on stock (H6): buying uses them up, and the sweeper tidies those whose time is over."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, text
 
@@ -32,11 +33,22 @@ _TIDY = text("""
 """)
 
 
-def use(connection: Connection, bought: Sequence[tuple[int, int, int]]) -> None:
-    """Customer id, stock id and quantity of what was bought while its line stays in the cart: its hold was for that."""
+class Bought(NamedTuple):
+    """What was bought while a line of the same goods stays in its buyer's cart: the hold of that line was for it."""
+
+    customer_id: int
+    stock_id: int
+    quantity: int
+
+
+def use(connection: Connection, bought: Sequence[Bought]) -> None:
+    """The holds shrink by what was bought."""
     if bought:
-        customer_ids, stock_ids, quantities = (list(column) for column in zip(*bought, strict=True))
-        values = {"customer_ids": customer_ids, "stock_ids": stock_ids, "quantities": quantities}
+        values = {
+            "customer_ids": [one.customer_id for one in bought],
+            "stock_ids": [one.stock_id for one in bought],
+            "quantities": [one.quantity for one in bought],
+        }
         connection.execute(_USE, values)
 
 

@@ -7,15 +7,16 @@ B2  What is bought uses up the buyer's own hold in the same transaction: lines o
 B3  A refusal says of each line what is left for this buyer, and how much of it others hold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
 from distributor import holds
 from distributor.errors import ShortLine
 from distributor.holds import arithmetic
-from distributor.sales.rules import Basket
+from distributor.sales.rules import Basket, Refusal, refusal_short
 from distributor.strategies.contract import Line, TakenLine
 
 Short = tuple[ShortLine, ...]
@@ -37,14 +38,15 @@ class Shortage:
 
 @dataclass(frozen=True)
 class Comparison:
-    """``crowded_out``: baskets, by index, that took what others hold. ``used``: customer, stock row and units (B2)."""
+    """``crowded_out``: baskets, by index, that took what others hold. ``used``: what holds were for (B2)."""
 
     crowded_out: dict[int, Shortage]
-    used: list[tuple[int, int, int]]
+    used: list[holds.Bought]
     before: Mapping[int, holds.Standing]
     left: Mapping[int, holds.Standing]
 
-    def shortage(self, basket: Basket, short: Short) -> Shortage:
+    def why_short(self, basket: Basket, short: Short) -> Shortage:
+        """Of a basket that leaves its transaction."""
         held = {line.stock_id: self.standing(line).own(basket.customer_id) for line in basket.lines}
         return Shortage(basket.customer_id, basket.lines, short, held)
 
@@ -58,6 +60,19 @@ class Comparison:
         )
 
 
+class NothingHeld:
+    """In place of a `Comparison` where carts hold nothing: what is short is refused as the strategy says it."""
+
+    crowded_out: Mapping[int, Shortage] = MappingProxyType({})
+    used: Sequence[holds.Bought] = ()
+
+    def why_short(self, _basket: Basket, short: Short) -> Refusal:
+        return refusal_short(short)
+
+    def short_here(self, _basket: Basket, short: Short) -> Short:
+        return short
+
+
 def compare(connection: Connection, baskets: Mapping[int, Basket], taken: Mapping[int, Lines]) -> Comparison:
     """Compare what was taken with what others hold (B1)."""
     stock_ids = {line.stock_id for basket in baskets.values() for line in basket.lines}
@@ -67,10 +82,10 @@ def compare(connection: Connection, baskets: Mapping[int, Basket], taken: Mappin
     comparison = Comparison({}, [], before, verdict.left)
     for (index, basket), short in zip(judged.items(), verdict.short, strict=True):
         if short:
-            comparison.crowded_out[index] = comparison.shortage(basket, short)
+            comparison.crowded_out[index] = comparison.why_short(basket, short)
         elif not basket.from_cart:
             comparison.used.extend(
-                (basket.customer_id, line.stock_id, line.quantity)
+                holds.Bought(basket.customer_id, line.stock_id, line.quantity)
                 for line in basket.lines
                 if comparison.standing(line).own(basket.customer_id)
             )

@@ -93,11 +93,11 @@ def _sell_claimed(
     if not purchases:
         return {}
     baskets = _prepare(connection, strategy, purchases, buyers, carts_hold=carts_hold)
-    refused: dict[int, Refusal] = {}
-    for index in purchases:
-        refusal = rules.refusal_before(buyers[index], baskets[index])
-        if refusal:
-            refused[index] = refusal
+    refused = {
+        index: refusal
+        for index, basket in baskets.items()
+        if (refusal := rules.refusal_before(buyers[index], basket)) is not None
+    }
     wanted = {index: basket for index, basket in baskets.items() if index not in refused}
     takings = _take(connection, strategy, wanted, watch, carts_hold=carts_hold)
     refused.update(takings.refused)
@@ -150,7 +150,7 @@ class Takings:
 
     taken: dict[int, tuple[TakenLine, ...]]
     refused: dict[int, Refusal]
-    used: Sequence[tuple[int, int, int]] = ()
+    used: Sequence[holds.Bought] = ()
 
 
 def _take(
@@ -164,25 +164,23 @@ def _take(
     results = dict(zip(baskets, taken_each, strict=True))
     short = {index: result.lines for index, result in results.items() if isinstance(result, Short)}
     taken = {index: result.lines for index, result in results.items() if not isinstance(result, Short)}
-    if carts_hold:  # it reads what the strategy wrote
-        send(connection)
-    compared = holding.compare(connection, baskets, taken) if carts_hold else None
+    compared: holding.Comparison | holding.NothingHeld = holding.NothingHeld()
+    if carts_hold:
+        send(connection)  # the comparison reads what the strategy wrote
+        compared = holding.compare(connection, baskets, taken)
     undo: dict[int, Refusal | Shortage | DistributorError] = {}
     for index, lines in taken.items():
         if refusal := rules.refusal_after(baskets[index], lines):
             undo[index] = refusal
-    if compared:
-        undo.update(compared.crowded_out)
+    undo.update(compared.crowded_out)
     if strategy.groups_max == 1:  # what it took beside the short lines must be given back
-        for index, missing in short.items():
-            undo[index] = compared.shortage(baskets[index], missing) if compared else rules.refusal_short(missing)
+        undo.update({index: compared.why_short(baskets[index], missing) for index, missing in short.items()})
     if undo:
         raise TakenOut(undo)
     refused = {
-        index: rules.refusal_short(compared.short_here(baskets[index], missing) if compared else missing)
-        for index, missing in short.items()
+        index: rules.refusal_short(compared.short_here(baskets[index], missing)) for index, missing in short.items()
     }
-    return Takings(taken, refused, compared.used if compared else ())
+    return Takings(taken, refused, compared.used)
 
 
 def _record(
