@@ -62,7 +62,7 @@ class Shop:
             return Surroundings(month, queries.customer_status(connection, customer_id))
 
     def products(self, wanted: ProductsWanted, reader: int | None = None) -> Page[Item]:
-        """As they are now; ``reader``: whose own holds do not stand in the way, None for a guest."""
+        """As they are now, not as in the window; ``reader``: whose own holds do not stand in the way, None for a guest."""
         return self.window.products_now(wanted, reader)
 
     def product(self, stock_id: int, reader: int | None = None) -> Product | None:

@@ -3,7 +3,7 @@
 from flask import make_response, request
 from werkzeug.wrappers import Response
 
-from customers import vary
+from customers import identity, vary
 from customers.errors import NotFound
 from customers.instance import customer_or_guest, instance
 from customers.languages import render_template
@@ -20,8 +20,8 @@ def show_catalogue() -> Response:
     """The whole page, or for a script that searches while somebody types (htmx) only what changes in it."""
     wanted = read_products(request.args, PRODUCTS_PER_PAGE)
     shop = instance().shop
-    reader = _reader()
-    page = shop.window.products(wanted) if reader is None else shop.products(wanted, reader)
+    alone = _alone()
+    page = shop.window.products(wanted) if alone is None else shop.products(wanted, alone)
     makers = shop.window.makers()
     response = make_response(
         render_template(
@@ -32,7 +32,7 @@ def show_catalogue() -> Response:
             makers=makers,
             maker_name=_name_of(wanted.manufacturer, makers),
             suggested=() if page.items else _suggested(),
-            can_add=reader is not None,
+            can_add=customer_or_guest() is not None,
         )
     )
     vary.add(response, answers.PART_FIELD)
@@ -58,8 +58,8 @@ def show_product(stock_id: int) -> Page:
 def product_page(stock_id: int, errors: dict[str, str] | None = None, general: str = "") -> str:
     """The product, also as the answer to a form on it: with what was typed and what is wrong about it."""
     shop = instance().shop
-    reader = _reader()
-    product: Product | None = shop.window.product(stock_id) if reader is None else shop.product(stock_id, reader)
+    alone = _alone()
+    product: Product | None = shop.window.product(stock_id) if alone is None else shop.product(stock_id, alone)
     if product is None:
         raise NotFound
     wanted = guests.wanted_quantity(request.args) or 1
@@ -76,7 +76,10 @@ def product_page(stock_id: int, errors: dict[str, str] | None = None, general: s
     )
 
 
-def _reader() -> int | None:
-    """Guests share what was read a moment ago; a customer sees the shop after what they have just done."""
+def _alone() -> int | None:
+    """Who sees what is read for them alone; None for who may be shown what the window shows everybody (window.W2)."""
     reader = customer_or_guest()
-    return reader.id if reader else None
+    status = identity.status_before()
+    if reader is None or (status is not None and not status.bought_lately and not instance().shop.carts_hold):
+        return None
+    return reader.id

@@ -16,7 +16,7 @@ from customers.pages import assets, filters
 from distributor.queries import Item
 
 BADGES_KEPT = 5_000  # numbers of units that are left, in each language; 300 bytes each
-LISTS_KEPT = 100  # of guests; 20 KB each
+LISTS_KEPT = 100  # 20 KB each
 
 _HOLE = re.compile("\ue000(.*?)\ue001")  # of the private use area: in no text of ours
 
@@ -57,18 +57,13 @@ class _This:
 
 
 def cards(items: tuple[Item, ...], can_add: bool) -> Markup:
-    """A guest's list is the next guest's, too, as long as the window shows it; a customer's is nobody else's."""
-    code = language()
-    return _written(items, can_add, code) if can_add else _of_guests(_This(items), code)
+    """One reader's list is the next one's, too, as long as the window shows it (D1)."""
+    return _cards(_This(items), can_add, language())
 
 
 @lru_cache(maxsize=LISTS_KEPT)
-def _of_guests(these: _This, code: str) -> Markup:
-    return _written(these.items, can_add=False, code=code)
-
-
-def _written(items: tuple[Item, ...], can_add: bool, code: str) -> Markup:
-    return Markup("".join([_card(item, can_add, code) for item in items]))  # noqa: S704 - D2
+def _cards(these: _This, can_add: bool, code: str) -> Markup:
+    return Markup("".join([_card(item, can_add, code) for item in these.items]))  # noqa: S704 - D2
 
 
 def _card(item: Item, can_add: bool, code: str) -> str:

@@ -2,8 +2,8 @@
 
 W1  The month, the makers and how long a list is may be ``SHOWN_SECONDS`` old; of a long list the length may be older, so
     that counting it never takes more than ``COUNTING_SHARE`` of an instance's time.
-W2  The lists and products that guests see may be ``SHOWN_SECONDS`` old too. A customer's are read when asked for, so that
-    nobody misses what they have just done themselves.
+W2  The lists and products that readers see may be ``SHOWN_SECONDS`` old too. Nobody misses what they have just done
+    themselves: whoever has bought lately, on whichever instance, sees what is read for them alone (`Shop.products`).
 W3  Nothing is decided by what is kept here: adding to a cart and buying ask the database.
 W4  Nothing that is kept here belongs to one visitor. Where carts hold goods (``cart.hold_seconds``), what is kept is what
     somebody sees who holds nothing; a customer's own holds are told from others' only when asked for a reader.
@@ -48,7 +48,7 @@ class Window:
         return self._makers.get(None, self._read_makers)
 
     def products(self, wanted: ProductsWanted) -> Page[Item]:
-        """A page of the catalogue as a guest sees it (W2)."""
+        """A page of the catalogue as any passer-by sees it (W2)."""
         return self._lists.get(wanted, lambda: self.products_now(wanted))
 
     def products_now(self, wanted: ProductsWanted, reader: int | None = None) -> Page[Item]:
@@ -77,7 +77,7 @@ class Window:
             return replace(page, items=self._seen(connection, page.items, reader))
 
     def product(self, stock_id: int) -> Product | None:
-        """A product as a guest sees it (W2)."""
+        """A product as any passer-by sees it (W2)."""
         return self._products.get(stock_id, lambda: self.product_now(stock_id))
 
     def product_now(self, stock_id: int, reader: int | None = None) -> Product | None:

@@ -31,6 +31,10 @@ SELLING = ("gathering", "open")
 """States in which the shop sells: a gather only adds, so nobody needs to wait for the slowest manufacturer."""
 
 
+LATELY = dt.timedelta(seconds=60)
+"""Chosen: longer than a purchase takes from its beginning, by which its order is dated, and any list is kept, together."""
+
+
 @dataclass(frozen=True)
 class MonthStatus:
     """The newest month. ``next_at``: when the calendar lets the month after it begin, at the latest."""
@@ -57,6 +61,8 @@ class CustomerStatus:
     finished: bool
     cart_lines: int
     cart_units: int
+    bought_lately: bool
+    """Within ``LATELY``: whoever shows them something from memory may not know of it."""
 
 
 def current_month(connection: Connection) -> MonthStatus | None:
@@ -133,16 +139,20 @@ def status_columns(customer_id: SQLColumnExpression[int]) -> list[Label[Any]]:
     line = tables.CartLine
     lines = select(func.count()).where(line.customer_id == customer_id)
     units = select(func.coalesce(func.sum(line.quantity), 0)).where(line.customer_id == customer_id)
+    order = tables.Order
+    newest = select(order.created_at).where(order.customer_id == customer_id).order_by(order.id.desc()).limit(1)
+    bought_lately = func.coalesce(newest.scalar_subquery() > func.now() - LATELY, False)
     return [
         month.label("open_month"),
         finished.label("is_finished"),
         lines.scalar_subquery().label("cart_lines"),
         units.scalar_subquery().label("cart_units"),
+        bought_lately.label("bought_lately"),
     ]
 
 
 def status_of(row: Any) -> CustomerStatus:
-    return CustomerStatus(row.open_month, row.is_finished, row.cart_lines, int(row.cart_units))
+    return CustomerStatus(row.open_month, row.is_finished, row.cart_lines, int(row.cart_units), row.bought_lately)
 
 
 _CUSTOMER_STATUS = Prepared(select(*status_columns(bindparam("customer_id", type_=BigInteger))))

@@ -11,8 +11,9 @@ from werkzeug.datastructures import MultiDict
 
 from customers.instance import EXTENSION, Instance
 from customers.query_input import read_products
-from customers.window import SHOWN_SECONDS
+from customers.window import SHOWN_SECONDS, window
 from distributor.database import transaction
+from distributor.queries.months import LATELY
 from tests.conftest import wait_until
 from tests.customers_world import Person, make_app, make_runtime
 from tests.distributor_world import World, rows
@@ -72,6 +73,29 @@ def test_guests_see_a_sale_within_a_second_or_so(guest: FlaskClient, engine: Eng
     sell(engine, world.stock[3], 7)
     for path in ("/", f"/product/{world.stock[3]}"):
         wait_until(lambda path=path: "33 left" in guest.get(path).text, SHOWN_SECONDS + 2, "the sale is seen")  # type: ignore[misc]
+
+
+def test_who_has_bought_sees_it_at_once_and_everybody_else_what_the_window_shows(
+    database_url: str, engine: Engine, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W2; what is kept is kept for ever here. After a while the buyer sees what everybody sees."""
+    monkeypatch.setattr(window, "SHOWN_SECONDS", 3_600.0)
+    runtime = make_runtime(tmp_path / "kept", database_url)
+    app, other = make_app(runtime), make_app(runtime)
+    ada, bob = Person(app.test_client()).sign_up().with_card(), Person(app.test_client()).sign_up()
+    pages = [f"/product/{world.stock[3]}", "/"]
+    for reader in (ada, ada.window(other), bob):
+        assert all("40 left" in reader.get(page).text for page in pages)
+    ada.put_in_cart(world.stock[3], 7)
+    assert ada.buy(ada.checkout(), pay="saved").status_code == 303
+    for buyer in (ada, ada.window(other)):
+        assert all("33 left" in buyer.get(page).text for page in pages)
+    assert all("40 left" in bob.get(page).text for page in pages)
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE orders SET created_at = created_at - :lately"), {"lately": LATELY})
+    assert all("40 left" in ada.get(page).text for page in pages)
+    for one in (app, other):
+        one.extensions[EXTENSION].engine.dispose()
 
 
 def test_held_goods_are_in_others_carts_for_everybody_but_their_holder(

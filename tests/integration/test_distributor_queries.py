@@ -311,9 +311,11 @@ def test_a_customer_finishes_the_month_once_and_may_go_on(engine: Engine, world:
     put(engine, customer, world.stock[1], 1)
     assert ask(engine, lambda c: queries.finish(c, customer)) == 1
     assert ask(engine, lambda c: queries.finish(c, customer)) == 1
-    assert ask(engine, lambda c: queries.customer_status(c, customer)) == queries.CustomerStatus(1, True, 2, 3)
+    assert ask(engine, lambda c: queries.customer_status(c, customer)) == queries.CustomerStatus(
+        1, True, 2, 3, bought_lately=False
+    )
     assert ask(engine, lambda c: queries.customer_status(c, world.customers[1])) == queries.CustomerStatus(
-        1, False, 0, 0
+        1, False, 0, 0, bought_lately=False
     )
     assert ask(engine, lambda c: queries.unfinish(c, customer)) == 1
     assert not ask(engine, lambda c: queries.customer_status(c, customer)).finished
