@@ -1,4 +1,5 @@
-"""A whole journey: log in, browse, search, add two goods, buy, look at the order.
+"""A whole journey: log in, browse, search, add two goods, buy, look at the order. Each by another customer, for who has just
+bought sees lists that are read for them alone.
 
 What the password hash costs is taken off: its time as the instances themselves count it (cds_shop_password_seconds), its
 CPU time as the same hash takes in this process. Their count is read before and after several journeys, not before each: to
@@ -38,15 +39,14 @@ class _Round:
 
 
 def measure(shop: LargeShop) -> dict[str, Any]:
-    email = _new_customer(shop)
     ways = {"instance": shop.instance, "balancer": shop.balancer}
     for _time in range(WARMING):
         for url in ways.values():
-            _travel(Visitor(url), email)
+            _travel(Visitor(url), _new_customer(shop))
     rounds: dict[str, list[_Round]] = {way: [] for way in ways}
     for _time in range(ROUNDS):
         for way, url in ways.items():
-            rounds[way].append(_round(shop, url, email))
+            rounds[way].append(_round(shop, url))
     cpu = {name: statistics.mean(each.cpu_ms[name] for both in rounds.values() for each in both) for name in CPU}
     hash_ms = _hash_cpu_ms()
     return {
@@ -61,12 +61,13 @@ def measure(shop: LargeShop) -> dict[str, Any]:
     }
 
 
-def _round(shop: LargeShop, url: str, email: str) -> _Round:
-    _travel(Visitor(url), email)
+def _round(shop: LargeShop, url: str) -> _Round:
+    emails = [_new_customer(shop) for _time in range(JOURNEYS)]
+    _travel(Visitor(url), _new_customer(shop))
     hashed = _seconds_hashed(shop)
     before = shop.computed()
     visitors = [Visitor(url) for _time in range(JOURNEYS)]
-    for visitor in visitors:
+    for visitor, email in zip(visitors, emails, strict=True):
         _travel(visitor, email)
     used = shop.computed().since(before)
     waited = sum(visitor.waited for visitor in visitors) - (_seconds_hashed(shop) - hashed)
