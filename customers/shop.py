@@ -81,10 +81,13 @@ class Shop:
                 others = _to_be_had(connection, others, customer_id)
             return CartAndOffers(cart, others, newest)
 
-    def put_in_cart(self, customer_id: int, stock_id: int, quantity: int) -> Cart:
-        """Set the line's quantity; raises NotEnoughStock, UnknownStock or InvalidBasket and changes nothing then."""
+    def put_in_cart(self, customer_id: int, stock_id: int, quantity: int, *, accepts_price: bool = False) -> Cart:
+        """Set the line's quantity; raises NotEnoughStock, UnknownStock or InvalidBasket and changes nothing then.
+
+        ``accepts_price``: whoever asks takes the present price, whatever it was before.
+        """
         with transaction(self._engine) as connection:
-            queries.put_in_cart(connection, customer_id, stock_id, quantity, self._limits)
+            queries.put_in_cart(connection, customer_id, stock_id, quantity, self._limits, accepts_price=accepts_price)
             return queries.cart(connection, customer_id, self._limits)
 
     def add_to_cart(self, customer_id: int, stock_id: int, quantity: int) -> None:

@@ -172,7 +172,8 @@ CALLS = (
     Call(
         "get", "/orders", "list_orders", "Orders", "List the own orders", 200, models.OrderPage, parameters=_PAGED,
         headers=("Link",), conditional=True,
-        description="Newest first, in pages; the header `Link` names the neighbouring ones.",
+        description="Newest first, in pages; the header `Link` names the neighbouring ones. An order that is placed meanwhile "
+        "moves others to the next page, never out: know them by their `id`.",
         links={"ShowOrder": Link("show_order", "One order of the list.", {"order_id": _FIRST + "id"})},
     ),
     Call(

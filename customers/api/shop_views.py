@@ -36,7 +36,9 @@ def show_cart() -> Response:
 
 def put_in_cart(stock_id: int) -> Response:
     wanted = read_body(NewQuantity)
-    return jsonify(documents.cart(instance().shop.put_in_cart(customer().id, stock_id, wanted.quantity)))
+    return jsonify(
+        documents.cart(instance().shop.put_in_cart(customer().id, stock_id, wanted.quantity, accepts_price=True))
+    )
 
 
 def take_out_of_cart(stock_id: int) -> Response:

@@ -6,12 +6,13 @@ Forms of the cart are on the checkout page, too; their field ``back`` says on wh
 from flask import redirect, request
 from werkzeug.wrappers import Response
 
-from customers.errors import InvalidInput, detail
+from customers.errors import InvalidInput
 from customers.instance import customer, instance
+from customers.languages import gettext as _
 from customers.languages import render_template
 from customers.pages import answers, catalogue_views, checkout_views, forms, offers, sentences
 from customers.pages.answers import Page
-from distributor.errors import HoldRefused, InvalidBasket, NotEnoughStock
+from distributor.errors import HoldRefused, InvalidBasket, NotEnoughStock, UnknownStock
 
 TYPED_LENGTH_MAX = 12  # of a wrong quantity that is shown again
 
@@ -49,7 +50,10 @@ def swap_line(stock_id: int) -> Page:
     try:
         other_id, quantity = forms.row_id("other"), forms.quantity()
         instance().shop.swap_in_cart(customer().id, stock_id, other_id, quantity)
-    except (InvalidInput, InvalidBasket, NotEnoughStock) as error:
+    except NotEnoughStock as error:
+        other = instance().shop.window.product(other_id)
+        return _again(sentences.swap_refused(error, other.item.manufacturer.name) if other else _why(error), None), 409
+    except (InvalidInput, InvalidBasket) as error:
         return _again(_why(error), None), sentences.status_of(error)
     return _go_on("swapped")
 
@@ -59,9 +63,11 @@ def hold_line(stock_id: int) -> Page:
     try:
         instance().shop.hold_again(customer().id, stock_id)
     except HoldRefused as error:
-        return _again(detail(error), None), 409
+        return _again(sentences.hold_refused(error, instance().runtime.settings.cart), None), 409
     except NotEnoughStock as error:
         return _again(_why(error), None), 409
+    except UnknownStock:  # taken out in another window
+        return _again(_("This is not in your cart any more."), None), 404
     return _go_on("held")
 
 

@@ -4,7 +4,7 @@ A guest has no cart: a cart belongs to an account, so that it is the same on eve
 limits on holds mean something. What a guest wanted to put in is carried in the address, and offered after signing in.
 """
 
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from flask import request
 from werkzeug.datastructures import MultiDict
@@ -12,12 +12,16 @@ from werkzeug.datastructures import MultiDict
 from customers.pages import forms
 
 WANTED = "want"  # of a product page: how many the reader wanted before signing in
+LOGGED_OUT_MEANWHILE = "logged-out-meanwhile"  # what the log-in page says to who sent a form that needs a customer
 
 
 def log_in_address() -> str:
     """The log-in page that leads back to what this request wanted."""
     back = forms.way_back(_wanted())
-    return "/log-in" if back == "/" else f"/log-in?next={quote(back)}"
+    query = {"next": back} if back != "/" else {}
+    if request.method == "POST":  # only customers' pages have such forms, so a session has ended since
+        query["done"] = LOGGED_OUT_MEANWHILE
+    return f"/log-in?{urlencode(query, safe='/')}" if query else "/log-in"
 
 
 def _wanted() -> str:

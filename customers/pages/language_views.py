@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import current_app, redirect, request
 from flask_login import current_user
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response
 
@@ -40,9 +40,9 @@ def choose_language() -> Response:
 
 
 def way_here() -> str:
-    """Where the page that is being made can be opened again; the page that a refused form was on, if it is an answer."""
+    """Where the page that is being made can be opened again; of a form's address, whatever came there, the page it was on."""
     path = request.path
-    if request.method == "POST":
+    if request.method == "POST" or isinstance(request.routing_exception, MethodNotAllowed):
         while not _opens(path) and path:
             path = path.rpartition("/")[0]
     query = request.args.items(multi=True) if path == request.path else ()

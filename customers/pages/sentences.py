@@ -1,10 +1,10 @@
 """What pages say when a cart or a purchase cannot be as it was asked for: whole sentences, each with what to do next."""
 
-from customers.errors import InvalidInput
+from customers.errors import InvalidInput, detail
 from customers.languages import gettext as _
 from customers.languages import lazy_gettext, ngettext
 from customers.pages.filters import number
-from distributor.errors import InvalidBasket, NotEnoughStock, ShortLine
+from distributor.errors import HoldRefused, InvalidBasket, NotEnoughStock, ShortLine
 from settings.model import Cart as Limits
 
 QuantityRefused = InvalidInput | InvalidBasket | NotEnoughStock
@@ -24,6 +24,31 @@ def quantity_refused(error: QuantityRefused, limits: Limits) -> str:
 
 def status_of(error: QuantityRefused) -> int:
     return 409 if isinstance(error, NotEnoughStock) else 422
+
+
+def swap_refused(error: NotEnoughStock, maker: str) -> str:
+    """The other manufacturer, by name, does not have as many as it had when the page was made."""
+    line = error.lines[0]
+    if line.available == 0:
+        return _("%(maker)s has none left by now. Your cart is as it was.", maker=maker)
+    return _(
+        "%(maker)s has only %(left)s left by now. Your cart is as it was.", maker=maker, left=number(line.available)
+    )
+
+
+def hold_refused(error: HoldRefused, limits: Limits) -> str:
+    """Which limit it is, and what can be done about it."""
+    if error.reason == "units":
+        return _(
+            "You hold as many units as one customer may: %(count)s. Buy or take out some of them; then this can be held, too.",
+            count=number(limits.hold_units_max),
+        )
+    if error.reason == "lines":
+        return _(
+            "You hold as many products as one customer may: %(count)s. Buy or take out some of them; then this can be held, too.",
+            count=number(limits.hold_lines_max),
+        )
+    return detail(error)
 
 
 def _not_enough(line: ShortLine) -> str:

@@ -1,6 +1,7 @@
 """Sign up, log in and out: read the form, call one function, choose the page."""
 
 from flask import redirect, request
+from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from customers import identity, reader_language
@@ -19,7 +20,8 @@ DEVICE_SECONDS = 180 * 86_400  # half a year: chosen, longer than most people st
 
 
 def show_sign_up() -> Page:
-    return _sign_up_page(forms.way_back(request.args.get("next")))
+    way_back = forms.way_back(request.args.get("next"))
+    return redirect(way_back, 303) if current_user.is_authenticated else _sign_up_page(way_back)
 
 
 def sign_up() -> Page:
@@ -33,13 +35,16 @@ def sign_up() -> Page:
         wrong = forms.by_field(error)
         return _sign_up_page(way_back, values, {name: wrong[name] for name in SIGN_UP_FIELDS if name in wrong}), 422
     except EmailTaken as error:
-        return _sign_up_page(way_back, values, forms.by_field(error)), 409
+        own = _into_the_same(values["email"], password, way_back)
+        return own or (_sign_up_page(way_back, values, forms.by_field(error)), 409)
     except TooManyAttempts as error:
         return answers.too_often(_sign_up_page(way_back, values, general=str(error)), error)
 
 
 def show_log_in() -> Page:
-    return _log_in_page(forms.way_back(request.args.get("next")))
+    """Who is logged in by now, perhaps in another tab, goes on."""
+    way_back = forms.way_back(request.args.get("next"))
+    return redirect(way_back, 303) if current_user.is_authenticated else _log_in_page(way_back)
 
 
 def log_in() -> Page:
@@ -76,6 +81,14 @@ def _signed_in(email: str, password: str, way_back: str) -> Response:
     identity.set_cookie(response, identity.COOKIE, session.token, hours * 3_600)
     identity.set_cookie(response, identity.DEVICE_COOKIE, accounts.device_mark(email, mark), DEVICE_SECONDS)
     return response
+
+
+def _into_the_same(email: str, password: str, way_back: str) -> Response | None:
+    """Who sent this form twice, or has lost its answer: told from others by the password, and throttled as at the log-in."""
+    try:
+        return _signed_in(email, password, way_back)
+    except (WrongCredentials, TooManyAttempts):
+        return None
 
 
 def _sign_up_page(

@@ -99,6 +99,9 @@ NOTICES = {
     "email-changed": _("Your e-mail address is changed. You are logged out everywhere else."),
     "other-logged-out": _("That login is over."),
     "others-logged-out": _("You are logged out everywhere else."),
+    guests.LOGGED_OUT_MEANWHILE: _(
+        "You are not logged in any more, so what you have just sent changed nothing. Log in, and go on from there."
+    ),
     "logged-out": _("You are logged out, everywhere that you used this login."),
     "account-deleted": _("Your account is deleted."),
     "finished": _("You are done for this month. Thank you."),
@@ -135,6 +138,7 @@ def _around_every_page() -> dict[str, Any]:
         "request_id": g.request_id,
         "refresh_seconds": here.runtime.settings.customers.stock_refresh_seconds,
         "notice": NOTICES.get("wanted" if guests.WANTED in request.args else request.args.get("done", "")),
+        "notice_warns": request.args.get("done") == guests.LOGGED_OUT_MEANWHILE,
         "form_token": _form_token,
         "address_of_page": _address_of_page,
         "address_with": _address_with,

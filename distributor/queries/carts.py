@@ -5,7 +5,8 @@ A cart keeps goods from others only for a time, and only where ``cart.hold_secon
 N1  A line that is put in is not more than there is for this customer at that moment; otherwise NotEnoughStock says how
     many there are.
 N2  Two windows of one customer never lose each other's lines: every change is one statement on one row.
-N3  The price of the moment when the line was put in is kept, so that a change is seen before buying.
+N3  The price of the moment when the line was put in is kept, so that a change is seen before buying: a changed quantity
+    does not accept a new price, for whoever typed it may have had an old page before them.
 N4  A line that is put in is held as far as the limits allow; what a smaller quantity leaves is free at once.
 N5  A deleted account has no cart, also when something was being put in while it was deleted.
 """
@@ -29,6 +30,7 @@ from distributor.queries.items import AVAILABLE, Item, item_of, select_items
 from distributor.queries.orders import asking_for_newest
 from distributor.queries.seen import as_seen_by
 from distributor.strategies.baskets import STOCK_ID_MAX
+from distributor.strategies.contract import Line
 from distributor.tables import Stock
 from settings.model import Cart as Limits
 
@@ -151,21 +153,38 @@ def _with_hold(row: Any, item: Item, limits: Limits) -> CartLine:
     )
 
 
-def put_in_cart(connection: Connection, customer_id: int, stock_id: int, quantity: int, limits: Limits) -> None:
-    """Set the line to ``quantity`` at the present price (N1, N2, N3).
+def put_in_cart(
+    connection: Connection,
+    customer_id: int,
+    stock_id: int,
+    quantity: int,
+    limits: Limits,
+    *,
+    accepts_price: bool = False,
+) -> None:
+    """Set the line to ``quantity`` (N1, N2). ``accepts_price``: the present price is the one that was seen (N3).
 
     Raises InvalidBasket, NotEnoughStock, UnknownStock or UnknownCustomer; the cart is as before when the transaction
     has been given up, as `transaction` does.
     """
-    _put(connection, customer_id, stock_id, quantity, limits, adds=False)
+    _put(connection, customer_id, Line(stock_id, quantity), limits, accepts_price=accepts_price)
 
 
 def add_to_cart(connection: Connection, customer_id: int, stock_id: int, quantity: int, limits: Limits) -> None:
     """As `put_in_cart`, but ``quantity`` more than the line holds: two windows that add at once both count (N2)."""
-    _put(connection, customer_id, stock_id, quantity, limits, adds=True)
+    _put(connection, customer_id, Line(stock_id, quantity), limits, adds=True)
 
 
-def _put(connection: Connection, customer_id: int, stock_id: int, quantity: int, limits: Limits, *, adds: bool) -> None:
+def _put(
+    connection: Connection,
+    customer_id: int,
+    wanted: Line,
+    limits: Limits,
+    *,
+    adds: bool = False,
+    accepts_price: bool = False,
+) -> None:
+    stock_id, quantity = wanted.stock_id, wanted.quantity
     if not 1 <= quantity <= limits.quantity_max:
         raise InvalidBasket("quantity", "use a whole number from 1 to %(maximum)s", maximum=limits.quantity_max)
     if not 1 <= stock_id <= STOCK_ID_MAX:
@@ -173,7 +192,7 @@ def _put(connection: Connection, customer_id: int, stock_id: int, quantity: int,
     if limits.hold_seconds:
         holds.lock_customer(connection, customer_id)
     line = {"customer": customer_id, "stock": stock_id}
-    upsert = _upsert(adds=adds, judges_stock=not limits.hold_seconds)
+    upsert = _upsert(adds=adds, accepts_price=accepts_price, judges_stock=not limits.hold_seconds)
     try:
         known, (before,), put = trip(
             connection,
@@ -215,7 +234,7 @@ _BEFORE = Prepared(_before())
 
 
 @cache
-def _upsert(*, adds: bool, judges_stock: bool) -> Prepared:
+def _upsert(*, adds: bool, accepts_price: bool, judges_stock: bool) -> Prepared:
     """One statement (N2). Where carts hold goods, whether there is enough is judged afterwards, behind the stock's lock."""
     line = tables.CartLine
     units = bindparam("units", type_=Integer)
@@ -232,7 +251,7 @@ def _upsert(*, adds: bool, judges_stock: bool) -> Prepared:
             index_elements=[line.customer_id, line.stock_id],
             set_={
                 "quantity": new_quantity,
-                "price_minor_seen": values.excluded.price_minor_seen,
+                "price_minor_seen": (values.excluded if accepts_price else line).price_minor_seen,
                 "held": func.least(line.held, new_quantity),
             },
             where=and_(*allowed),

@@ -239,12 +239,28 @@ def test_a_swap_that_others_were_faster_with_changes_nothing(
     sell_to_others(engine, other, 6)
     answer = ada.client.post(f"/cart/{second}/swap", data=form_fields(page, f"/cart/{second}/swap"))
     assert answer.status_code == 409
-    assert "only 1 left" in alert(answer.text)
+    assert "m9 has only 1 left by now" in alert(answer.text)
     assert "Take 1 from m9" in answer.text
     assert cart(engine)[second] == 3
     for bad in ("", "x", "-1", "1e3"):
         form = form_fields(page, f"/cart/{second}/swap") | {"other": bad}
         assert ada.client.post(f"/cart/{second}/swap", data=form).status_code == 422
+
+
+def test_whatever_changes_the_cart_does_not_agree_to_a_new_price(ada: Person, world: World, engine: Engine) -> None:
+    """Neither a quantity typed into a page that showed the old price, nor more of it, nor the smaller quantity that is left."""
+    stock_id = world.stock[0]
+    ada.put_in_cart(stock_id, 4)
+    with transaction(engine) as connection:
+        connection.execute(text("UPDATE stock SET price_minor = 275 WHERE id = :id"), {"id": stock_id})
+    ada.post(f"/cart/{stock_id}", "/cart", quantity="3")
+    ada.post(f"/cart/{stock_id}/add", "/cart", quantity="2")
+    sell_to_others(engine, stock_id, 1)
+    ada.client.post(f"/cart/{stock_id}", data=form_fields(ada.get("/checkout").text, f"/cart/{stock_id}"))
+    assert cart_of(engine) == {stock_id: 4}
+    for page in ("/cart", "/checkout"):
+        assert "£2.50 before, £2.75 now" in ada.get(page).text
+    assert "Agree to the new prices and buy for £11.00" in ada.get("/checkout").text
 
 
 def test_goods_that_came_back_are_offered_again(world: World, engine: Engine, ada: Person) -> None:

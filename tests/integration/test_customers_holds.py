@@ -115,7 +115,26 @@ def test_holding_again_by_page(app: Flask, engine: Engine, world: World) -> None
     refused = person.post(f"/cart/{world.stock[0]}/hold", "/account")
     assert refused.status_code == 409
     assert "cannot be held any longer" in refused.text
-    assert person.post(f"/cart/{world.stock[1]}/hold", "/account").status_code == 404
+    removed = person.post(f"/cart/{world.stock[1]}/hold", "/account")
+    assert (removed.status_code, "not in your cart any more" in removed.text) == (404, True)
+
+
+@pytest.mark.parametrize(("limit", "words"), [("hold_units_max", "units"), ("hold_lines_max", "products")])
+def test_what_is_not_held_says_so_and_which_limit_it_was(
+    database_url: str, world: World, tmp_path: Path, limit: str, words: str
+) -> None:
+    app = make_app(make_runtime(tmp_path / "state", database_url, cart={"hold_seconds": HOLD_SECONDS, limit: 1}))
+    person = Person(app.test_client()).sign_up()
+    for stock_id in world.stock:
+        person.put_in_cart(stock_id)
+    page = person.get("/cart").text
+    assert page.count("Not held for you. You can still buy it while it is there.") == 1
+    assert f'action="/cart/{world.stock[1]}/hold"' in page
+    assert "Hold it<" in page
+    refused = person.post(f"/cart/{world.stock[1]}/hold", "/cart")
+    assert (refused.status_code, f"as many {words} as one customer may: 1." in refused.text) == (409, True)
+    app.extensions[EXTENSION].engine.dispose()
+    app.extensions[EXTENSION].health_engine.dispose()
 
 
 def test_a_page_tells_who_was_faster_with_an_ended_hold(app: Flask, bob: Program, engine: Engine, world: World) -> None:

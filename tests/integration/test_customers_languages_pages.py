@@ -107,7 +107,7 @@ class Reader:
     def post(self, path: str, token: str | None = None, **fields: str) -> None:
         """A form that is refused, so that it can be sent again in the other language."""
         if token is None:
-            token = field_value(self.person.get("/log-in").text, "form_token")
+            token = field_value(self.person.get("/").text, "form_token")
         form = {"form_token": token} | fields
         assert self._note(path, lambda headers: self.person.client.post(path, data=form, headers=headers)) >= 400, path
 

@@ -164,7 +164,8 @@ def test_a_guest_is_led_to_log_in_and_back_to_what_was_wanted(app: Flask, ada: P
     """A guest has no cart; what was wanted is offered after signing in, for a GET changes nothing."""
     guest = Person(app.test_client())
     added = guest.client.post(f"/cart/{world.stock[0]}/add", data={"quantity": "3"})
-    assert added.headers["Location"] == f"/log-in?next=/product/{world.stock[0]}%3Fwant%3D3"
+    wanted = f"/log-in?next=/product/{world.stock[0]}%3Fwant%3D3"
+    assert added.headers["Location"] == f"{wanted}&done=logged-out-meanwhile"
     log_in = form_fields(guest.get(added.headers["Location"]).text, "/log-in")
     assert log_in["next"] == f"/product/{world.stock[0]}?want=3"
     page = ada.get(log_in["next"]).text
@@ -176,7 +177,26 @@ def test_a_guest_is_led_to_log_in_and_back_to_what_was_wanted(app: Flask, ada: P
         ("POST", "/cart/fit", "/cart"),
         ("GET", "/orders", "/orders"),
     ):
-        assert guest.client.open(path, method=method).headers["Location"] == f"/log-in?next={back}"
+        said = "&done=logged-out-meanwhile" if method == "POST" else ""
+        assert guest.client.open(path, method=method).headers["Location"] == f"/log-in?next={back}{said}"
+
+
+def test_a_session_that_ended_while_buying_orders_nothing_and_says_so(
+    ada: Person, world: World, engine: Engine
+) -> None:
+    ada.put_in_cart(world.stock[0])
+    form = ada.checkout()
+    with transaction(engine) as connection:
+        connection.execute(text("DELETE FROM customer_session"))
+    away = ada.buy(form).headers["Location"]
+    page = ada.get(away).text
+    assert "what you have just sent changed nothing" in page
+    log_in = form_fields(page, "/log-in") | {"email": ada.email, "password": PASSWORD}
+    back = ada.client.post("/log-in", data=log_in).headers["Location"]
+    assert back == "/checkout"
+    assert orders(engine) == 0
+    assert ada.buy(form_fields(ada.get(back).text, "/checkout")).status_code == 303
+    assert orders(engine) == 1
 
 
 def test_a_wrong_quantity_is_told_beside_its_field_with_what_was_typed(

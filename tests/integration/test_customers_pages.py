@@ -256,5 +256,36 @@ def test_signing_in_leads_back_to_the_page_that_was_wanted(app: Flask, ada: Pers
     fields = {name: field_value(page, name) for name in ("form_token", "next")}
     answer = person.client.post("/log-in", data=fields | {"email": ada.email, "password": PASSWORD})
     assert answer.headers["Location"] == wanted
-    evil = person.get("/log-in?next=//evil.example").text
-    assert field_value(evil, "next") == "/"
+    for page in ("/log-in", "/sign-up"):
+        assert field_value(Person(app.test_client()).get(f"{page}?next=//evil.example").text, "next") == "/"
+        for target, end in ((wanted, wanted), ("//evil.example", "/")):
+            on = person.get(f"{page}?next={target}")
+            assert (on.status_code, on.headers["Location"]) == (303, end), "logged in by now, in another tab"
+
+
+def test_a_sign_up_that_is_sent_twice_leads_into_the_account(app: Flask, ada: Person, engine: Engine) -> None:
+    """A double click, or an answer that was lost: the password tells it from somebody else's address."""
+    form = {"email": ada.email.upper(), "first_name": "A", "last_name": "L", "next": "/cart"}
+    for password, status in ((PASSWORD, 303), ("some other password", 409)):
+        person = Person(app.test_client())
+        token = field_value(person.get("/sign-up").text, "form_token")
+        answer = person.client.post("/sign-up", data=form | {"form_token": token, "password": password})
+        assert answer.status_code == status
+        assert person.get("/account").status_code == (200 if status == 303 else 303)
+    assert [row.first_name for row in rows(engine, "SELECT first_name FROM customer")] == ["Ada"]
+
+
+def test_a_form_that_cannot_be_taken_leads_to_its_page(app: Flask, ada: Person, world: World) -> None:
+    """Its own address, too, which a browser keeps after a refusal and asks for again."""
+    stock_id = world.stock[0]
+    for path, page in ((f"/cart/{stock_id}/swap", "/cart"), ("/account/card", "/account"), ("/checkout", "/checkout")):
+        refused = ada.client.post(path, data={"form_token": "x"})
+        assert (refused.status_code, "Nothing was changed by it." in refused.text) == (403, True)
+        pages = [refused.text]
+        if path != page:
+            asked = ada.get(path)
+            assert asked.status_code == 405
+            pages.append(asked.text)
+        for shown in pages:
+            assert f'<a class="button" href="{page}">Open the page again</a>' in shown, path
+    assert "Open the page again" not in ada.get("/nowhere").text

@@ -265,7 +265,10 @@ def test_a_cart_shows_what_changed_since_it_was_filled(engine: Engine, world: Wo
         (False, False, True),
     ]
     assert not cart.can_be_bought
-    put(engine, customer, world.stock[1], 1)  # the new price was seen
+    put(engine, customer, world.stock[1], 2)  # by whoever looked at an old page
+    ask(engine, lambda c: queries.add_to_cart(c, customer, world.stock[1], 1, Limits()))
+    assert ask(engine, lambda c: queries.cart(c, customer)).lines[1].price_changed
+    ask(engine, lambda c: queries.put_in_cart(c, customer, world.stock[1], 1, Limits(), accepts_price=True))
     assert not ask(engine, lambda c: queries.cart(c, customer)).lines[1].price_changed
 
 
