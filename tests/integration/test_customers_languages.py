@@ -30,7 +30,7 @@ def language_of(answer: TestResponse) -> str:
 
 
 def switch(person: Person, code: str, next_path: str = "/", **headers: str) -> TestResponse:
-    token = field_value(person.get("/log-in").text, "form_token")
+    token = field_value(person.get("/").text, "form_token")
     return person.client.post(
         "/language", data={"form_token": token, "language": code, "next": next_path}, headers=headers
     )

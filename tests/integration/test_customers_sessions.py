@@ -209,7 +209,7 @@ def test_signing_in_anew_ends_the_session_that_this_browser_had(shop: Shop, ada:
     """S3 and ASVS 5.0 7.2.4: neither the old token nor one that was planted is worth anything afterwards."""
     person = signed_in(shop, ada)
     before = person.client.get_cookie("session")
-    page = person.get("/log-in").text
+    page = person.get("/account").text
     fields = {"form_token": field_value(page, "form_token"), "email": ada.email, "password": PASSWORD}
     assert person.client.post("/log-in", data=fields).status_code == 303
     after = person.client.get_cookie("session")
