@@ -257,7 +257,7 @@ def test_whatever_changes_the_cart_does_not_agree_to_a_new_price(ada: Person, wo
     ada.post(f"/cart/{stock_id}/add", "/cart", quantity="2")
     sell_to_others(engine, stock_id, 1)
     ada.client.post(f"/cart/{stock_id}", data=form_fields(ada.get("/checkout").text, f"/cart/{stock_id}"))
-    assert cart_of(engine) == {stock_id: 4}
+    assert cart(engine) == {stock_id: 4}
     for page in ("/cart", "/checkout"):
         assert "£2.50 before, £2.75 now" in ada.get(page).text
     assert "Agree to the new prices and buy for £11.00" in ada.get("/checkout").text

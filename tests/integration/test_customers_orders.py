@@ -194,9 +194,9 @@ def test_a_session_that_ended_while_buying_orders_nothing_and_says_so(
     log_in = form_fields(page, "/log-in") | {"email": ada.email, "password": PASSWORD}
     back = ada.client.post("/log-in", data=log_in).headers["Location"]
     assert back == "/checkout"
-    assert orders(engine) == 0
+    assert order_count(engine) == 0
     assert ada.buy(form_fields(ada.get(back).text, "/checkout")).status_code == 303
-    assert orders(engine) == 1
+    assert order_count(engine) == 1
 
 
 def test_a_wrong_quantity_is_told_beside_its_field_with_what_was_typed(
