@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from customers.app import create_app
-from customers.instance import EXTENSION, Instance
+from customers.instance import instance_of
 from customers.serving.connections import raise_descriptor_limit
 from customers.serving.order_desk import OrderDesk
 from customers.serving.server import Server, run
@@ -46,8 +46,8 @@ def _serve(runtime: Runtime, name: str, number: int) -> int:
         app = create_app(runtime, name)
     except UnusableStrategy as error:
         return _refuse(str(error), EXIT_CONFIGURATION)
-    shop: Instance = app.extensions[EXTENSION]
-    at_once = StockAtOnce(shop)
+    instance = instance_of(app)
+    at_once = StockAtOnce(instance)
     try:
         server = Server(
             app,
@@ -58,17 +58,16 @@ def _serve(runtime: Runtime, name: str, number: int) -> int:
             wait_seconds_max=runtime.settings.load_balancer.queue_timeout_ms / 1000,
             at_once=at_once,
             by_head=at_once.again,
-            desk=OrderDesk(shop),
+            desk=OrderDesk(instance),
         )
     except OSError as error:
         return _refuse(f"{name} cannot listen on {HOST}:{port}: {os.strerror(error.errno or 0)}", EXIT_CANNOT_START)
     raise_descriptor_limit()
     _spare_the_collector()
     logging.getLogger(__name__).info("listening on %s:%d", HOST, port)
-    shop.readiness.watch()
-    run(server, shop.draining)
-    shop.engine.dispose()
-    shop.health_engine.dispose()
+    instance.readiness.watch()
+    run(server, instance.draining)
+    instance.close()
     return 0
 
 

@@ -7,13 +7,11 @@ A3  Every error becomes a problem (API) or a designed page, with the status of t
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from flask import Flask, Request, Response, g, request
 from flask.sessions import SecureCookieSession, SessionInterface
 from flask_login import LoginManager
-from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
@@ -31,28 +29,17 @@ from customers import (
     security_headers,
     turned_away,
 )
-from customers.accounts import Accounts, Guest
-from customers.instance import EXTENSION, Instance
+from customers.accounts import Guest
+from customers.assembly import assembled
+from customers.instance import EXTENSION
 from customers.numbers import ROW_ID
-from customers.rate_limits import RateLimits
 from customers.rate_limits import requests as rate_limits
-from customers.readiness import Readiness, reason_against
-from customers.serving.draining import Draining, DrainLimits
-from customers.shop import Shop
-from distributor import strategies
-from distributor.database import make_engine
-from distributor.patience import Patience
-from distributor.sales import Sales
-from settings import Runtime, Settings
-from settings.model import Database
+from settings import Runtime
 
 BODY_BYTES_MAX = 524_288  # an order of cart.lines_max = 5,000 lines needs about 200 kB
 FORM_PARTS_MAX = 100  # no form of ours has more than twenty fields
 FORM_FIELD_BYTES_MAX = 262_144  # the cart as it was shown is one field
 NO_COOKIE = "=;"  # no cookie can be called so: Flask-Login finds none of its own, which would go before the session
-DESK_THREADS = 1  # order_desk.py: it sells in groups beside the threads of pages and calls
-HEALTH_TIMEOUT_MS = 500  # of the server's own for what the health thread asks
-ANSWER_UNDER_WAY_MS = 500  # more than the server allows itself; then it stands still, or the network does
 
 
 class IdConverter(BaseConverter):
@@ -99,7 +86,7 @@ def create_app(runtime: Runtime, instance_name: str) -> Flask:
     app.session_interface = NoFlaskSession()
     app.url_map.merge_slashes = False
     app.url_map.converters["id"] = IdConverter
-    app.extensions[EXTENSION] = _instance(runtime, settings, instance_name)
+    app.extensions[EXTENSION] = assembled(runtime, instance_name)
     on_all = [("X-Served-By", instance_name), *security_headers.fields(behind_tls=settings.customers.secure_cookies)]
     guarded = security_headers.OnEveryAnswer(app.wsgi_app, on_all)
     app.wsgi_app = ProxyFix(guarded, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
@@ -114,50 +101,6 @@ def create_app(runtime: Runtime, instance_name: str) -> Flask:
     app.after_request(reader_language.announce)
     app.after_request(_finish)
     return app
-
-
-def _instance(runtime: Runtime, settings: Settings, name: str) -> Instance:
-    threads, database = settings.customers.threads, settings.database
-    health_engine = _health_engine(runtime, database, name)
-    readiness = Readiness(partial(reason_against, health_engine), database.silence_ms / 1000)
-    engine = make_engine(
-        runtime,
-        database,
-        pool_size=threads + DESK_THREADS,
-        application_name=name,
-        patience=Patience((database.statement_timeout_ms + ANSWER_UNDER_WAY_MS) / 1000, readiness.is_silent),
-    )
-    metrics.watch_pool(engine)
-    balancer = settings.load_balancer
-    check_seconds = (balancer.check_inter_ms + balancer.check_timeout_ms) / 1000
-    limits = DrainLimits(
-        seconds_max=balancer.drain_seconds, quiet_seconds=check_seconds, refusals_wanted=balancer.check_fall
-    )
-    quotas = RateLimits(engine, settings.rate_limits)
-    return Instance(
-        name=name,
-        runtime=runtime,
-        engine=engine,
-        health_engine=health_engine,
-        accounts=Accounts(engine, settings.customers, quotas, runtime.secrets.session_key),
-        rate_limits=quotas,
-        shop=Shop(engine, settings.cart),
-        sales=Sales(engine, strategies.load_guarded(settings.distributor.strategy, settings.database), settings),
-        draining=Draining(limits),
-        readiness=readiness,
-    )
-
-
-def _health_engine(runtime: Runtime, database: Database, name: str) -> Engine:
-    waits = {"pool_wait_ms": HEALTH_TIMEOUT_MS, "lock_timeout_ms": HEALTH_TIMEOUT_MS - 100}
-    waits["statement_timeout_ms"] = HEALTH_TIMEOUT_MS
-    return make_engine(
-        runtime,
-        Database.model_validate(database.model_dump() | waits),
-        pool_size=1,
-        application_name=f"{name} health",
-        patience=Patience((HEALTH_TIMEOUT_MS + ANSWER_UNDER_WAY_MS) / 1000),
-    )
 
 
 def _add_login(app: Flask) -> None:

@@ -19,11 +19,11 @@ def alive() -> Response:
 
 @blueprint.get("/readyz")
 def ready() -> tuple[Response, int]:
-    shop = instance()
+    here = instance()
     now = time.monotonic()
-    if not shop.draining.readiness_asked(now):
+    if not here.draining.readiness_asked(now):
         return jsonify(ready=False, reason="draining"), 503
-    reason = shop.readiness.reason()
+    reason = here.readiness.reason()
     response = jsonify(ready=reason is None, reason=reason)
     if reason is not None:  # to a balancer that has nobody else: what is asked now is answered all the same
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import cast
 
-from flask import current_app
+from flask import Flask, current_app
 from flask_login import current_user
 from sqlalchemy import Engine
 
@@ -21,7 +21,7 @@ EXTENSION = "shop_instance"
 
 @dataclass(frozen=True)
 class Instance:
-    """One object an application; made by `create_app`."""
+    """One object an application; made by assembly.py."""
 
     name: str
     runtime: Runtime
@@ -35,9 +35,20 @@ class Instance:
     draining: Draining
     readiness: Readiness
 
+    def close(self) -> None:
+        """Gives up the connections to the database."""
+        self.engine.dispose()
+        self.health_engine.dispose()
+
 
 def instance() -> Instance:
-    return cast("Instance", current_app.extensions[EXTENSION])
+    """The one that answers this request."""
+    return instance_of(current_app)
+
+
+def instance_of(app: Flask) -> Instance:
+    """For those outside of requests."""
+    return cast("Instance", app.extensions[EXTENSION])
 
 
 def customer() -> Customer:

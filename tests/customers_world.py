@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
 from customers.app import create_app
-from customers.instance import EXTENSION
+from customers.instance import instance_of
 from settings import Runtime, Secrets
 from settings.addresses import Addresses
 from tests.conftest import free_port, wait_until
@@ -231,8 +231,7 @@ def open_shop(database_url: str, state: Path, quantities: Sequence[int] = (5, 40
         yield Shop(apps, engine, world)
     finally:
         for app in apps:
-            app.extensions[EXTENSION].engine.dispose()
-            app.extensions[EXTENSION].health_engine.dispose()
+            instance_of(app).close()
         engine.dispose()
 
 

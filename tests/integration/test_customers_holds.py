@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, text
 
-from customers.instance import EXTENSION, Instance
+from customers.instance import instance_of
 from distributor.database import transaction
 from tests.customers_world import Person, Program, make_app, make_runtime
 from tests.distributor_world import World, make_world, rows
@@ -26,9 +26,7 @@ def world(engine: Engine) -> World:
 def app(database_url: str, world: World, tmp_path: Path) -> Iterator[Flask]:
     app = make_app(make_runtime(tmp_path / "state", database_url, cart={"hold_seconds": HOLD_SECONDS}))
     yield app
-    shop: Instance = app.extensions[EXTENSION]
-    shop.engine.dispose()
-    shop.health_engine.dispose()
+    instance_of(app).close()
 
 
 @pytest.fixture

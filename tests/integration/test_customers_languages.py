@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import Engine
 from werkzeug.test import TestResponse
 
-from customers.instance import EXTENSION, Instance
+from customers.instance import instance_of
 from distributor.errors import DatabaseUnavailable
 from tests.customers_world import PASSWORD, Person, Program, field_value, make_app, make_runtime
 from tests.distributor_world import World, rows
@@ -151,7 +151,7 @@ def test_a_page_about_the_missing_database_is_in_the_browsers_language(
     """G2: the account says English, but cannot be read."""
     switch(ada, "en")
     ada.client.delete_cookie("language")
-    shop: Instance = app.extensions[EXTENSION]
+    shop = instance_of(app)
 
     def gone(_token: str) -> None:
         raise DatabaseUnavailable

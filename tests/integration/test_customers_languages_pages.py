@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
-from customers.instance import EXTENSION, Instance
+from customers.instance import instance_of
 from distributor.database import transaction
 from distributor.errors import DatabaseUnavailable, OutcomeUnknown, ShopClosed
 from tests.customers_world import PASSWORD, Person, field_value, make_app, make_runtime
@@ -211,7 +211,7 @@ def _read_what_went_wrong(reader: Reader, app: Flask, monkeypatch: pytest.Monkey
     reader.get("/")  # between two months
     reader.get("/cart")
     reader.post("/finished", token="forged")
-    shop: Instance = app.extensions[EXTENSION]
+    shop = instance_of(app)
     for error, status in (
         (DatabaseUnavailable(), 503),
         (OutcomeUnknown(), 503),

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, text
 
-from customers.instance import EXTENSION, Instance
+from customers.instance import instance_of
 from customers.pages import pictures
 from distributor.database import transaction
 from distributor.errors import DatabaseUnavailable, OutcomeUnknown, ShopClosed
@@ -190,7 +190,7 @@ def test_errors_say_what_to_do_and_which_request_it_was(
     def fail(*_: object) -> None:
         raise error
 
-    shop: Instance = guest.client.application.extensions[EXTENSION]
+    shop = instance_of(guest.client.application)
     monkeypatch.setattr(shop.shop.window, "products", fail)
     answer = guest.get("/")
     assert answer.status_code == status

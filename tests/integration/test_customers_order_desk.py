@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine
 
-from customers.instance import EXTENSION, Instance
+from customers.instance import Instance, instance_of
 from customers.serving.order_desk import OrderDesk, gathering_seconds
 from customers.serving.server import Server
 from distributor.errors import Busy, DistributorError, OutcomeUnknown
@@ -59,7 +59,7 @@ class Shop:
 @pytest.fixture(params=["group_commit", "row_lock"])
 def shop(request: pytest.FixtureRequest, database_url: str, world: World, tmp_path: Path) -> Iterator[Shop]:
     app = make_app(make_runtime(tmp_path / "state", database_url, distributor={"strategy": request.param}))
-    instance: Instance = app.extensions[EXTENSION]
+    instance = instance_of(app)
     port, desk = free_port(), OrderDesk(instance)
     server = Server(app, host="127.0.0.1", port=port, threads=4, body_bytes_max=10_000, desk=desk)
     stop = threading.Event()
@@ -68,8 +68,7 @@ def shop(request: pytest.FixtureRequest, database_url: str, world: World, tmp_pa
     yield Shop(app, instance, port, desk)
     stop.set()
     thread.join(60)
-    instance.engine.dispose()
-    instance.health_engine.dispose()
+    instance.close()
 
 
 def wanted(*lines: tuple[int, int]) -> dict[str, object]:
@@ -221,7 +220,7 @@ def test_beyond_the_quota_it_is_refused_before_anything_is_sold(
 ) -> None:
     limits = {"customer_orders_per_minute": 2}
     app = make_app(make_runtime(tmp_path / "state", database_url, rate_limits=limits))
-    instance: Instance = app.extensions[EXTENSION]
+    instance = instance_of(app)
     ada = Program(app.test_client()).sign_up().with_card()
     port = free_port()
     server = Server(app, host="127.0.0.1", port=port, threads=2, body_bytes_max=10_000, desk=OrderDesk(instance))
@@ -236,5 +235,4 @@ def test_beyond_the_quota_it_is_refused_before_anything_is_sold(
         thread.join(60)
     assert told == [201, 201, 429]
     assert rows(engine, "SELECT count(*) FROM orders") == [(2,)]
-    instance.engine.dispose()
-    instance.health_engine.dispose()
+    instance.close()

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import Engine, text
 
 from customers.errors import TooManyAttempts
-from customers.instance import EXTENSION, Instance
+from customers.instance import instance_of
 from distributor.database import transaction
 from distributor.errors import Busy, DatabaseUnavailable, OutcomeUnknown, ShopClosed
 from distributor.sales import Answer
@@ -21,7 +21,7 @@ from tests.distributor_world import World, cart, discrepancies, order_count, row
 @pytest.fixture
 def fail(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Sends a form to a shop whose purchases fail with this error, after they were made if ``sold``."""
-    sales = app.extensions[EXTENSION].sales
+    sales = instance_of(app).sales
     real = sales.place
 
     def send(person: Person, form: dict[str, str], error: Exception, *, sold: bool = False) -> Any:
@@ -121,7 +121,7 @@ def test_a_purchase_can_be_asked_again_when_nobody_could_be_recognised(
 
     ada.put_in_cart(world.stock[0])
     form = ada.checkout()
-    shop: Instance = app.extensions[EXTENSION]
+    shop = instance_of(app)
     with monkeypatch.context() as patch:
         patch.setattr(shop.accounts, "customer_of_token", away)
         patch.setattr(shop.shop, "surroundings", away)

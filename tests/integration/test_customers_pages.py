@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, text
 
-from customers.instance import EXTENSION, Instance
+from customers.instance import instance_of
 from distributor.database import transaction
 from distributor.errors import DatabaseUnavailable
 from tests.customers_world import CARD_NUMBER, PASSWORD, Person, field_value, make_app, make_runtime
@@ -117,7 +117,7 @@ def test_a_signed_in_customer_is_told_that_the_database_is_away(
     def away(*_: object) -> None:
         raise DatabaseUnavailable
 
-    shop: Instance = app.extensions[EXTENSION]
+    shop = instance_of(app)
     monkeypatch.setattr(shop.accounts, "customer_of_token", away)
     monkeypatch.setattr(shop.shop, "surroundings", away)
     for path, status in (("/account", 503), ("/cart", 503), ("/nothing-here", 404)):

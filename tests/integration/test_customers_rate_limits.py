@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from customers.accounts import Accounts
 from customers.errors import WrongCredentials
-from customers.instance import EXTENSION
+from customers.instance import instance_of
 from customers.rate_limits.requests import LIMIT_OF_VIEW
 from tests.conftest import Server, fresh_database
 from tests.customers_world import CARD, CARD_NUMBER, PASSWORD, Person, Program, Shop, field_value, new_email, open_shop
@@ -74,7 +73,7 @@ def test_whatever_changes_something_has_a_limit_or_a_reason(shop: Shop) -> None:
 def test_every_limited_view_is_there(shop: Shop) -> None:
     """A view that is renamed must not lose its limit unnoticed."""
     assert LIMIT_OF_VIEW.keys() <= shop.apps[0].view_functions.keys()
-    limits = shop.apps[0].extensions[EXTENSION].rate_limits
+    limits = instance_of(shop.apps[0]).rate_limits
     assert all(hasattr(limits, name) for name in LIMIT_OF_VIEW.values())
 
 
@@ -234,7 +233,7 @@ def test_unknown_accounts_and_wrong_passwords_cost_the_same_work(
     shop: Shop, ada: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """W2, V2: one hash is verified whatever was sent; and what is no address is nobody's account, apart from the others."""
-    accounts: Accounts = shop.apps[0].extensions[EXTENSION].accounts
+    accounts = instance_of(shop.apps[0]).accounts
     verified: list[str] = []
     hasher = accounts._passwords._hasher
     monkeypatch.setattr(accounts._passwords, "_hasher", CountingHasher(hasher, verified))

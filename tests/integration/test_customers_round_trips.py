@@ -13,7 +13,7 @@ from flask import Flask
 from psycopg.pq import PipelineStatus
 from werkzeug.test import TestResponse
 
-from customers.instance import EXTENSION, Instance
+from customers.instance import instance_of
 from customers.window import window
 from tests.customers_world import PASSWORD, Person, field_value, make_app, make_runtime
 from tests.distributor_world import World
@@ -25,9 +25,7 @@ def app(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(window, "SHOWN_SECONDS", 3_600.0)
     app = make_app(make_runtime(tmp_path / "state", database_url))
     yield app
-    shop: Instance = app.extensions[EXTENSION]
-    shop.engine.dispose()
-    shop.health_engine.dispose()
+    instance_of(app).close()
 
 
 class Trips:

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
-from customers.instance import EXTENSION
+from customers.instance import instance_of
 from distributor.database import transaction
 from tests.conftest import Server, fresh_database
 from tests.customers_world import PASSWORD, Person, Shop, field_value, make_app, make_runtime, open_shop
@@ -116,7 +116,7 @@ def test_every_refusal_has_the_same_headers(shop: Shop, ada: Person, monkeypatch
         400: client.post("/api/v1/session", data="{", content_type="application/json"),
         422: client.post("/api/v1/session", json={}),
     }
-    shop_parts = shop.apps[0].extensions[EXTENSION]
+    shop_parts = instance_of(shop.apps[0])
 
     def broken(*_: object) -> None:
         message = "a secret of the inside"

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, event
 
-from customers.instance import EXTENSION, Instance
+from customers.instance import instance_of
 from customers.serving.server import Server
 from customers.serving.stock_at_once import StockAtOnce
 from customers.serving.wsgi import Answer
@@ -65,7 +65,7 @@ class Served:
 @contextmanager
 def serving(app: Flask, *, at_once: bool = True) -> Iterator[Served]:
     """What was read is fresh for as long as the test takes, however slow the machine is."""
-    instance: Instance = app.extensions[EXTENSION]
+    instance = instance_of(app)
     instance.shop.window.stock._seconds = 60.0
     answers = StockAtOnce(instance)
     answered: list[str] = []
@@ -99,9 +99,7 @@ def serving(app: Flask, *, at_once: bool = True) -> Iterator[Served]:
 def app(database_url: str, world: World, tmp_path: Path) -> Iterator[Flask]:
     app = make_app(make_runtime(tmp_path / "state", database_url))
     yield app
-    shop: Instance = app.extensions[EXTENSION]
-    shop.engine.dispose()
-    shop.health_engine.dispose()
+    instance_of(app).close()
 
 
 @pytest.fixture
@@ -283,7 +281,7 @@ def test_quantities_are_told_at_once_while_all_threads_wait(served: Served, worl
 
 def test_who_is_turned_away_is_told_so_in_the_shops_words_without_the_database(app: Flask, engine: Engine) -> None:
     """V8: all threads wait for the database; so would whoever asked it who is asking."""
-    shop: Instance = app.extensions[EXTENSION]
+    shop = instance_of(app)
     shop.engine.dispose()
     asked: list[object] = []
     event.listen(shop.engine, "checkout", lambda *_: asked.append(1))

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
 from werkzeug.datastructures import MultiDict
 
-from customers.instance import EXTENSION, Instance
+from customers.instance import instance_of
 from customers.query_input import read_products
 from customers.window import SHOWN_SECONDS, window
 from distributor.database import transaction
@@ -23,9 +23,7 @@ from tests.distributor_world import World, rows
 def app(database_url: str, world: World, tmp_path: Path) -> Iterator[Flask]:
     app = make_app(make_runtime(tmp_path / "state", database_url))
     yield app
-    shop: Instance = app.extensions[EXTENSION]
-    shop.engine.dispose()
-    shop.health_engine.dispose()
+    instance_of(app).close()
 
 
 @pytest.fixture
@@ -106,7 +104,7 @@ def test_held_goods_are_in_others_carts_for_everybody_but_their_holder(
     assert ada.post(f"/cart/{world.stock[0]}/add", "/account", quantity="4").status_code == 303
     guest, key = app.test_client(), str(world.stock[0])
     assert guest.get(f"/stock?ids={key}").json == {"available": {key: 1}, "in_other_carts": {key: 4}}
-    shop: Instance = app.extensions[EXTENSION]
+    shop = instance_of(app)
     wanted = read_products(MultiDict(), 24)
     mine = customer_id(shop.engine)
     assert [item.available for item in shop.shop.window.products(wanted).items] == [1, 3, 40]
