@@ -93,7 +93,7 @@ def test_who_has_bought_sees_it_at_once_and_everybody_else_what_the_window_shows
         connection.execute(text("UPDATE orders SET created_at = created_at - :lately"), {"lately": LATELY})
     assert all("40 left" in ada.get(page).text for page in pages)
     for one in (app, other):
-        one.extensions[EXTENSION].engine.dispose()
+        instance_of(one).close()
 
 
 def test_held_goods_are_in_others_carts_for_everybody_but_their_holder(
