@@ -131,8 +131,7 @@ def test_what_is_not_held_says_so_and_which_limit_it_was(
     assert "Hold it<" in page
     refused = person.post(f"/cart/{world.stock[1]}/hold", "/cart")
     assert (refused.status_code, f"as many {words} as one customer may: 1." in refused.text) == (409, True)
-    app.extensions[EXTENSION].engine.dispose()
-    app.extensions[EXTENSION].health_engine.dispose()
+    instance_of(app).close()
 
 
 def test_a_page_tells_who_was_faster_with_an_ended_hold(app: Flask, bob: Program, engine: Engine, world: World) -> None:
