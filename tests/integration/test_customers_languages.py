@@ -39,7 +39,7 @@ def switch(person: Person, code: str, next_path: str = "/", **headers: str) -> T
 def test_the_browser_chooses(guest: Person) -> None:
     """G1, G3."""
     for headers, code, words in (
-        (POLISH, "pl", "Teraz w sprzedaży"),
+        (POLISH, "pl", "Teraz w\xa0sprzedaży"),
         (ENGLISH, "en", "In stock now"),
         ({}, "en", "In"),
     ):
@@ -159,7 +159,7 @@ def test_a_page_about_the_missing_database_is_in_the_browsers_language(
     monkeypatch.setattr(shop.accounts, "customer_of_token", gone)
     page = ada.client.get("/account", headers=POLISH)
     assert (page.status_code, language_of(page)) == (503, "pl")
-    assert "Sklep nie ma w tej chwili dostępu do swoich ksiąg; nic się nie zmieniło." in page.text
+    assert "Sklep nie ma w\xa0tej chwili dostępu do swoich ksiąg; nic się nie zmieniło." in page.text
 
 
 def test_a_thread_forgets_the_language_of_its_last_answer(guest: Person) -> None:

@@ -289,7 +289,7 @@ def test_who_is_turned_away_is_told_so_in_the_shops_words_without_the_database(a
     client.set_cookie("session", "x" * 43)
     page = client.get("/orders", environ_overrides={TURNED_AWAY: True}, headers={"Accept-Language": "pl"})
     assert (page.status_code, page.headers["Retry-After"], page.headers["X-Served-By"]) == (503, "1", "web-1")
-    assert "W sklepie jest teraz zbyt wiele osób" in page.text
+    assert "W\xa0sklepie jest teraz zbyt wiele osób" in page.text
     bearer = {"Authorization": f"Bearer {'x' * 43}"}
     told = client.post("/api/v1/orders", environ_overrides={TURNED_AWAY: True}, headers=bearer)
     assert (told.status_code, told.headers["Retry-After"]) == (503, "1")

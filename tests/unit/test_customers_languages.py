@@ -112,6 +112,24 @@ def test_a_translation_has_the_places_of_its_text(code: str) -> None:
     assert wrong == []
 
 
+def test_no_polish_line_ends_with_a_one_letter_word() -> None:
+    """M2, in plural forms, too; English keeps its spaces, and a letter that begins a longer word is left alone."""
+    polish, english = CATALOGUES["pl"], CATALOGUES["en"]
+    assert polish.gettext("In stock now") == "Teraz w\xa0sprzedaży"
+    assert polish.gettext("%(left)s of %(wanted)s left") == "dostępne: %(left)s z\xa0%(wanted)s"
+    assert polish.ngettext("This order and %(count)s other", "This order and %(count)s others", 2).startswith(
+        "To zamówienie i\xa0"
+    )
+    assert polish.gettext("Go to the cart") == "Przejdź do koszyka"
+    assert english.gettext("A price changed") == "A price changed"
+    singular = {
+        english_text: polish.gettext(english_text) for message in texts("pl") for english_text, _ in pairs(message)
+    }
+    found = {text for english_text, text in singular.items() if text != english_text}
+    assert len(found) > 300
+    assert [text for text in found if re.search(r"(?<![\w%])[aiouwz] ", text, re.IGNORECASE)] == []
+
+
 ABBREVIATED = re.compile(r"\bszt\.$")  # units, as Polish shops write them: short, and the same in every case
 
 
