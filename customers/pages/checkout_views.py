@@ -27,6 +27,7 @@ from customers.languages import render_template
 from customers.pages import answers, cart_shown, csrf, forms, offers, sentences
 from customers.pages.answers import Page
 from customers.pages.cart_shown import CartShown
+from customers.rate_limits import Limited
 from customers.rate_limits import requests as rate_limits
 from distributor.errors import DistributorError, KeyReused
 from distributor.queries import CartLine
@@ -57,7 +58,7 @@ def buy() -> Page:
     form = _read_form()
     card = None
     if form.new_card is not None and not instance().shop.has_answered(me.id, form.key):
-        rate_limits.count("cards")
+        rate_limits.count(Limited.CARD_CHANGES)
         try:
             card = instance().accounts.put_card(me, form.new_card)
         except InvalidInput as error:

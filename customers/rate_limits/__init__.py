@@ -4,7 +4,7 @@ Promises: beyond a quota a request is refused with 429 before anything costly is
 each answer of a limited call says what is left (draft-ietf-httpapi-ratelimit-headers).
 """
 
-from customers.rate_limits.limits import RateLimits
+from customers.rate_limits.limits import Limited, RateLimits
 from customers.rate_limits.quota import Quota, Standing
 
-__all__ = ["Quota", "RateLimits", "Standing"]
+__all__ = ["Limited", "Quota", "RateLimits", "Standing"]

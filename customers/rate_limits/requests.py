@@ -11,52 +11,50 @@ from customers.errors import TooManyAttempts
 from customers.identity import sender_address
 from customers.instance import customer, instance
 from customers.purchase import DECIDED
-from customers.rate_limits.limits import Limit
+from customers.rate_limits.limits import Limited
 from customers.rate_limits.quota import Standing
 from customers.security_log import Event, note
 
-# View's name, the same in the API and on the pages where both have it -> attribute of RateLimits.
+# By the view's name, which is the same in the API and on the pages where both have it.
 LIMIT_OF_VIEW = {
-    "api.place_order": "orders",
-    "pages.buy": "orders",
-    "api.put_card": "cards",
-    "api.delete_card": "cards",
-    "pages.save_card": "cards",
-    "pages.remove_card": "cards",
-    "api.change_me": "account_changes",
-    "api.delete_me": "account_changes",
-    "pages.save_details": "account_changes",
-    "pages.change_email": "account_changes",
-    "pages.change_password": "account_changes",
-    "pages.choose_language": "account_changes",
-    "pages.end_session": "account_changes",
-    "pages.end_other_sessions": "account_changes",
-    "pages.delete_account": "account_changes",
-    "api.export_me": "exports",
-    "pages.export_account": "exports",
-    "api.create_session": "log_ins",
-    "pages.log_in": "log_ins",
-    "api.create_customer": "sign_ups",
-    "pages.sign_up": "sign_ups",
+    "api.place_order": Limited.ORDERS,
+    "pages.buy": Limited.ORDERS,
+    "api.put_card": Limited.CARD_CHANGES,
+    "api.delete_card": Limited.CARD_CHANGES,
+    "pages.save_card": Limited.CARD_CHANGES,
+    "pages.remove_card": Limited.CARD_CHANGES,
+    "api.change_me": Limited.ACCOUNT_CHANGES,
+    "api.delete_me": Limited.ACCOUNT_CHANGES,
+    "pages.save_details": Limited.ACCOUNT_CHANGES,
+    "pages.change_email": Limited.ACCOUNT_CHANGES,
+    "pages.change_password": Limited.ACCOUNT_CHANGES,
+    "pages.choose_language": Limited.ACCOUNT_CHANGES,
+    "pages.end_session": Limited.ACCOUNT_CHANGES,
+    "pages.end_other_sessions": Limited.ACCOUNT_CHANGES,
+    "pages.delete_account": Limited.ACCOUNT_CHANGES,
+    "api.export_me": Limited.EXPORTS,
+    "pages.export_account": Limited.EXPORTS,
+    "api.create_session": Limited.LOG_INS,
+    "pages.log_in": Limited.LOG_INS,
+    "api.create_customer": Limited.SIGN_UPS,
+    "pages.sign_up": Limited.SIGN_UPS,
 }
 
 
 def check() -> None:
     """Called by the blueprints once they know that the request may be answered at all; raises TooManyAttempts."""
-    name = LIMIT_OF_VIEW.get(request.endpoint or "")
+    limited = LIMIT_OF_VIEW.get(request.endpoint or "")
     decided = request.environ.get(DECIDED)
     if decided is not None:  # counted before it came here
         if decided.standing is not None:
             _standings().append(decided.standing)
-    elif name is not None:
-        count(name)
+    elif limited is not None:
+        count(limited)
 
 
-def count(name: str) -> None:
+def count(what: Limited) -> None:
     """One request of a kind that only the view can tell, such as a purchase that brings a new card; raises TooManyAttempts."""
-    limits = instance().rate_limits
-    limit: Limit = getattr(limits, name)
-    standing = limits.spend(limit, _customer_id(), sender_address())
+    standing = instance().rate_limits.spend(what, _customer_id(), sender_address())
     if standing is not None:
         _standings().append(standing)
 

@@ -32,7 +32,7 @@ from customers.api.models import NewOrder
 from customers.errors import TooManyAttempts
 from customers.instance import Instance
 from customers.purchase import DECIDED, Decided, Wanted
-from customers.rate_limits import Standing
+from customers.rate_limits import Limited, Standing
 from customers.serving.lanes import Lane
 from customers.serving.wsgi import Answer, Environ, Fields
 from distributor.errors import DistributorError
@@ -223,9 +223,8 @@ class OrderDesk:
             return [Unsettled(one.since) for one in asked]
 
     def _is_within_quota(self, standings: dict[int, Standing | None], position: int, customer_id: int) -> bool:
-        limits = self._instance.rate_limits
         try:
-            standings[position] = limits.spend(limits.orders, customer_id, "")
+            standings[position] = self._instance.rate_limits.spend(Limited.ORDERS, customer_id, "")
         except TooManyAttempts:  # the usual way says so
             return False
         return True
