@@ -20,7 +20,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -76,6 +76,20 @@ class _Ticket:
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Decided | None]"
     since: float
+
+
+@dataclass(frozen=True)
+class _LetIn:
+    """A ticket with its customer, counted on the customer's quota; ``position``: among the tickets it came with."""
+
+    position: int
+    customer_id: int
+    ticket: _Ticket
+    standing: Standing | None
+
+    def asked(self) -> Asked:
+        wanted = self.ticket.wanted
+        return Asked(self.customer_id, wanted.key, wanted.lines, wanted.fingerprint(), self.ticket.since)
 
 
 def gathering_seconds(last: int, waiting: int, groups_max: int) -> float:
@@ -199,20 +213,23 @@ class OrderDesk:
 
     def _sold(self, tickets: Sequence[_Ticket], customers: Mapping[str, int]) -> list[Decided | None]:
         decided: list[Decided | None] = [None] * len(tickets)
-        standings: dict[int, Standing | None] = {}
-        rounds: list[dict[int, int]] = []  # position by customer: no customer twice in a group
+        for group in _groups(self._let_in(tickets, customers)):
+            told = self._placed([one.asked() for one in group])
+            for one, answer in zip(group, told, strict=True):
+                decided[one.position] = Decided(answer, one.standing)
+        return decided
+
+    def _let_in(self, tickets: Sequence[_Ticket], customers: Mapping[str, int]) -> Iterator[_LetIn]:
+        """Those whose session lives and whose quota has room; to the others the usual way says why not (K2)."""
         for position, ticket in enumerate(tickets):
             customer_id = customers.get(ticket.token_sha256)
-            if customer_id is not None and self._is_within_quota(standings, position, customer_id):
-                free = next((group for group in rounds if customer_id not in group), None)
-                if free is None:
-                    rounds.append(free := {})
-                free[customer_id] = position
-        for group in rounds:
-            asked = [self._asked(customer_id, tickets[position]) for customer_id, position in group.items()]
-            for position, told in zip(group.values(), self._placed(asked), strict=True):
-                decided[position] = Decided(told, standings[position])
-        return decided
+            if customer_id is None:
+                continue
+            try:
+                standing = self._instance.rate_limits.spend(Limited.ORDERS, customer_id, "")
+            except TooManyAttempts:
+                continue
+            yield _LetIn(position, customer_id, ticket, standing)
 
     def _placed(self, asked: Sequence[Asked]) -> Sequence[Sold | DistributorError | Unsettled]:
         """Raises nothing: they were counted already, and others of the same tickets are sold perhaps (K2)."""
@@ -222,17 +239,16 @@ class OrderDesk:
             logger.exception("%d purchases are placed by themselves", len(asked))
             return [Unsettled(one.since) for one in asked]
 
-    def _is_within_quota(self, standings: dict[int, Standing | None], position: int, customer_id: int) -> bool:
-        try:
-            standings[position] = self._instance.rate_limits.spend(Limited.ORDERS, customer_id, "")
-        except TooManyAttempts:  # the usual way says so
-            return False
-        return True
 
-    @staticmethod
-    def _asked(customer_id: int, ticket: _Ticket) -> Asked:
-        wanted = ticket.wanted
-        return Asked(customer_id, wanted.key, wanted.lines, wanted.fingerprint(), ticket.since)
+def _groups(let_in: Iterable[_LetIn]) -> list[list[_LetIn]]:
+    """In as few groups as can be without a customer twice in one, each in the order in which they came. Pure."""
+    groups: list[dict[int, _LetIn]] = []
+    for one in let_in:
+        group = next((group for group in groups if one.customer_id not in group), None)
+        if group is None:
+            groups.append(group := {})
+        group[one.customer_id] = one
+    return [list(group.values()) for group in groups]
 
 
 def _read(sent: dict[bytes, bytes], body: bytes) -> _Ticket | None:
