@@ -71,6 +71,21 @@ def month_close(context: typer.Context) -> None:
     raise typer.Exit(commands.close_month(common_of(context).state_folder))
 
 
+@app.command("sign-out", epilog=COMMON_HELP)
+def sign_out(
+    context: typer.Context,
+    customer: Annotated[int | None, typer.Argument(metavar="[CUSTOMER]", min=1, help="the number in the log")] = None,
+    *,
+    everybody: Annotated[bool, typer.Option("--everybody", help="all customers of the running shop")] = False,
+) -> None:
+    """End all sessions of one customer, or of everybody; who knows the password can sign in again."""
+    from customers.accounts import commands
+
+    if (customer is None) is not everybody:
+        raise typer.BadParameter("name one customer, or --everybody")
+    raise typer.Exit(commands.sign_out(common_of(context).state_folder, customer))
+
+
 @app.command(epilog=COMMON_HELP)
 def reconcile(
     context: typer.Context,

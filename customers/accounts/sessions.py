@@ -280,3 +280,8 @@ def end_all(connection: Connection, customer_id: int, except_sha256: str | None 
     if except_sha256 is not None:
         statement = statement.where(CustomerSession.token_sha256 != except_sha256)
     return connection.execute(statement).rowcount
+
+
+def end_everybodys(connection: Connection) -> int:
+    """Returns how many there were."""
+    return connection.execute(delete(CustomerSession)).rowcount

@@ -3,10 +3,12 @@
 import re
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+import main
 from customers.accounts import Accounts, Changes, Customer, sessions
 from customers.accounts.cards import CardEntry
 from customers.errors import NotSignedIn
@@ -341,6 +343,25 @@ def test_of_two_changes_at_the_same_moment_the_later_one_sees_that_its_session_i
 def waits_for_a_row(shop: Shop) -> bool:
     statement = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     return bool(rows(shop.engine, statement))
+
+
+def test_whoever_runs_the_shop_can_sign_out_one_customer_or_everybody(
+    shop: Shop, ada: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ASVS 5.0 7.4.5"""
+    folder = str(shop.apps[0].extensions[EXTENSION].runtime.state)
+    eve = shop.program(1).sign_up()
+    again(shop, ada)
+    assert main.run(["sign-out", str(ada.id), "--state", folder]) == 0
+    assert capsys.readouterr().out == f"customer {ada.id}: 2 sessions ended\n"
+    assert (status(ada), status(eve)) == (401, 200)
+    assert main.run(["sign-out", "--everybody", "--state", folder]) == 0
+    assert re.fullmatch(r"everybody: [1-9][0-9]* sessions? ended\n", capsys.readouterr().out)
+    assert status(eve) == 401
+    for wrong in (["sign-out"], ["sign-out", str(ada.id), "--everybody"], ["sign-out", "0"]):
+        assert main.run([*wrong, "--state", folder]) == 64
+    assert main.run(["sign-out", str(ada.id), "--state", str(tmp_path)]) == 64
+    assert "no system was started with this state folder" in capsys.readouterr().err
 
 
 def test_sessions_are_swept_and_a_token_is_never_stored(shop: Shop, ada: Program) -> None:
