@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from customers.errors import WrongCredentials
+from customers.accounts import store, throttle
+from customers.errors import TooManyAttempts, WrongCredentials
 from customers.instance import instance_of
 from customers.rate_limits import Limited
 from customers.rate_limits.requests import LIMIT_OF_VIEW
+from distributor.database import transaction
 from tests.conftest import Server, fresh_database
 from tests.customers_world import CARD, CARD_NUMBER, PASSWORD, Person, Program, Shop, field_value, new_email, open_shop
 from tests.distributor_world import rows
@@ -211,6 +213,24 @@ def test_who_guesses_elsewhere_does_not_keep_the_owner_out(shop: Shop, ada: Prog
     owner.client.delete_cookie("session")
     assert [log_in(owner, ada.email, "wrong password") for _ in range(11)] == [401] * 10 + [429]
     assert log_in(stranger, ada.email, PASSWORD) == 429, "the right password elsewhere does not end the guesser's count"
+
+
+def test_an_address_has_ten_times_an_accounts_failures_and_no_more(shop: Shop) -> None:
+    """H2: one password tried on many accounts is as limited as many passwords tried on one."""
+
+    def attempt(number: int, address: str) -> None:
+        account = throttle.account_subject(f"{number}@example.org")
+        with transaction(shop.engine) as connection:
+            asked = store.asking_for_credentials("nobody@example.org")
+            throttle.begin_attempt(connection, account, throttle.address_subject(address), 1, 60.0, asked=asked)
+        with transaction(shop.engine) as connection:
+            throttle.note_failure(connection, throttle.address_subject(address), 60.0)
+
+    for number in range(throttle.ADDRESS_FACTOR):
+        attempt(number, f"2001:db8:1:2::{number}")  # of one household
+    with pytest.raises(TooManyAttempts):
+        attempt(throttle.ADDRESS_FACTOR, "2001:db8:1:2:ffff::1")
+    attempt(throttle.ADDRESS_FACTOR, "2001:db8:1:3::1")
 
 
 def test_a_mark_is_worth_nothing_for_another_account(shop: Shop, ada: Program) -> None:
