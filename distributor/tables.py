@@ -342,6 +342,7 @@ class Charge(Base):
     amount_minor: Mapped[int]
     currency: Mapped[str] = mapped_column(String(3))
     card_token: Mapped[str] = mapped_column(String(64))
+    """Empty for deleted accounts."""
     card_brand: Mapped[str | None] = mapped_column(String(20))
     card_last4: Mapped[str | None] = mapped_column(String(4))
     """The card of that moment, as a receipt names it; empty for orders from before, and of deleted accounts."""

@@ -342,6 +342,8 @@ def _changed(values: Iterable[str]) -> list[str]:
 
 
 def _change_account(connection: Connection, customer_id: int, values: dict[str, str]) -> None:
+    if "email_canonical" in values and store.is_taken(connection, values["email_canonical"], by_other_than=customer_id):
+        raise EmailTaken
     try:
         store.change(connection, customer_id, values)
     except IntegrityError as error:

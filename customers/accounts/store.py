@@ -9,6 +9,7 @@ from distributor.database import Statement
 from distributor.tables import CartLine, Charge, Customer, FinishedCustomer, Order
 
 DELETED_NAME = "(deleted)"
+DELETED_CARD = ""  # a payment provider would know by the token whose card it was
 
 
 def add(connection: Connection, **values: str) -> int | None:
@@ -33,6 +34,12 @@ def asking_for_password_hash(customer_id: int, *, lock: bool = False) -> Stateme
 
 _CREDENTIALS = "SELECT id, password_hash FROM customer WHERE email_canonical = %(email)s AND deleted_at IS NULL"
 _HASH = "SELECT password_hash FROM customer WHERE id = %(id)s "
+
+
+def is_taken(connection: Connection, email_canonical: str, by_other_than: int) -> bool:
+    """Asked before a change, beside the constraint: PostgreSQL writes the value that breaks one into its own log."""
+    other = select(Customer.id).where(Customer.email_canonical == email_canonical, Customer.id != by_other_than)
+    return connection.scalar(other) is not None
 
 
 def facts(connection: Connection, customer_id: int) -> RowMapping:
@@ -81,4 +88,5 @@ def anonymise(connection: Connection, customer_id: int) -> None:
     )
     connection.execute(delete(CartLine).where(CartLine.customer_id == customer_id))
     of_theirs = Charge.order_id.in_(select(Order.id).where(Order.customer_id == customer_id))
-    connection.execute(update(Charge).where(of_theirs).values(card_brand=None, card_last4=None))
+    nothing = {"card_token": DELETED_CARD, "card_brand": None, "card_last4": None}
+    connection.execute(update(Charge).where(of_theirs).values(nothing))

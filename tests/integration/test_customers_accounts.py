@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
+from sqlalchemy.engine import ExceptionContext
 
+from customers.instance import EXTENSION
 from distributor.database import transaction
 from tests.customers_world import CARD_NUMBER, PASSWORD, Program, make_app, make_runtime
 from tests.distributor_world import World, order_count, rows
@@ -168,9 +170,18 @@ def test_a_new_password_ends_the_other_sessions(ada: Program) -> None:
     assert other.call("GET", "/me").status_code == 401
 
 
-def test_an_address_cannot_be_changed_to_anothers(ada: Program, eve: Program) -> None:
+def test_an_address_cannot_be_changed_to_anothers(ada: Program, eve: Program, app: Flask) -> None:
+    """And no statement fails for it: PostgreSQL would write the other one's address into its log."""
+    failed: list[ExceptionContext] = []
+    engine = app.extensions[EXTENSION].engine
+    note = failed.append  # one object, by which it is taken away again
+    event.listen(engine, "handle_error", note)
     change = {"email": eve.email.upper(), "current_password": PASSWORD}
     assert ada.call("PATCH", "/me", change).status_code == 409
+    body = {"email": eve.email, "password": PASSWORD, "first_name": "A", "last_name": "B"}
+    assert ada.call("POST", "/customers", body).status_code == 409
+    event.remove(engine, "handle_error", note)
+    assert not failed
 
 
 def test_the_card_number_is_nowhere(

@@ -278,6 +278,26 @@ def test_a_password_change_and_a_sign_in_at_the_same_moment_leave_no_session_of_
         assert status(program) == 401
 
 
+def test_a_password_that_is_changed_while_it_is_checked_signs_nobody_in(
+    shop: Shop, ada: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """V1: the old one was right when it was looked at, and is not any more when the session would begin."""
+    accounts = shop.apps[0].extensions[EXTENSION].accounts
+    matches = accounts._passwords.matches
+
+    def matches_then_changes(known: str | None, password: str) -> bool:
+        right = bool(matches(known, password))
+        monkeypatch.undo()
+        change = {"password": "another good one", "current_password": PASSWORD}
+        assert elsewhere(shop, ada).call("PATCH", "/me", change).status_code == 200
+        return right
+
+    monkeypatch.setattr(accounts._passwords, "matches", matches_then_changes)
+    answer = shop.program().call("POST", "/session", {"email": ada.email, "password": PASSWORD})
+    assert answer.status_code == 401
+    assert len(rows(shop.engine, "SELECT 1 FROM customer_session WHERE customer_id = :c", c=ada.id)) == 1
+
+
 CARD = CardEntry("4242424242424242", "12/39", "Ada Lovelace")
 ACTS: dict[str, Callable[[Accounts, Customer], object]] = {
     "name": lambda accounts, me: accounts.change(me, Changes(first_name="Eve"), ""),
