@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import Engine, event, text
 from sqlalchemy.engine import ExceptionContext
 
-from customers.instance import EXTENSION
+from customers.instance import instance_of
 from distributor.database import transaction
 from tests.customers_world import CARD_NUMBER, PASSWORD, Program, make_app, make_runtime
 from tests.distributor_world import World, order_count, rows
@@ -173,7 +173,7 @@ def test_a_new_password_ends_the_other_sessions(ada: Program) -> None:
 def test_an_address_cannot_be_changed_to_anothers(ada: Program, eve: Program, app: Flask) -> None:
     """And no statement fails for it: PostgreSQL would write the other one's address into its log."""
     failed: list[ExceptionContext] = []
-    engine = app.extensions[EXTENSION].engine
+    engine = instance_of(app).engine
     note = failed.append  # one object, by which it is taken away again
     event.listen(engine, "handle_error", note)
     change = {"email": eve.email.upper(), "current_password": PASSWORD}

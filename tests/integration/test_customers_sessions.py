@@ -282,7 +282,7 @@ def test_a_password_that_is_changed_while_it_is_checked_signs_nobody_in(
     shop: Shop, ada: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """V1: the old one was right when it was looked at, and is not any more when the session would begin."""
-    accounts = shop.apps[0].extensions[EXTENSION].accounts
+    accounts = instance_of(shop.apps[0]).accounts
     matches = accounts._passwords.matches
 
     def matches_then_changes(known: str | None, password: str) -> bool:
@@ -369,7 +369,7 @@ def test_whoever_runs_the_shop_can_sign_out_one_customer_or_everybody(
     shop: Shop, ada: Program, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """ASVS 5.0 7.4.5"""
-    folder = str(shop.apps[0].extensions[EXTENSION].runtime.state)
+    folder = str(instance_of(shop.apps[0]).runtime.state)
     eve = shop.program(1).sign_up()
     again(shop, ada)
     assert main.run(["sign-out", str(ada.id), "--state", folder]) == 0
