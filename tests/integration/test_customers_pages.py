@@ -76,6 +76,16 @@ def test_a_form_needs_the_token_of_its_own_session(app: Flask, ada: Person, worl
     assert not rows(engine, "SELECT * FROM cart_line")
 
 
+def test_a_token_never_looks_the_same_twice(ada: Person) -> None:
+    """F4: no half of it stays, so that guesses beside it in a compressed answer are never confirmed; each of them counts."""
+    tokens = [field_value(ada.get("/account").text, "form_token") for _ in range(3)]
+    halves = [half for token in tokens for half in (token[:64], token[64:])]
+    assert len(set(halves)) == 6
+    for token in tokens:
+        fields = {"form_token": token, "first_name": "Ada", "last_name": "Lovelace"}
+        assert ada.client.post("/account/details", data=fields).status_code == 303
+
+
 def test_a_token_from_before_signing_in_is_refused_after_it(app: Flask, world: World) -> None:
     person = Person(app.test_client())
     before = field_value(person.get("/log-in").text, "form_token")
