@@ -10,30 +10,41 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import RequestRedirect
 
 from customers import purchase
-from customers.errors import PROBLEM_PREFIX, Rule, TooManyAttempts, detail, details, retry_after_seconds, rule_of
+from customers.errors import (
+    PROBLEM_PREFIX,
+    Refusal,
+    Rule,
+    TooManyAttempts,
+    detail,
+    details,
+    retry_after_seconds,
+    rule_of,
+)
 from customers.identity import is_api
 from customers.languages import lazy_gettext as _
 from customers.languages import render_template
 from customers.rate_limits import requests as rate_limits
 
 PROBLEM_TYPE = "application/problem+json"
-FAULT = Rule(500, "fault", _("Something went wrong on our side"))
-FAULT_DETAIL = _("The request was not understood by our own code; it is noted under the request's number.")
-
-# What Flask itself refuses, in our words: status -> rule and detail.
-HTTP_RULES = {
-    400: (
+FAULT = Refusal(
+    Rule(500, "fault", _("Something went wrong on our side")),
+    _("The request was not understood by our own code; it is noted under the request's number."),
+)
+REFUSED_BY_FLASK = {
+    400: Refusal(
         Rule(400, "malformed-request", _("Bad request")),
         _("The browser or program sent something that cannot be read."),
     ),
-    404: (Rule(404, "not-found", _("Not found")), _("There is nothing at this address.")),
-    405: (Rule(405, "method-not-allowed", _("Method not allowed")), _("This address cannot be asked in this way.")),
-    413: (
+    404: Refusal(Rule(404, "not-found", _("Not found")), _("There is nothing at this address.")),
+    405: Refusal(
+        Rule(405, "method-not-allowed", _("Method not allowed")), _("This address cannot be asked in this way.")
+    ),
+    413: Refusal(
         Rule(413, "body-too-large", _("Request entity too large")),
         _("That is more than this shop takes at once."),
     ),
 }
-OTHER_HTTP = (_("Refused"), _("The request was refused."))
+"""In our words, by status."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +66,7 @@ def answer(error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
         return _render_http(error)
     logger.error("request %s %s %s failed", g.request_id, request.method, request.path, exc_info=error)
-    return _render(FAULT, str(FAULT_DETAIL), {})
+    return _render(FAULT.rule, str(FAULT.detail), {})
 
 
 def problem(rule: Rule, text: str, members: dict[str, Any], *, is_kept: bool = False) -> Response:
@@ -70,9 +81,10 @@ def problem(rule: Rule, text: str, members: dict[str, Any], *, is_kept: bool = F
 
 def _render_http(error: HTTPException) -> Response:
     """What Flask itself refuses: no such path, method not allowed, body too large, form unreadable."""
-    other = Rule(error.code or 400, error.name.lower().replace(" ", "-"), OTHER_HTTP[0])
-    rule, text = HTTP_RULES.get(error.code or 400, (other, OTHER_HTTP[1]))
-    response = _render(rule, str(text), {})
+    status = error.code or 400
+    other = Rule(status, error.name.lower().replace(" ", "-"), _("Refused"))
+    refused = REFUSED_BY_FLASK.get(status, Refusal(other, _("The request was refused.")))
+    response = _render(refused.rule, str(refused.detail), {})
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return response

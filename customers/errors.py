@@ -5,7 +5,7 @@ The table serves the API (application/problem+json, RFC 9457) and the pages alik
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from customers.languages import Lazy, gettext, ngettext
 from customers.languages import lazy_gettext as _
@@ -198,29 +198,40 @@ def details(error: Exception) -> dict[str, Any]:
     return {}
 
 
-REFUSALS: dict[str, tuple[Lazy, Lazy]] = {
-    "no_card": (_("A payment card is needed"), _("The account has no card that is valid; add one and buy then.")),
-    "cart_empty": (_("The cart is empty"), _("There is nothing in the cart to buy.")),
-    "cart_changed": (
-        _("The cart was changed"),
-        _("The cart was changed meanwhile, perhaps in another window; check it again."),
+class Refusal(NamedTuple):
+    """What is refused without an error of ours: how it is told, and the sentence for people."""
+
+    rule: Rule
+    detail: Lazy
+
+
+class _Words(NamedTuple):
+    title: Lazy
+    detail: Lazy
+
+
+REFUSED_PURCHASES = {
+    "no_card": _Words(_("A payment card is needed"), _("The account has no card that is valid; add one and buy then.")),
+    "cart_empty": _Words(_("The cart is empty"), _("There is nothing in the cart to buy.")),
+    "cart_changed": _Words(
+        _("The cart was changed"), _("The cart was changed meanwhile, perhaps in another window; check it again.")
     ),
-    "not_enough_stock": (_("Not enough in stock"), _("Other customers were faster: `lines` says what is left.")),
-    "price_changed": (
-        _("A price changed"),
-        _("`lines` names the prices that are new since the customer saw them."),
+    "not_enough_stock": _Words(_("Not enough in stock"), _("Other customers were faster: `lines` says what is left.")),
+    "price_changed": _Words(
+        _("A price changed"), _("`lines` names the prices that are new since the customer saw them.")
     ),
-    "currencies_differ": (
-        _("Several currencies"),
-        _("Goods in different currencies cannot be bought in one order."),
+    "currencies_differ": _Words(
+        _("Several currencies"), _("Goods in different currencies cannot be bought in one order.")
     ),
-    "total_too_large": (_("The total is too large"), _("Buy the goods in several orders.")),
+    "total_too_large": _Words(_("The total is too large"), _("Buy the goods in several orders.")),
 }
-_OTHER_REFUSAL = (_("Refused"), _("The purchase was refused."))
+"""By the distributor's reason."""
+
+_REFUSED_OTHERWISE = _Words(_("Refused"), _("The purchase was refused."))
 
 
-def refusal_rule(status: int, body: dict[str, Any]) -> tuple[Rule, str]:
-    """How the distributor's refusal of a purchase is told: rule and detail."""
+def refused_purchase(status: int, body: dict[str, Any]) -> Refusal:
+    """How the distributor's refusal of a purchase is told."""
     reason = str(body.get("reason", ""))
-    title, text = REFUSALS.get(reason, _OTHER_REFUSAL)
-    return Rule(status, reason.replace("_", "-") or "refused", title), str(text)
+    words = REFUSED_PURCHASES.get(reason, _REFUSED_OTHERWISE)
+    return Refusal(Rule(status, reason.replace("_", "-") or "refused", words.title), words.detail)

@@ -9,7 +9,7 @@ from customers import purchase
 from customers.api import documents, paging
 from customers.api.models import NewOrder, NewQuantity
 from customers.error_pages import problem
-from customers.errors import NotFound, refusal_rule
+from customers.errors import NotFound, refused_purchase
 from customers.instance import customer, instance
 from customers.json_input import read_body
 from customers.query_input import read_page, read_products
@@ -60,8 +60,8 @@ def place_order() -> Response:
         response.status_code = answer.status
         response.headers["Location"] = f"/api/v1/orders/{answer.body['id']}"
     else:
-        rule, detail = refusal_rule(answer.status, answer.body)
-        response = problem(rule, detail, answer.body, is_kept=True)
+        refused = refused_purchase(answer.status, answer.body)
+        response = problem(refused.rule, str(refused.detail), answer.body, is_kept=True)
     if answer.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     purchase.tell(response, answer.contention)

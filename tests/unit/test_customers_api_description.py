@@ -103,9 +103,9 @@ def test_links_lead_to_calls_that_take_what_they_give() -> None:
 
 def test_every_problem_of_the_code_is_in_the_registry_and_the_other_way_round() -> None:
     told = {(rule.type, rule.status) for rule in errors.RULES.values()}
-    told |= {(rule.type, rule.status) for rule, _ in error_pages.HTTP_RULES.values()}
-    told |= {(reason.replace("_", "-"), 402 if reason == "no_card" else 409) for reason in errors.REFUSALS}
-    told.add((error_pages.FAULT.type, error_pages.FAULT.status))
+    told |= {(rule.type, rule.status) for rule, _ in error_pages.REFUSED_BY_FLASK.values()}
+    told |= {(reason.replace("_", "-"), 402 if reason == "no_card" else 409) for reason in errors.REFUSED_PURCHASES}
+    told.add((error_pages.FAULT.rule.type, error_pages.FAULT.rule.status))
     described = {(kind.type, kind.status) for kind in problems.KINDS}
     assert {pair for pair in told if pair[0] not in problems.PAGES_ONLY} == described
     assert {name for name, _ in told} >= problems.PAGES_ONLY
