@@ -64,7 +64,7 @@ def grid(page: str) -> str:
 
 
 def test_no_visitor_ever_gets_what_is_anothers(app: Flask, world: World) -> None:
-    """Lists and cards are shared; tokens, cookies, the request's number and what is said of a customer are not."""
+    """W4 of the window: lists and cards are shared; tokens, cookies, the request's number, what is said of a customer are not."""
     ada, bob = (Person(app.test_client()).sign_up().with_card() for _ in range(2))
     ada.post(f"/cart/{world.stock[0]}/add", "/account", quantity="2")
     one, two = app.test_client(), app.test_client()

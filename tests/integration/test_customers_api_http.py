@@ -152,6 +152,7 @@ def test_a_condition_that_cannot_be_met_stops_a_change(ada: Program) -> None:
 def test_every_error_is_a_problem_of_the_registry(
     ada: Program, request_line: str, body: bytes | None, headers: dict[str, str], kind: str
 ) -> None:
+    """A3 of app.py."""
     method, _, path = request_line.partition(" ")
     given = {"Authorization": f"Bearer {ada.token}", "Content-Type": "application/json"} | headers
     answer = ada.client.open(path, method=method, data=body, headers=given)

@@ -148,7 +148,7 @@ def test_a_guests_choice_becomes_that_of_an_account_without_one(app: Flask, gues
 def test_a_page_about_the_missing_database_is_in_the_browsers_language(
     app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """G2: the account says English, but cannot be read."""
+    """N3 of identity.py; G2: the account says English, but cannot be read."""
     switch(ada, "en")
     ada.client.delete_cookie("language")
     shop = instance_of(app)

@@ -62,6 +62,7 @@ def test_files_are_coded_once_and_only_for_who_can_read_it(guest: Person) -> Non
 
 
 def test_pictures_are_kept_for_ever_and_only_asked_for_when_seen(guest: Person) -> None:
+    """G3 of pages/pictures."""
     page = guest.get("/").text
     addresses = pictures_on(page)
     assert len(addresses) == 24

@@ -81,6 +81,7 @@ sees what passers-by see (window.W2)."""
 def test_a_journey_waits_for_the_database_as_seldom_as_it_did(
     app: Flask, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """N4 of identity.py."""
     ada, guest = Person(app.test_client()).sign_up().with_card(), Person(app.test_client())
     for page in ("/", "/?q=product"):  # what passers-by see is read now, and lists are counted
         assert guest.get(page).status_code == 200

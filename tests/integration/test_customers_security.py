@@ -133,7 +133,7 @@ def test_every_refusal_has_the_same_headers(shop: Shop, ada: Person, monkeypatch
 
 
 def test_pages_and_answers_about_a_customer_are_kept_by_nobody(shop: Shop, ada: Person) -> None:
-    """ASVS 5.0 14.3.2."""
+    """X3; ASVS 5.0 14.3.2."""
     for path in paths_of(shop, "GET", api=False):
         answer = ada.get(path)
         if "Ada" in answer.text or path.startswith(("/account", "/cart", "/orders")):

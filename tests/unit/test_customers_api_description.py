@@ -138,6 +138,7 @@ def test_every_call_says_what_the_load_balancer_may_answer() -> None:
 
 
 def test_the_description_is_small_and_the_same_all_month() -> None:
+    """D1 of openapi.py."""
     first, last = dt.date(2030, 1, 1), dt.date(2030, 1, 31)
     assert encoded(10, 10, first) == json.dumps(document(10, 10, last), separators=(",", ":")).encode()
     assert len(encoded(10, 10, first)) < 100_000
@@ -150,10 +151,12 @@ def test_the_description_is_small_and_the_same_all_month() -> None:
      ("00/30", False), ("13/30", False), ("1/30", False), ("01/2030", False)],
 )  # fmt: skip
 def test_the_expiry_is_described_as_it_is_checked(expiry: str, is_good: bool) -> None:
+    """D2 of openapi.py."""
     assert bool(re.search(expiry_pattern(dt.date(2026, 11, 21)), expiry)) == is_good
 
 
 def test_names_are_described_as_they_are_checked() -> None:
+    """D2 of openapi.py."""
     pattern = re.compile(names.pattern())
     for code in [*range(0xD800), *range(0xE000, 0x20000), *range(0xE0000, 0xE0100)]:
         name = f"A{chr(code)}b"

@@ -18,7 +18,7 @@ def lane() -> Iterator[Lane]:
     lane.end()
 
 
-def test_one_call_after_the_other_is_worked_on_by_one_thread(lane: Lane) -> None:
+def test_calls_one_after_the_other_keep_to_the_same_threads(lane: Lane) -> None:
     """L4; a queue would let all three take turns."""
 
     async def ask() -> list[int]:
@@ -50,6 +50,23 @@ def test_as_many_run_at_once_as_there_are_threads_and_the_rest_in_their_order(la
 
     asyncio.run(ask())
     assert sorted(order) == [0, 1, 2, 3, 4]
+
+
+def test_calls_of_one_lane_do_not_wait_for_those_of_another(lane: Lane) -> None:
+    """L2"""
+    go = threading.Event()
+
+    async def ask() -> int:
+        held = [lane.call(lambda: go.wait(SECONDS_MAX)) for _thread in range(4)]
+        other = Lane("another", 1)
+        answered_by = await asyncio.wait_for(other.call(_here), SECONDS_MAX)
+        assert not any(call.done() for call in held)
+        go.set()
+        await asyncio.gather(*held)
+        other.end()
+        return answered_by
+
+    assert asyncio.run(ask())
 
 
 def test_a_call_of_one_thread_follows_the_other() -> None:
