@@ -118,9 +118,14 @@ def _sun(choices: _Choices, wall: str) -> str:
 
 def _evening(colour: str, shape: str, opacity: float) -> str:
     """Lies over the shape in the evening."""
-    deep = "".join(f"{round(255 * _NIGHT_LIGHT * (part / 255) ** _NIGHT_DEPTH):02x}" for part in _rgb(colour))
     through = f' fill-opacity="{opacity:g}"' if opacity < 1 else ""
-    return f'<path class="n" display="none" fill="#{deep}"{through} d="{shape}"/>'
+    return f'<path class="n" display="none" fill="{_deep(colour)}"{through} d="{shape}"/>'
+
+
+@lru_cache(2 * len(WALLS))
+def _deep(colour: str) -> str:
+    """What a wall or a table by day is in the evening."""
+    return "#" + "".join(f"{round(255 * _NIGHT_LIGHT * (part / 255) ** _NIGHT_DEPTH):02x}" for part in _rgb(colour))
 
 
 def _mosaic(choices: _Choices, wall: str, colour: str) -> str:
