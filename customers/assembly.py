@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from customers import metrics
 from customers.accounts import Accounts
 from customers.instance import Instance
+from customers.pages import as_of
 from customers.rate_limits import RateLimits
 from customers.readiness import Readiness, reason_against
 from customers.serving.draining import Draining, DrainLimits
@@ -50,7 +51,7 @@ def assembled(runtime: Runtime, name: str) -> Instance:
         health_engine=health_engine,
         accounts=Accounts(engine, settings.customers, quotas, runtime.secrets.session_key),
         rate_limits=quotas,
-        shop=Shop(engine, settings.cart),
+        shop=Shop(engine, settings.cart, as_of.note),
         sales=Sales(engine, strategies.load_guarded(settings.distributor.strategy, settings.database), settings),
         draining=Draining(limits),
         readiness=readiness,

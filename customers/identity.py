@@ -71,6 +71,11 @@ def load(request: Request) -> Customer | None:
     return customer
 
 
+def is_unknown(request: Request) -> bool:
+    """Whether somebody is perhaps signed in, and nobody could be asked."""
+    return g.get("identity_failed", default=False) and session_token(request) is not None
+
+
 def status_before() -> CustomerStatus | None:
     """What was read of the customer with the session (N4); None for a guest and where the request may have changed it."""
     return g.get("customer_status") if request.method in {"GET", "HEAD"} else None

@@ -4,13 +4,13 @@ L1  What is not a customer's own is read through the window, where it may be a m
 L2  Who is short in the cart is told from the database at the moment of asking.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
 from customers.query_input import PageWanted, ProductsWanted
-from customers.window import Window
+from customers.window import Window, nobody_is_told
 from distributor import holds, queries
 from distributor.database import reading, transaction
 from distributor.queries import (
@@ -48,10 +48,10 @@ class CartAndOffers:
 class Shop:
     """One object an instance. ``window``: what anybody may see."""
 
-    def __init__(self, engine: Engine, limits: CartLimits) -> None:
+    def __init__(self, engine: Engine, limits: CartLimits, on_old: Callable[[float], None] = nobody_is_told) -> None:
         self._engine = engine
         self._limits = limits
-        self.window = Window(engine, limits)
+        self.window = Window(engine, limits, on_old)
 
     def surroundings(self, customer_id: int | None, status: CustomerStatus | None = None) -> Surroundings:
         """``status``: the customer's, if it was read within this request already."""

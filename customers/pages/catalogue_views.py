@@ -7,9 +7,10 @@ from customers import identity, vary
 from customers.errors import NotFound
 from customers.instance import customer_or_guest, instance
 from customers.languages import render_template
-from customers.pages import answers, forms, guests
+from customers.pages import answers, as_of, forms, guests
 from customers.pages.answers import Page
 from customers.query_input import ProductsWanted, read_products
+from distributor.errors import DatabaseUnavailable
 from distributor.queries import Item, Maker, Product
 
 PRODUCTS_PER_PAGE = 24  # fills rows of 2, 3, 4 and 6
@@ -78,7 +79,11 @@ def product_page(stock_id: int, errors: dict[str, str] | None = None, general: s
 
 def _alone() -> int | None:
     """Who sees what is read for them alone; None for who may be shown what the window shows everybody (window.W2)."""
-    reader = customer_or_guest()
+    try:
+        reader = customer_or_guest()
+    except DatabaseUnavailable:  # whoever it is may look around as a guest
+        as_of.note(0.0)
+        return None
     status = identity.status_before()
     if reader is None or (status is not None and not status.bought_lately and not instance().shop.carts_hold):
         return None

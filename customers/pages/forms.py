@@ -12,6 +12,7 @@ QUANTITY = re.compile(COUNT)
 TEXT_MAX = 2_000
 QUANTITY_LENGTH_MAX = 6
 NUMBER = re.compile(f"0|{ROW_ID}")
+REPEATABLE = frozenset({"form_token", "quantity", "other", "back"})  # what a page may write into a form again
 
 # Pages that signing in may lead back to: a path of ours, no scheme, no host, no backslash, no control character.
 _WAY_BACK = re.compile(rf"/(?:|cart|checkout|account|orders|orders/{ROW_ID}|product/{ROW_ID}(?:\?want={COUNT})?)")
@@ -26,6 +27,13 @@ def text(name: str, length_max: int = TEXT_MAX) -> str:
     if len(value) > length_max:
         raise InvalidInput.of(name, _("is too long"))
     return value
+
+
+def sent_again() -> dict[str, str] | None:
+    """The fields of a form that a page may offer once more as it came; None where somebody typed what no page repeats."""
+    if request.method != "POST" or not REPEATABLE.issuperset(request.form):
+        return None
+    return request.form.to_dict()
 
 
 def quantity() -> int:

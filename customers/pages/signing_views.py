@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 
 from customers import identity, reader_language
 from customers.accounts import Registration, recognised
-from customers.errors import EmailTaken, InvalidInput, TooManyAttempts, WrongCredentials
+from customers.errors import EmailTaken, InvalidInput, TooManyAttempts, WrongCredentials, detail
 from customers.instance import customer, instance
 from customers.languages import render_template
 from customers.pages import answers, forms
@@ -29,7 +29,10 @@ def sign_up() -> Page:
     values = {name: forms.text(name) for name in ("email", "first_name", "last_name")}
     password = forms.text("password")
     try:
-        instance().accounts.register(Registration(password=password, **values), identity.sender_address())
+        try:
+            instance().accounts.register(Registration(password=password, **values), identity.sender_address())
+        except answers.NOT_NOW as error:
+            return answers.not_now(_sign_up_page(way_back, values, general=detail(error)), error)
         return _signed_in(values["email"], password, way_back)
     except InvalidInput as error:
         wrong = forms.by_field(error)
@@ -56,6 +59,8 @@ def log_in() -> Page:
         return _log_in_page(way_back, email, str(error)), 401
     except TooManyAttempts as error:
         return answers.too_often(_log_in_page(way_back, email, str(error)), error)
+    except answers.NOT_NOW as error:
+        return answers.not_now(_log_in_page(way_back, email, detail(error)), error)
 
 
 def log_out() -> Page:

@@ -17,6 +17,7 @@ from customers.languages import LANGUAGES
 from customers.languages import lazy_gettext as _
 from customers.pages import (
     account_views,
+    as_of,
     assets,
     cart_views,
     catalogue_views,
@@ -24,6 +25,7 @@ from customers.pages import (
     csrf,
     developer_views,
     filters,
+    forms,
     guests,
     language_views,
     maker_options,
@@ -108,6 +110,9 @@ NOTICES = {
 }
 """What a page says after a redirect: the address names one of these, never a text."""
 
+NOT_KNOWN = Surroundings(None, None)
+"""What a page says that cannot ask."""
+
 
 @blueprint.before_request
 def _guard() -> Response | None:
@@ -131,7 +136,10 @@ def _around_every_page() -> dict[str, Any]:
     surroundings = _surroundings(me.id if me else None)
     return {
         "me": me,
+        "reader_unknown": me is None and identity.is_unknown(request),
         "month": surroundings.month,
+        "month_known": surroundings is not NOT_KNOWN,
+        "as_of_seconds": as_of.seconds,
         "status": surroundings.status,
         "card_usable": bool(me and me.has_usable_card(dt.datetime.now(dt.UTC).date())),
         "instance_name": here.name,
@@ -144,6 +152,7 @@ def _around_every_page() -> dict[str, Any]:
         "address_with": _address_with,
         "languages": LANGUAGES,
         "times": filters.times,
+        "sent_again": forms.sent_again,
         "way_here": language_views.way_here,
     }
 
@@ -159,11 +168,11 @@ def _reader() -> Customer | None:
 def _surroundings(customer_id: int | None) -> Surroundings:
     """A page about the database's absence must not need the database, nor one for whom it has no time."""
     if is_turned_away():
-        return Surroundings(None, None)
+        return NOT_KNOWN
     try:
         return instance().shop.surroundings(customer_id, identity.status_before())
     except DistributorError:
-        return Surroundings(None, None)
+        return NOT_KNOWN
 
 
 def _form_token() -> Markup:

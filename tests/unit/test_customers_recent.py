@@ -123,6 +123,30 @@ def test_an_error_is_told_and_not_kept() -> None:
     assert recent.get("key", lambda: 3) == 3
 
 
+class Away(Exception):
+    """Who is asked does not answer."""
+
+
+def test_the_last_value_stays_for_who_would_rather_have_it_than_nothing() -> None:
+    """R5: also while somebody asks anew, and after that failed; a new value takes its place."""
+    clock = Clock()
+    recent: Recent[str, int] = Recent(1.0, 5, now=clock)
+    assert recent.old("a") is None
+
+    def fail() -> int:
+        assert recent.old("a") == (1, 7.0)
+        raise Away
+
+    recent.get("a", lambda: 1)
+    clock.now += 7.0
+    for _ in range(2):
+        with pytest.raises(Away):
+            recent.get("a", fail)
+        assert recent.old("a") == (1, 7.0)
+    assert recent.get("a", lambda: 2) == 2
+    assert recent.old("a") == (2, 0.0)
+
+
 def test_no_more_is_kept_than_there_is_room_for() -> None:
     """R4"""
     recent: Recent[int, int] = Recent(60.0, 3)
