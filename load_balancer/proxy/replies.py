@@ -44,15 +44,26 @@ _IN_POLISH: Final = {
     503: "W tej chwili żaden serwer nie jest gotowy. Nic się nie zmieniło; spróbuj ponownie za chwilę.",
     504: "Serwer nie odpowiedział na czas. Jeśli coś wysłano, sprawdź najpierw, czy zostało wykonane.",
 }
+# What stands above it, in both languages; all others have HTTP's own phrase.
+_HEADINGS: Final = {
+    404: ("Nothing is here", "Nic tu nie ma"),
+    413: ("That is too much", "Tego jest za dużo"),
+    429: ("Please wait a moment", "Prosimy chwilę poczekać"),
+    502: ("No answer came", "Odpowiedź nie nadeszła"),
+    503: ("Back in a moment", "Zaraz wracamy"),
+    504: ("No answer in time", "Brak odpowiedzi na czas"),
+}
 _STYLE: Final = """body{font:18px/1.55 system-ui,sans-serif;max-width:34em;margin:0 auto;padding:18vh 1.25em 3em}
-body{color:#20251f;background:#f7f4ed}h1{font:600 2em/1.2 Georgia,serif;margin:0 0 .6em}a{color:#17604f}
+body{color:#20251f;background:#f7f4ed}h1,h2{font:600 2em/1.2 Georgia,serif;margin:0 0 .5em}
+h2{font-size:1.3em;margin-top:1.6em}p{margin:0 0 1em}
+a{color:#17604f;display:inline-block;padding:.3em 0}
 small{color:#5c6259;overflow-wrap:anywhere}
 @media(prefers-color-scheme:dark){body{color:#ecebe3;background:#151816}a{color:#7fcbb3}small{color:#a9afa6}}"""
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>{status} {title}</title>
 <style>{style}</style></head>
-<body><main><h1>{title}</h1><p>{detail}</p>{polish}
+<body><main><h1>{heading}</h1><p>{detail}</p>{polish}
 <p><a href="/">To the start page · <span lang="pl">Na stronę główną</span></a></p>
 <p><small>{status} · request {request_id}</small></p></main></body></html>
 """
@@ -141,9 +152,7 @@ def problem(
         extra += NOT_DISPATCHED + b": 1\r\n"
     shown_id = request_id.decode("ascii")
     if html:
-        polish = f'<p lang="pl">{_IN_POLISH[status]}</p>' if status in _IN_POLISH else ""
-        words = _EXPLANATIONS.get(status, title)
-        text = _PAGE.format(status=status, style=_STYLE, title=title, detail=words, polish=polish, request_id=shown_id)
+        text = _page(status, title, shown_id)
         return Reply(status, b"text/html; charset=utf-8", text.encode(), extra)
     document = {
         "type": "about:blank",
@@ -153,6 +162,16 @@ def problem(
         "request_id": shown_id,
     }
     return Reply(status, b"application/problem+json", json.dumps(document).encode() + b"\n", extra)
+
+
+def _page(status: int, title: str, request_id: str) -> str:
+    heading, in_polish = _HEADINGS.get(status, (title, ""))
+    polish = f'<h2 lang="pl">{in_polish}</h2>' if in_polish else ""
+    polish += f'<p lang="pl">{_IN_POLISH[status]}</p>' if status in _IN_POLISH else ""
+    words = _EXPLANATIONS.get(status, title)
+    return _PAGE.format(
+        status=status, style=_STYLE, title=title, heading=heading, detail=words, polish=polish, request_id=request_id
+    )
 
 
 def _allow(methods: Sequence[bytes]) -> bytes:

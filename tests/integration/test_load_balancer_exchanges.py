@@ -304,7 +304,7 @@ def test_a_browser_gets_a_page_for_an_error() -> None:
         answer = running.ask(b"GET / HTTP/1.1\r\nHost: shop\r\nAccept: text/html,*/*;q=0.8\r\n\r\n")
         assert answer.status == 503
         assert answer.field("Content-Type") == "text/html; charset=utf-8"
-        assert b"<h1>Service Unavailable</h1>" in answer.body
+        assert b"<h1>Back in a moment</h1>" in answer.body
 
 
 @pytest.mark.parametrize("request_bytes", [GET, POST], ids=["GET", "POST"])
