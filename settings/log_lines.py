@@ -3,10 +3,13 @@
 L1  One record begins one line. Line ends and every other character that does not print (terminal commands, text that runs
     backwards) are written as escapes, whoever put them into the message.
 L2  A traceback follows in lines that begin with ``  | ``: no text in an error can pass for a line of the log.
+L3  Moments are UTC and say so (RFC 3339), so that the logs of several machines, and of both sides of a change of the clock,
+    can be put in one order.
 """
 
 import logging
 import sys
+import time
 
 LINE = "%(asctime)s %(levelname)s {name} %(name)s: %(message)s"
 TRACEBACK_MARK = "  | "
@@ -14,6 +17,10 @@ TRACEBACK_MARK = "  | "
 
 class LineFormatter(logging.Formatter):
     """Formats the records of the process called ``name``."""
+
+    converter = staticmethod(time.gmtime)  # L3
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
 
     def __init__(self, name: str) -> None:
         super().__init__(LINE.format(name=name.replace("%", "%%")))

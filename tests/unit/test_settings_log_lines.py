@@ -2,6 +2,7 @@
 
 import io
 import logging
+import time
 
 import pytest
 
@@ -22,7 +23,7 @@ def logger(written: io.StringIO) -> logging.Logger:
     return logger
 
 
-FORGERY = "2026-01-01 00:00:00,000 ERROR web-1 shop: forged"
+FORGERY = "2026-01-01T00:00:00.000Z ERROR web-1 shop: forged"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,18 @@ def test_a_message_stays_on_its_line_and_is_visible(logger: logging.Logger, writ
     assert len(text.splitlines()) == 1
     assert text.removesuffix("\n").isprintable()
     assert text.encode()
+
+
+def test_a_moment_is_written_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """L3, wherever the machine stands."""
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        record = logging.makeLogRecord({"created": 1_767_225_600.25, "msecs": 250.0, "msg": "x", "levelname": "INFO"})
+        assert LineFormatter("web-1").format(record).startswith("2026-01-01T00:00:00.250Z INFO web-1 ")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_text_of_an_error_cannot_pass_for_a_line(logger: logging.Logger, written: io.StringIO) -> None:
