@@ -15,6 +15,7 @@ from functools import lru_cache
 from flask import Response, request
 
 from customers import vary
+from customers.errors import PROBLEM_TYPE
 
 CODING = "gzip"
 BYTES_MIN = 1_000  # below, head and trailer of gzip and one packet more or less decide; chosen
@@ -30,7 +31,7 @@ _TYPES = frozenset(
         "text/javascript",
         "application/javascript",
         "application/json",
-        "application/problem+json",
+        PROBLEM_TYPE,
         "image/svg+xml",
     }
 )

@@ -12,6 +12,7 @@ from werkzeug.routing import RequestRedirect
 from customers import purchase
 from customers.errors import (
     PROBLEM_PREFIX,
+    PROBLEM_TYPE,
     Refusal,
     Rule,
     TooManyAttempts,
@@ -25,7 +26,6 @@ from customers.languages import lazy_gettext as _
 from customers.languages import render_template
 from customers.rate_limits import requests as rate_limits
 
-PROBLEM_TYPE = "application/problem+json"
 FAULT = Refusal(
     Rule(500, "fault", _("Something went wrong on our side")),
     _("The request was not understood by our own code; it is noted under the request's number."),

@@ -14,7 +14,8 @@ from distributor import errors as distributor_errors
 if TYPE_CHECKING:
     from customers.rate_limits.quota import Standing
 
-PROBLEM_PREFIX = "urn:cds:problem:"
+PROBLEM_TYPE = "application/problem+json"
+PROBLEM_PREFIX = "urn:cds:problem:"  # of the member "type"
 
 
 @dataclass(frozen=True)

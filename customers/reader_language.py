@@ -11,6 +11,7 @@ from flask import Response, request
 from flask_login import current_user
 
 from customers import vary
+from customers.errors import PROBLEM_TYPE
 from customers.identity import cookie_name, is_api
 from customers.languages import DEFAULT, LANGUAGES, accepted, language
 from distributor.errors import DistributorError
@@ -18,7 +19,7 @@ from distributor.errors import DistributorError
 COOKIE = "language"
 
 _OFFERED = tuple(LANGUAGES)
-_TEXTS = frozenset({"text/html", "application/problem+json"})
+_TEXTS = frozenset({"text/html", PROBLEM_TYPE})
 
 
 def choose() -> str:

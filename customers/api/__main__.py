@@ -4,7 +4,7 @@ import json
 import sys
 
 from customers.api.balancer_answers import ANSWERS
-from customers.api.openapi import PREFIX
+from customers.api.calls import PREFIX
 from customers.api.problems import KINDS, Kind
 
 HEAD = """# Problems

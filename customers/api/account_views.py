@@ -5,6 +5,7 @@ from flask import Response, jsonify, request
 from customers import account_export
 from customers.accounts import Changes, Customer, Registration, recognised
 from customers.accounts.cards import CardEntry, shown_expiry
+from customers.api.calls import PREFIX
 from customers.api.models import AccountChange, Credentials, NewCard, NewCustomer
 from customers.identity import sender_address
 from customers.instance import customer, instance
@@ -15,7 +16,7 @@ def create_customer() -> tuple[Response, int]:
     body = read_body(NewCustomer)
     account = instance().accounts.register(Registration(**body.model_dump()), sender_address())
     response = jsonify(account)
-    response.headers["Location"] = "/api/v1/me"
+    response.headers["Location"] = f"{PREFIX}/me"
     return response, 201
 
 

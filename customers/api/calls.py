@@ -7,6 +7,9 @@ from typing import Any
 from customers.api import models
 from customers.json_input import Body
 
+PREFIX = "/api/v1"
+"""Of the paths of all calls."""
+
 
 @dataclass(frozen=True)
 class Link:

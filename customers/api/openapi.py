@@ -17,18 +17,17 @@ from pydantic.json_schema import models_json_schema
 from customers.accounts import cards, names
 from customers.api import models
 from customers.api.balancer_answers import BalancerAnswer, answers_by_status
-from customers.api.calls import CALLS, TAGS, Call, Link
+from customers.api.calls import CALLS, PREFIX, TAGS, Call, Link
 from customers.api.examples import EXAMPLES, MORE_REQUESTS
 from customers.api.parameters import HEADERS, PARAMETERS, header_reference, parameter_reference
 from customers.api.problems import Kind, kinds_of
 from customers.api.prose import DESCRIPTION
+from customers.errors import PROBLEM_TYPE
 from customers.json_input import Body
 from customers.numbers import COUNT_MAX
 from customers.rate_limits.requests import LIMIT_OF_VIEW
 
-PREFIX = "/api/v1"
 SCHEMA_REFERENCE = "#/components/schemas/{model}"
-PROBLEM_TYPE = "application/problem+json"
 OF_EVERY_ANSWER = ("X-Request-Id", "X-Served-By")
 
 _MEANINGS = {

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from customers.api.calls import CALLS, TAGS, Call
+from customers.api.calls import CALLS, PREFIX, TAGS, Call
 from customers.api.examples import EXAMPLES
-from customers.api.openapi import PREFIX, Document, errors_of
+from customers.api.openapi import Document, errors_of
 from customers.api.problems import Kind, kinds_of
 
 EXAMPLE_STOCK_ID = 17

@@ -7,6 +7,7 @@ from flask_login import current_user
 
 from customers import purchase
 from customers.api import documents, paging
+from customers.api.calls import PREFIX
 from customers.api.models import NewOrder, NewQuantity
 from customers.error_pages import problem
 from customers.errors import NotFound, refused_purchase
@@ -58,7 +59,7 @@ def place_order() -> Response:
     if answer.status == 201:
         response = jsonify(answer.body)
         response.status_code = answer.status
-        response.headers["Location"] = f"/api/v1/orders/{answer.body['id']}"
+        response.headers["Location"] = f"{PREFIX}/orders/{answer.body['id']}"
     else:
         refused = refused_purchase(answer.status, answer.body)
         response = problem(refused.rule, str(refused.detail), answer.body, is_kept=True)

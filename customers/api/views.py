@@ -6,8 +6,8 @@ from flask import Blueprint, Response, request
 
 from customers import vary
 from customers.api import account_views, shop_views
-from customers.api.calls import CALLS
-from customers.api.openapi import PREFIX, encoded
+from customers.api.calls import CALLS, PREFIX
+from customers.api.openapi import encoded
 from customers.api.parameters import QUERY_PARAMETERS
 from customers.errors import FieldError, InvalidInput, PreconditionFailed
 from customers.instance import customer, instance

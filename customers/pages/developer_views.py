@@ -5,7 +5,8 @@ from markupsafe import Markup, escape
 
 from customers.api import reference
 from customers.api.balancer_answers import ANSWERS
-from customers.api.openapi import PREFIX, document
+from customers.api.calls import PREFIX
+from customers.api.openapi import document
 from customers.api.problems import KINDS
 from customers.api.prose import PARAGRAPHS
 from customers.instance import instance

@@ -28,6 +28,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from customers import compression, metrics, purchase, request_id, security_headers
+from customers.api.calls import PREFIX
 from customers.api.models import NewOrder
 from customers.errors import TooManyAttempts
 from customers.instance import Instance
@@ -39,7 +40,7 @@ from distributor.errors import DistributorError
 from distributor.sales import Answer as Sold
 from distributor.sales import Asked, Line, Unsettled
 
-PATH = "/api/v1/orders"
+PATH = f"{PREFIX}/orders"
 RAW_PATH = PATH.encode()
 # About 400 lines: what waits is bounded by it and WAITING_MAX, and so is a neighbour's patience.
 BODY_BYTES_MAX = 16_384

@@ -13,10 +13,10 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from customers import error_pages, errors
 from customers.accounts import names
-from customers.api import openapi, problems
+from customers.api import problems
 from customers.api.__main__ import whole
 from customers.api.balancer_answers import ANSWERS, BalancerAnswer, answers_by_status
-from customers.api.calls import CALLS, TAGS
+from customers.api.calls import CALLS, PREFIX, TAGS
 from customers.api.openapi import document, encoded, errors_of, expiry_pattern
 from customers.api.paging import links
 from distributor.queries import Page
@@ -124,15 +124,15 @@ def test_the_load_balancers_answers_are_described_in_its_own_words(answer: Balan
     reply = problem(answer.status, "why", request_id=b"974f4b71456b-000000d2", html=False, not_dispatched=True)
     told = json.loads(reply.body)
     assert told == answer.example() | {"detail": f"{answer.meaning} (why)"}
-    assert reply.content_type.decode() == openapi.PROBLEM_TYPE
+    assert reply.content_type.decode() == errors.PROBLEM_TYPE
 
 
 def test_every_call_says_what_the_load_balancer_may_answer() -> None:
     """D3: a client made from the document knows each of them, told apart from the shop's own by its type."""
     for call in CALLS:
-        responses = DOCUMENT["paths"][openapi.PREFIX + call.path][call.method]["responses"]
+        responses = DOCUMENT["paths"][PREFIX + call.path][call.method]["responses"]
         for status, answer in answers_by_status(has_body=call.body is not None).items():
-            media = resolved(responses[str(status)])["content"][openapi.PROBLEM_TYPE]
+            media = resolved(responses[str(status)])["content"][errors.PROBLEM_TYPE]
             assert media["examples"]["load-balancer"]["value"] == answer.example(), call.name
         assert ("413" in responses) == (call.body is not None), call.name
 
@@ -185,7 +185,7 @@ def test_a_page_links_its_neighbours(page: int, total: int, wanted: dict[str, in
     header = links("/api/v1/products", {"q": 'a>b,"c', "page": str(page)}, Page((), page, 10, total))
     found = re.findall(r'<(/api/v1/products\?q=a%3Eb%2C%22c&page=(\d+))>; rel="(\w+)"', header)
     assert {name: int(number) for _, number, name in found} == wanted
-    assert openapi.PREFIX + "/products" in header
+    assert PREFIX + "/products" in header
 
 
 def test_the_list_of_problems_in_docs_is_up_to_date() -> None:
