@@ -1,10 +1,13 @@
 """`main.py up`, the whole system: what it prints, its status, its end, and what a kill -9 of main.py leaves (P5, P8)."""
 
+import json
 import os
 import shutil
 import signal
 import socket
 import tempfile
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +21,8 @@ from tests.conftest import wait_until
 from tests.supervisor_world import Up, main
 
 PORT_BASE = 21_100
+ANSWER_SECONDS_MAX = 10.0  # 3 are the most it may take, on a machine of one's own
+CANNOT_REACH = "The shop cannot reach its books at the moment"
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +86,9 @@ def test_up_names_every_process_heals_and_ends_without_a_trace(up: Up) -> None:
     wait_until(lambda: up.process_row("web-1")["state"] == "ready", 60, "web-1 is ready again")
     with urllib.request.urlopen(f"{status['shop']}/api/v1/products", timeout=30) as answer:
         assert answer.status == 200
+    for row in status["processes"]:
+        assert row["kind"] != "web" or told(f"{row['url']}/") == (200, "")
+    while_its_database_stands_still_the_shop_answers_itself(up, status["shop"])
 
     family = up.family()
     stopped = main("stop", "--state", str(up.state))
@@ -89,6 +97,33 @@ def test_up_names_every_process_heals_and_ends_without_a_trace(up: Up) -> None:
     wait_until(lambda: nothing_left(family, PORT_BASE), what="every child is gone and every port is free")
     assert main("status", "--state", str(up.state)).returncode == 1
     assert main("stop", "--state", str(up.state)).returncode == 0
+
+
+def while_its_database_stands_still_the_shop_answers_itself(up: Up, shop: str) -> None:
+    """P5, and patience.T1 to T3, readiness.R1, server_set.G1 together: within seconds, through the balancer."""
+    assert main("fault", "pause", "postgres", "--state", str(up.state)).returncode == 0
+    try:
+        began = time.monotonic()
+        assert told(f"{shop}/api/v1/products") == (503, "urn:cds:problem:unavailable")
+        assert time.monotonic() - began < ANSWER_SECONDS_MAX
+        wait_until(lambda: told(f"{shop}/")[1] == "as it was", ANSWER_SECONDS_MAX, "the catalogue says how old it is")
+        rows = {row["name"]: row for row in up.status()["processes"]}
+        assert rows["web-1"]["state"] == rows["web-2"]["state"] == rows["load_balancer"]["state"] == "not ready"
+        assert "the database has not answered for" in rows["web-1"]["unready"]
+    finally:
+        assert main("fault", "resume", "postgres", "--state", str(up.state)).returncode == 0
+    wait_until(lambda: told(f"{shop}/api/v1/products")[0] == 200, ANSWER_SECONDS_MAX, "all is well again")
+    wait_until(lambda: told(f"{shop}/") == (200, ""), ANSWER_SECONDS_MAX, "the catalogue is as it is")
+
+
+def told(url: str) -> tuple[int, str]:
+    """Status; a problem's type, or ``as it was`` for a page that says that it is old."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status, "as it was" if CANNOT_REACH in answer.read().decode() else ""
+    except urllib.error.HTTPError as error:
+        body = error.read()
+        return error.code, json.loads(body)["type"] if body.startswith(b"{") else "page"
 
 
 def test_a_killed_main_takes_its_children_with_it_and_loses_nothing(up: Up) -> None:
