@@ -34,6 +34,11 @@ def not_now(page: str, error: Exception) -> Page:
     return page, rule.status, {"Retry-After": str(rule.retry_after_seconds)}
 
 
+def refused(address: str, status: int) -> Response:
+    """For a script: the page that says why its form was refused."""
+    return Response(status=status, headers={"HX-Redirect": address})
+
+
 def too_often(page: str, error: TooManyAttempts) -> Page:
     """The form's own page, which says so; what is left of the quota and when to come again stand in the head."""
     rate_limits.note_refusal(error)

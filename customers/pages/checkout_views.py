@@ -1,7 +1,8 @@
 """Buying, on one page: what is bought, what it costs, the card, and one button.
 
 B1  One form is one purchase: its key is made with the page, so a double click, a reload, the back button and a lost answer
-    all lead to the same order, and the customer is led to it.
+    all lead to the same order, and the customer is led to it. A script is led to a refusal, too, by an address that says
+    which one: a page that answers a POST is lost to the browser's history.
 B2  What is bought is what was seen: the form carries lines and prices, and the purchase is refused if they are others now.
 B3  A refusal shows the cart as it is, every way out in one click, and a form with a new key. Nothing was taken out of it.
 B4  After an answer of 429 or 5xx the page offers the same form again, with the same key: it can find or place, never place twice.
@@ -36,6 +37,7 @@ from distributor.sales import Answer
 KEY_BYTES = 18
 NEW_CARD = "new"  # the choice of a card that is typed now
 SAVED_CARD = "saved"
+REFUSED = "refused"  # of the checkout's address: why the purchase before it was refused, by the distributor's reason
 FIELDS_SENT_AGAIN = ("key", "cart", "left_out", "after")
 
 
@@ -50,7 +52,7 @@ class Form:
 
 
 def show_checkout() -> Page:
-    return checkout_page()
+    return checkout_page(reason=sentences.known_reason(request.args.get(REFUSED, "")))
 
 
 def buy() -> Page:
@@ -69,7 +71,9 @@ def buy() -> Page:
     try:
         answer = purchase.place(instance().sales, me.id, wanted)
     except KeyReused:
-        return checkout_page(sentences.purchase_refused("key_reused"), card=card), 422
+        if answers.wants_part():
+            return answers.refused(f"/checkout?{REFUSED}=key_reused", 422)
+        return checkout_page(reason="key_reused", card=card), 422
     response = make_response(_told(me, form, answer, card))
     purchase.tell(response, answer.contention)
     return response
@@ -103,7 +107,9 @@ def _told(me: Customer, form: Form, answer: Answer, card: Card | None) -> Page:
         newest = instance().shop.newest_order(me.id)
         if newest is not None and newest.id > form.after and form.seen.was_bought_as(newest):
             return answers.go_on(f"/orders/{newest.id}?done=bought-before")
-    return checkout_page(reason=reason, seen_prices=form.seen.prices, card=card), answer.status
+    if reason == "price_changed" or not answers.wants_part():  # only the form knows which prices were seen
+        return checkout_page(reason=reason, seen_prices=form.seen.prices, card=card), answer.status
+    return answers.refused(f"/checkout?{REFUSED}={reason}", answer.status)
 
 
 def checkout_page(

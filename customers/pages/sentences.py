@@ -93,5 +93,10 @@ REFUSED = {
 REFUSED_OTHERWISE = lazy_gettext("Nothing was ordered. Look at your cart and try again.")
 
 
+def known_reason(text: str) -> str:
+    """The text if it is a reason, else "": it comes from an address."""
+    return text if text in REFUSED else ""
+
+
 def purchase_refused(reason: str) -> str:
     return str(REFUSED.get(reason, REFUSED_OTHERWISE))

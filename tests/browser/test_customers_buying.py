@@ -125,6 +125,10 @@ def test_lost_lines_are_named_and_each_has_a_way_out(
     assert [line.quantity for line in bought] == [4, 2]
     kept = rows(engine, "SELECT stock_id, quantity FROM cart_line")
     assert [tuple(line) for line in kept] == [(world.stock[1], 3)]
+    page.go_back()
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"/checkout\?refused=not_enough_stock"))
+    expect(page.get_by_role("heading", name="Checkout")).to_be_visible()  # not the browser's own page
 
 
 def test_a_new_price_is_shown_and_agreed_to(new_page: Callable[..., Page], engine: Engine, world: World) -> None:

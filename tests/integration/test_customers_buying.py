@@ -300,6 +300,29 @@ def test_a_script_that_buys_is_told_where_to_go(ada: Person, world: World, engin
     assert order_count(engine) == 1
 
 
+def test_a_script_is_led_to_a_refusal_that_the_browsers_history_keeps(
+    ada: Person, world: World, engine: Engine
+) -> None:
+    """B1, B3: an address says which refusal it was; only one that the address does not know is another word for none."""
+    part = {"HX-Request-Type": "partial"}
+    ada.put_in_cart(world.stock[0], 4)
+    form = ada.checkout()
+    sell_to_others(engine, world.stock[0], 3)
+    refused = [ada.client.post("/checkout", data=form, headers=part) for _ in range(2)]
+    assert {(answer.status_code, answer.headers["HX-Redirect"]) for answer in refused} == {
+        (409, "/checkout?refused=not_enough_stock")
+    }
+    page = ada.get("/checkout?refused=not_enough_stock").text
+    assert "nothing was ordered and nothing was charged" in alert(page)
+    assert "Take 2" in page
+    reused = ada.client.post("/checkout", data=form | {"cart": f"{world.stock[0]}:1:250"}, headers=part)
+    assert (reused.status_code, reused.headers["HX-Redirect"]) == (422, "/checkout?refused=key_reused")
+    sell_to_others(engine, world.stock[0], -3)
+    assert "By now everything is there again" in alert(ada.get("/checkout?refused=not_enough_stock").text)
+    assert 'role="alert"' not in ada.get("/checkout?refused=<b>").text
+    assert order_count(engine) == 0
+
+
 def test_a_new_price_must_be_agreed_to(ada: Person, world: World, engine: Engine) -> None:
     """C15, B2: never charged before it was shown."""
     ada.put_in_cart(world.stock[0], 2)

@@ -3,8 +3,8 @@
 // F2 After one second the button shows that it waits. After ten the form's data-slow template says so honestly, and offers
 //    to send the same form again (data-again): for a purchase the same key, so it finds the order or places it, once.
 // F3 Coming back by the browser's history shows the page as it was left: its forms can be used again.
-// F4 A form marked data-in-place is sent by this script, which goes where the answer says (HX-Redirect) or shows it. What
-//    the shop refuses changed nothing, so then the browser sends the form itself and shows the whole page.
+// F4 A form marked data-in-place is sent by this script, which goes where the answer says (HX-Redirect), a refusal's too, or
+//    shows it. What the shop refuses otherwise changed nothing: the browser sends the form itself and shows the whole page.
 // F5 Where no answer of the shop comes, the page says just that. A form with a data-lost template can be sent again without
 //    harm, for it has a key; any other one is not sent again by itself.
 
