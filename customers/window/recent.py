@@ -34,6 +34,14 @@ class _Answer(Generic[Value]):
     before: "_Answer[Value] | None" = None
 
 
+@dataclass(frozen=True)
+class Old(Generic[Value]):
+    """A value, and how many seconds ago it was asked for."""
+
+    value: Value
+    seconds: float
+
+
 class Recent(Generic[Key, Value]):
     """One kind of answer. ``share``: the part of all time that asking for one key may take; None for any."""
 
@@ -61,13 +69,13 @@ class Recent(Generic[Key, Value]):
                 answer = self._expect(key)
         return self._ask(key, answer, ask, began) if mine else answer.future.result()
 
-    def old(self, key: Key) -> tuple[Value, float] | None:
-        """The last value, however old, and for how many seconds it has been; without asking for it (R5)."""
+    def old(self, key: Key) -> "Old[Value] | None":
+        """The last value, however old; without asking for it (R5)."""
         with self._lock:
             answer = self._answers.get(key)
             if answer is not None and not answer.future.done():
                 answer = answer.before
-        return None if answer is None else (answer.future.result(), self._now() - answer.asked_at)
+        return None if answer is None else Old(answer.future.result(), self._now() - answer.asked_at)
 
     def _ask(self, key: Key, answer: _Answer[Value], ask: Callable[[], Value], began: float) -> Value:
         try:

@@ -109,10 +109,10 @@ class Window:
             return kept.get(key, ask)
         except DatabaseUnavailable:
             last = kept.old(key)
-            if last is None or last[1] > OLD_SECONDS_MAX:
+            if last is None or last.seconds > OLD_SECONDS_MAX:
                 raise
-            self._on_old(last[1])
-            return last[0]
+            self._on_old(last.seconds)
+            return last.value
 
     def _seen(self, connection: Connection, items: tuple[Item, ...], reader: int | None) -> tuple[Item, ...]:
         """What others hold is not available; a statement more only where carts hold anything."""

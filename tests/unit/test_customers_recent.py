@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from customers.window.recent import KEPT_SECONDS_MAX, Recent
+from customers.window.recent import KEPT_SECONDS_MAX, Old, Recent
 from customers.window.stock_watch import IDS_MAX, REMEMBERED_SECONDS, WHOLE_SECONDS, StockWatch
 from distributor.queries import IdList, Quantity, Reading
 from tests.conftest import wait_until
@@ -134,7 +134,7 @@ def test_the_last_value_stays_for_who_would_rather_have_it_than_nothing() -> Non
     assert recent.old("a") is None
 
     def fail() -> int:
-        assert recent.old("a") == (1, 7.0)
+        assert recent.old("a") == Old(1, 7.0)
         raise Away
 
     recent.get("a", lambda: 1)
@@ -142,9 +142,9 @@ def test_the_last_value_stays_for_who_would_rather_have_it_than_nothing() -> Non
     for _ in range(2):
         with pytest.raises(Away):
             recent.get("a", fail)
-        assert recent.old("a") == (1, 7.0)
+        assert recent.old("a") == Old(1, 7.0)
     assert recent.get("a", lambda: 2) == 2
-    assert recent.old("a") == (2, 0.0)
+    assert recent.old("a") == Old(2, 0.0)
 
 
 def test_no_more_is_kept_than_there_is_room_for() -> None:
