@@ -19,7 +19,7 @@ def test_the_whole_journey(new_page: Callable[..., Page], engine: Engine, world:
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_text("2 products")).to_be_visible()
     page.get_by_role("link", name="Oak chair", exact=True).click()
-    expect(page.get_by_role("heading", name="The same from other manufacturers")).to_be_visible()
+    expect(page.get_by_role("heading", name="Compare manufacturers")).to_be_visible()
     expect(page.get_by_text("Second Works")).to_be_visible()
     page.get_by_label("Quantity").fill("6")
     page.get_by_role("button", name="Add to cart", exact=True).click()

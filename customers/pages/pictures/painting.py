@@ -92,8 +92,8 @@ def _scene(motif: Motif, choices: _Choices, wall: str, colour: str) -> str:
     pattern, sun = _pattern(choices, wall), _sun(choices, wall)
     table, board = _mixed(wall, "#7a5230", 0.2), f"M0 {95 + choices.below(4)}h160v30H0z"
     return (
-        f"{pattern}{_evening(wall, 'M0 0h160v120H0z', 0.82)}{sun}"
-        f'<path fill="{table}" d="{board}"/>{_evening(table, board, 1)}'
+        f"{pattern}{_evening(wall, 'M0 0h160v120H0z')}{sun}"
+        f'<path fill="{table}" d="{board}"/>{_evening(table, board)}'
         f'<ellipse cx="80" cy="105" fill="#20120a" fill-opacity=".16" rx="46" ry="4"/><g{turned}>{drawing}</g>'
     )
 
@@ -116,10 +116,9 @@ def _sun(choices: _Choices, wall: str) -> str:
     return f'<circle class="s" cx="{x}" cy="{y}" r="{radius}" fill="{_mixed(wall, "#fffdf8", 0.45)}"/>'
 
 
-def _evening(colour: str, shape: str, opacity: float) -> str:
-    """Lies over the shape in the evening."""
-    through = f' fill-opacity="{opacity:g}"' if opacity < 1 else ""
-    return f'<path class="n" display="none" fill="{_deep(colour)}"{through} d="{shape}"/>'
+def _evening(colour: str, shape: str, opacity: float = 0.82) -> str:
+    """Lies over the shape in the evening, and lets a little of it through."""
+    return f'<path class="n" display="none" fill="{_deep(colour)}" fill-opacity="{opacity:g}" d="{shape}"/>'
 
 
 @lru_cache(2 * len(WALLS))
