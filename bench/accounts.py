@@ -9,6 +9,7 @@ chance, so that all meet the same disk and the same load of the machine. Medians
   limit_here, limit_everywhere                  counting one request in memory, and in the database
 """
 
+import logging
 import random
 import statistics
 import time
@@ -20,6 +21,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from bench.running_system import running_system, temporary_state
+from customers import security_log
 from customers.accounts import Accounts, Registration
 from customers.errors import WrongCredentials
 from customers.rate_limits import Quota, RateLimits
@@ -38,6 +40,9 @@ EMAIL, PASSWORD, ADDRESS = "bench@example.org", "correct horse battery", "192.0.
 
 
 def run() -> dict[str, Any]:
+    logging.getLogger(security_log.__name__).addHandler(
+        logging.NullHandler()
+    )  # hundreds of wrong passwords are meant here
     with temporary_state() as folder, running_system(Path(folder) / "state", PORT_BASE, SYSTEM) as system:
         runtime = Runtime.read(system.state)
         engine = make_engine(runtime, runtime.settings.database, pool_size=2, application_name="bench accounts")
