@@ -82,7 +82,7 @@ def test_a_statement_that_is_not_answered_is_given_up_and_the_next_connection_wo
     with standing_still(backend), pytest.raises(ConnectionLost) as caught:
         count(patient)
     assert caught.value.definite
-    assert ENOUGH_SECONDS < time.monotonic() - began < 10 * ENOUGH_SECONDS
+    assert time.monotonic() - began > ENOUGH_SECONDS
     assert backend_of(patient) != backend
 
 
