@@ -35,7 +35,9 @@ _EXPLANATIONS: Final = {
 }
 # What a customer may come to see, for whoever reads the shop in Polish. Both stand on the page: a balancer chooses no language.
 _IN_POLISH: Final = {
+    400: "Nie udało się zrozumieć zapytania.",
     404: "Pod tym adresem nic nie ma.",
+    408: "Zapytanie nadchodziło zbyt długo. Sprawdź połączenie i spróbuj ponownie.",
     413: "Wysłane dane są za duże. Wyślij mniej naraz.",
     414: "Adres jest za długi. Skróć go lub zapytaj o mniej naraz.",
     429: "Z Twojego adresu jest zbyt wiele połączeń. Nic się nie zmieniło; spróbuj ponownie za chwilę.",
@@ -46,9 +48,13 @@ _IN_POLISH: Final = {
 }
 # What stands above it, in both languages; all others have HTTP's own phrase.
 _HEADINGS: Final = {
+    400: ("That was not understood", "Tego nie zrozumieliśmy"),
     404: ("Nothing is here", "Nic tu nie ma"),
+    408: ("That took too long", "To trwało zbyt długo"),
     413: ("That is too much", "Tego jest za dużo"),
+    414: ("The address is too long", "Adres jest za długi"),
     429: ("Please wait a moment", "Prosimy chwilę poczekać"),
+    431: ("That is too much", "Tego jest za dużo"),
     502: ("No answer came", "Odpowiedź nie nadeszła"),
     503: ("Back in a moment", "Zaraz wracamy"),
     504: ("No answer in time", "Brak odpowiedzi na czas"),
