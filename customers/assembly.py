@@ -9,7 +9,7 @@ from customers.accounts import Accounts
 from customers.instance import Instance
 from customers.pages import as_of
 from customers.rate_limits import RateLimits
-from customers.readiness import Readiness, reason_against
+from customers.readiness import Readiness, reason_against, reason_without
 from customers.serving.draining import Draining, DrainLimits
 from customers.shop import Shop
 from distributor import strategies
@@ -37,6 +37,7 @@ def assembled(runtime: Runtime, name: str) -> Instance:
         application_name=name,
         patience=Patience((database.statement_timeout_ms + ANSWER_UNDER_WAY_MS) / 1000, readiness.is_silent),
     )
+    readiness.connect = partial(reason_without, engine)
     metrics.watch_pool(engine)
     balancer = settings.load_balancer
     check_seconds = (balancer.check_inter_ms + balancer.check_timeout_ms) / 1000

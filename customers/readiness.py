@@ -6,6 +6,8 @@ R1  Silent is a database that has left a question unanswered for ``silence_secon
     answer of any kind ends it, at the latest `LOOK_SECONDS_UNREADY` and one question after the server goes on.
 R2  Time counts only while a question is open: a process that itself stood still, or a machine that slept, accuses nobody.
 R3  Who asks `reason` does not wait for the database while `watch` runs, but for the first answer of all.
+R4  Where the database answers, but gives the shop no connection (its limit is reached), the instance is not ready: others have
+    theirs.
 """
 
 import logging
@@ -13,9 +15,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, QueuePool
 
-from distributor.database import transaction
+from distributor.database import reading, transaction
 from distributor.errors import DatabaseUnavailable, DistributorError
 from distributor.migrate import is_current
 
@@ -33,6 +35,8 @@ class Readiness:
     def __init__(
         self, look: Callable[[], str | None], silence_seconds: float, now: Callable[[], float] = time.monotonic
     ) -> None:
+        self.connect: Callable[[], str | None] = lambda: None
+        """Why the shop gets no connection, or None (R4). Asked after an answer: a silent database gives none."""
         self._look = look
         self._silence_seconds = silence_seconds
         self._now = now
@@ -68,11 +72,12 @@ class Readiness:
             self._asking_since = self._now()
         was = self._told
         try:
-            self._told = self._look()
+            told = self._look()
         except DatabaseUnavailable as error:
             self._told = str(error)
         else:
             self._asking_since = None
+            self._told = told or self.connect()
         self._was_asked.set()
         if self._told != was:
             logger.log(logging.WARNING if self._told else logging.INFO, "%s", self._told or "ready")
@@ -99,3 +104,16 @@ def reason_against(engine: Engine) -> str | None:
     except DistributorError as error:  # it answered, if not this question
         return str(error)
     return None
+
+
+def reason_without(engine: Engine) -> str | None:
+    """Why the shop's own pool gives no connection, or None; also where all are at work."""
+    if isinstance(engine.pool, QueuePool) and engine.pool.checkedout() >= engine.pool.size():
+        return None
+    try:
+        with reading(engine):
+            return None
+    except DatabaseUnavailable as error:
+        return str(error)
+    except DistributorError:  # others were faster
+        return None

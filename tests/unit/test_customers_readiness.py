@@ -40,6 +40,29 @@ def test_it_is_ready_when_the_database_answers_and_is_current(world: World) -> N
     assert not world.readiness.is_silent()
 
 
+def test_it_is_not_ready_without_a_connection_for_the_shop_nor_asked_for_one_while_the_database_is_away(
+    world: World,
+) -> None:
+    """R4: the database answers, so it is not silent."""
+    asked: list[bool] = []
+
+    def connect() -> str:
+        asked.append(world.readiness.is_silent())
+        return "too many clients"
+
+    world.readiness.connect = connect
+    assert world.readiness.reason() == "too many clients"
+    world.now += SILENCE + 1
+    assert not world.readiness.is_silent()
+    world.away = True
+    world.readiness.ask()
+    world.now += SILENCE + 1
+    world.readiness.ask()
+    world.away = False
+    world.readiness.ask()
+    assert asked == [False, False]
+
+
 def test_it_is_silent_when_no_question_was_answered_for_long_enough(world: World) -> None:
     """R1."""
     world.readiness.ask()
