@@ -5,6 +5,7 @@ from flask import Response, jsonify, request
 from customers import account_export
 from customers.accounts import Changes, Customer, Registration, recognised
 from customers.accounts.cards import CardEntry, shown_expiry
+from customers.api import documents
 from customers.api.calls import PREFIX
 from customers.api.models import AccountChange, Credentials, NewCard, NewCustomer
 from customers.identity import sender_address
@@ -24,7 +25,7 @@ def create_session() -> Response:
     body = read_body(Credentials)
     client = recognised(request.headers.get("User-Agent", ""))
     session = instance().accounts.sign_in(body.email, body.password, sender_address(), client)
-    return jsonify(token=session.token, expires_at=session.expires_at.isoformat())
+    return jsonify(token=session.token, expires_at=documents.moment(session.expires_at))
 
 
 def delete_session() -> tuple[str, int]:

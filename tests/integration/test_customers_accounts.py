@@ -39,6 +39,8 @@ def test_an_account_is_opened_once(app: Flask, world: World) -> None:
     }
     again = program.call("POST", "/customers", body | {"email": "ADA@example.org"})
     assert (again.status_code, again.content_type) == (409, PROBLEM)
+    session = program.call("POST", "/session", {"email": body["email"], "password": PASSWORD}).json or {}
+    assert session["expires_at"].endswith("Z"), "as all times of the API"
 
 
 def test_every_wrong_field_of_an_account_is_named(app: Flask, world: World) -> None:
