@@ -139,26 +139,35 @@ class OrderDesk:
         began = time.perf_counter()
         sent = dict(scope["headers"])
         ticket = _read(sent, body)
-        if ticket is None:
-            return {}
-        if self._groups_max > 1:
-            self._waiting.put(ticket)
-            if not self._is_open:
-                self._send_away([])
-            decided = await ticket.future
-        else:
-            (decided,) = await lane.call(partial(self._sell, [ticket]))
+        decided = None if ticket is None else await self._decide(ticket, lane)
         if decided is None:
             return {}
-        if isinstance(decided.told, Sold) and decided.told.status == 201:
-            content = _ENCODER.encode(decided.told.body).encode() + b"\n"
-            if len(content) < compression.BYTES_MIN or not compression.accepts_gzip(
-                sent.get(b"accept-encoding", b"").decode("latin-1")
-            ):
-                metrics.order_asked("replayed" if decided.told.replayed else "placed")
-                metrics.request_answered(PATH, "POST", 201, time.perf_counter() - began)
-                return Answer(201, [*self._fields, *_own_fields(sent, decided, decided.told, content)], content)
-        return {DECIDED: decided}
+        answer = self._answer(sent, decided)
+        if answer is None:
+            return {DECIDED: decided}
+        metrics.request_answered(PATH, "POST", answer.status, time.perf_counter() - began)
+        return answer
+
+    async def _decide(self, ticket: _Ticket, lane: Lane) -> Decided | None:
+        if self._groups_max == 1:
+            [decided] = await lane.call(partial(self._sell, [ticket]))
+            return decided
+        self._waiting.put(ticket)
+        if not self._is_open:  # K5
+            self._send_away([])
+        return await ticket.future
+
+    def _answer(self, sent: dict[bytes, bytes], decided: Decided) -> Answer | None:
+        """Of a purchase that was made; None where the usual way says more, or would send it coded (K1, K2)."""
+        sold = decided.told
+        if not isinstance(sold, Sold) or sold.status != 201:
+            return None
+        content = _ENCODER.encode(sold.body).encode() + b"\n"
+        accepted = sent.get(b"accept-encoding", b"").decode("latin-1")
+        if len(content) >= compression.BYTES_MIN and compression.accepts_gzip(accepted):
+            return None
+        metrics.order_asked("replayed" if sold.replayed else "placed")
+        return Answer(201, [*self._fields, *_own_fields(sent, decided, sold, content)], content)
 
     def end(self) -> None:
         self._waiting.put(None)
