@@ -86,11 +86,11 @@ class Stock(Base):
         CheckConstraint("sold >= 0", name="stock_sold_not_negative"),
         CheckConstraint("supplied - withdrawn - sold >= 0", name="stock_available_not_negative"),
         CheckConstraint("price_minor > 0", name="stock_price_positive"),
-        # The catalogue in each of its orders, and its search. None is on a counter or partial on what is in stock, for then
-        # no sale could be a HOT update.
+        # The catalogue in each of its orders, and its search. None is on or about a counter, or no sale could be HOT.
         Index("stock_name", "name", "id"),
         Index("stock_price", "price_minor", "name", "id"),
         Index("stock_manufacturer_name", "manufacturer_id", "name", "id"),
+        Index("stock_manufacturer_price", "manufacturer_id", "price_minor", "name", "id"),
         Index("stock_words", "words", postgresql_using="gin"),
         # half of each page is left free: a month's supply changes all rows of a maker at once, and those are HOT updates then
         {"postgresql_with": {"fillfactor": 50}},

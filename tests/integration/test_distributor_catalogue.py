@@ -161,6 +161,8 @@ def test_the_catalogue_and_its_search_are_read_by_index(engine: Engine, world: W
         ({"sort": "price"}, "stock_price"),
         ({"sort": "-price"}, "stock_price"),
         ({"manufacturer": "m2"}, "stock_manufacturer_name"),
+        ({"manufacturer": "m2", "sort": "price"}, "stock_manufacturer_price"),
+        ({"manufacturer": "m2", "sort": "-price"}, "stock_manufacturer"),
         ({"q": "thing 2999"}, "stock_words"),
         ({"q": "thing s 2999"}, "stock_words"),
     ):
@@ -168,7 +170,8 @@ def test_the_catalogue_and_its_search_are_read_by_index(engine: Engine, world: W
 
 
 def test_first_pages_are_not_planned_again_and_again(engine: Engine, world: World) -> None:
-    """To plan a page takes PostgreSQL twice as long as to read it. Of a kind of statement it plans five, then it compares."""
+    """To plan a page takes PostgreSQL twice as long as to read it. A statement that depends on nothing it plans once,
+    another one five times, and compares then."""
     change(engine, "INSERT INTO product (sku) SELECT 'S-' || n FROM generate_series(1, 3000) n")
     change(
         engine,
@@ -184,7 +187,7 @@ def test_first_pages_are_not_planned_again_and_again(engine: Engine, world: Worl
         plans = connection.exec_driver_sql(
             "SELECT custom_plans FROM pg_prepared_statements WHERE statement LIKE 'SELECT anon%%'"
         )
-        assert plans.scalars().all() == [5, 5, 5]
+        assert sorted(plans.scalars()) == [0, 0, 5], "one depends on something: a manufacturer"
 
 
 def plan_of_the_catalogue(engine: Engine, options: dict[str, str]) -> str:
