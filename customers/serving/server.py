@@ -104,28 +104,22 @@ class _Gateway:
         return await self._call(environ)
 
     async def _from_a_lane(self, scope: Any, receive: Any) -> Answer | None:
-        """None when the client has gone."""
+        """None when the client has gone. A body that is too long is not read: the application refuses it by its length."""
         environ = environ_of(scope)
         if not has_body(environ):
             environ["wsgi.input"] = io.BytesIO()
             return await self._call(environ)
-        length = await self._read_body(environ, receive)
-        if length is None:
-            return None
-        answer = await self._call(environ)
-        if length > self._body_bytes_max:  # the rest is still to come, and nobody will read it
-            return answer._replace(fields=[*answer.fields, (b"connection", b"close")])
-        return answer
-
-    async def _read_body(self, environ: Environ, receive: Any) -> int | None:
-        """Its length, or more than ``body_bytes_max`` if it is too long; None when the client has gone."""
-        length = int(environ.get("CONTENT_LENGTH", 0))
-        body = await _whole_body(receive, self._body_bytes_max) if length <= self._body_bytes_max else b""
+        announced = int(environ.get("CONTENT_LENGTH", 0))
+        body = await _whole_body(receive, self._body_bytes_max) if announced <= self._body_bytes_max else b""
         if body is None:
             return None
-        length = max(length, len(body))
+        length = max(announced, len(body))
         add_body(environ, body, length)
-        return length
+        answer = await self._call(environ)
+        if length <= self._body_bytes_max:
+            return answer
+        # the rest is still to come, and nobody will read it
+        return answer._replace(fields=[*answer.fields, (b"connection", b"close")])
 
     def _call(self, environ: Environ) -> "asyncio.Future[Answer]":
         if environ["PATH_INFO"] in HEALTH_PATHS:
