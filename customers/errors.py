@@ -155,6 +155,7 @@ _DETAILS: dict[type[Exception], Lazy] = {
     distributor_errors.NotEnoughStock: _("There is not enough in stock for some lines."),
     distributor_errors.ShopClosed: _("No month is open at the moment; the next one opens soon."),
     distributor_errors.Busy: _("The goods are locked by other purchases; try again in a moment."),
+    distributor_errors.NoConnectionFree: TooMany.says,
     distributor_errors.KeyReused: _("The idempotency key was used before with another request."),
     distributor_errors.HoldRefused: _("These goods cannot be held any longer; they stay in the cart."),
     distributor_errors.InvalidBasket: _("The lines of a purchase or of a cart cannot be meant like this."),

@@ -37,6 +37,7 @@ from distributor.errors import (
     ConnectionLost,
     DatabaseUnavailable,
     DistributorError,
+    NoConnectionFree,
     OutcomeUnknown,
     TransactionConflict,
 )
@@ -240,8 +241,7 @@ def _connect(engine: Engine, isolation: str) -> Connection:
     try:
         connection = engine.connect()
     except PoolTimeout as error:
-        message = "all database connections of this process are in use; try again in a moment with the same key"
-        raise Busy(message) from error
+        raise NoConnectionFree from error
     except (DBAPIError, InvalidRequestError) as error:
         message = f"the database cannot be reached: {_first_line(error)}"
         raise DatabaseUnavailable(message) from error

@@ -68,6 +68,10 @@ class Busy(DistributorError):
     """The goods are locked by other purchases; try again in a moment with the same key."""
 
 
+class NoConnectionFree(Busy):
+    """All database connections of this process are in use; try again in a moment with the same key."""
+
+
 class KeyReused(DistributorError):
     """The idempotency key was used before with another request."""
 

@@ -10,7 +10,8 @@ K2  Only what is quite ordinary is read here, and only a purchase that was made 
 K3  A session is looked up with every request, in the database (P6); so are the card and the month.
 K4  A purchase that the usual way repeats has its key: what was sold here is found again there (P3).
 K5  Nobody waits for a thread that is not there: when it ends, whatever the reason, all who wait go the usual way, and so does
-    whoever comes later. Its statements are bounded by the database's own limits.
+    whoever comes later. Its statements are bounded by the database's own limits, and by patience
+    (distributor/patience.py) where those stand still.
 """
 
 import asyncio

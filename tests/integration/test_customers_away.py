@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
+from sqlalchemy import QueuePool
 
 from customers.instance import EXTENSION, Instance
 from customers.window import recent, window
@@ -120,6 +121,21 @@ def test_who_signs_in_or_up_finds_what_was_typed_but_the_password(guest: Person,
     assert CANNOT_REACH in refused.text
     assert 'value="ada@example.org"' in refused.text
     assert PASSWORD not in refused.text
+
+
+def test_who_finds_all_connections_in_use_is_not_told_of_locked_goods(
+    guest: Person, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop: Instance = app.extensions[EXTENSION]
+    assert isinstance(shop.engine.pool, QueuePool)
+    monkeypatch.setattr(shop.engine.pool, "_timeout", 0.01)
+    with contextlib.ExitStack() as others:
+        for _ in range(shop.engine.pool.size()):
+            others.enter_context(shop.engine.connect())
+        page = guest.get("/")
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "1")
+    assert "Too many people are in the shop at this moment" in page.text
+    assert "locked" not in page.text
 
 
 def test_a_program_gets_a_problem(guest: Person, away: Away) -> None:
