@@ -23,7 +23,15 @@ from customers.accounts import cards, devices, emails, passwords, sessions, stor
 from customers.accounts.changes import Changes, Registration
 from customers.accounts.clients import UNKNOWN, Client
 from customers.accounts.customer import Customer
-from customers.errors import EmailTaken, FieldError, InvalidInput, NotSignedIn, WrongCredentials, WrongPassword
+from customers.errors import (
+    EmailTaken,
+    FieldError,
+    InvalidInput,
+    NotSignedIn,
+    Overloaded,
+    WrongCredentials,
+    WrongPassword,
+)
 from customers.languages import gettext as _
 from customers.rate_limits import RateLimits
 from customers.security_log import Event, note
@@ -126,7 +134,7 @@ class Accounts:
             asked = store.asking_for_credentials(canonical)
             found = throttle.begin_attempt(connection, account, origin, failures_max, window, asked=asked)
         known = found[0] if found else None
-        right = self._passwords.matches(known.password_hash if known else None, password)
+        right = self._matches(account, known.password_hash if known else None, password)
         if known is None or not right:
             with transaction(self._engine) as connection:
                 throttle.note_failure(connection, origin, window)
@@ -312,7 +320,7 @@ class Accounts:
             known = throttle.begin_attempt(connection, account, origin, failures_max, window, asked=asked)
         if not known or known[0].password_hash is None:
             raise NotSignedIn
-        right = self._passwords.matches(known[0].password_hash, password)
+        right = self._matches(account, known[0].password_hash, password)
         with transaction(self._engine) as connection:
             if right:
                 throttle.forget_attempts(connection, account)
@@ -321,6 +329,15 @@ class Accounts:
         if not right:
             note(Event.WRONG_PASSWORD, customer.id)
             raise WrongPassword([FieldError("current_password", _("is not the password of this account"))])
+
+    def _matches(self, account: str, known: str | None, password: str) -> bool:
+        """After `throttle.begin_attempt`; raises Overloaded when too many wait, and the attempt does not count then."""
+        try:
+            return self._passwords.matches(known, password)
+        except Overloaded:
+            with transaction(self._engine) as connection:
+                throttle.take_back(connection, account)
+            raise
 
     def _renewed(self, password_hash: str, password: str) -> str | None:
         """A hash at today's costs, where the stored one was made with others."""

@@ -3,7 +3,8 @@
 Beside the rate limits, which bound what is asked at all: this counts only what failed, and therefore more strictly.
 
 H1  Within a window an account has at most ``failures_max`` attempts that failed or are still being checked: an attempt
-    is counted before its password is looked at, so parallel guesses do not slip through.
+    is counted before its password is looked at, so parallel guesses do not slip through. One whose password was not
+    looked at, for too many waited, does not count: a flood would keep everybody out who tries again as told.
 H2  An address has ``ADDRESS_FACTOR`` times as many failures: a classroom shares one.
 H3  Nobody is locked out for ever: attempts leave the window, and Retry-After says when.
 H4  Counting does not wait for the disk, which would be a third of a sign-in without its hash: other instances see it all
@@ -83,10 +84,19 @@ _SWEEP = """
     DELETE FROM login_failure WHERE at < now() - %(window)s AND id IN (
         SELECT id FROM login_failure ORDER BY id LIMIT 2 FOR UPDATE SKIP LOCKED)
 """
+_TAKE_BACK = """
+    DELETE FROM login_failure WHERE id = (
+        SELECT id FROM login_failure WHERE subject = %(subject)s ORDER BY id DESC LIMIT 1 FOR UPDATE SKIP LOCKED)
+"""
 _FORGET = """
     DELETE FROM login_failure WHERE id IN (
         SELECT id FROM login_failure WHERE subject = %(subject)s FOR UPDATE SKIP LOCKED)
 """
+
+
+def take_back(connection: Connection, account: str) -> None:
+    """Of the account's attempts one less counts (H1); which one is the same."""
+    trip(connection, [(_TAKE_BACK, {"subject": account})])
 
 
 def note_failure(connection: Connection, address: str, window_seconds: float) -> None:

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from customers.accounts import store, throttle
-from customers.errors import TooManyAttempts, WrongCredentials
+from customers.errors import Overloaded, TooManyAttempts, WrongCredentials
 from customers.instance import instance_of
 from customers.rate_limits import Limited
 from customers.rate_limits.requests import LIMIT_OF_VIEW
@@ -231,6 +231,25 @@ def test_an_address_has_ten_times_an_accounts_failures_and_no_more(shop: Shop) -
     with pytest.raises(TooManyAttempts):
         attempt(throttle.ADDRESS_FACTOR, "2001:db8:1:2:ffff::1")
     attempt(throttle.ADDRESS_FACTOR, "2001:db8:1:3::1")
+
+
+def test_who_is_turned_away_by_a_flood_is_not_taken_for_a_guesser(
+    shop: Shop, ada: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H1: nobody looked at these passwords; those that were looked at count on."""
+
+    def overloaded(*_: object) -> bool:
+        raise Overloaded
+
+    wrong = {"email": ada.email, "password": "wrong password"}
+    assert [ada.call("POST", "/session", wrong).status_code for _ in range(9)] == [401] * 9
+    monkeypatch.setattr(instance_of(shop.apps[0]).accounts._passwords, "matches", overloaded)
+    for _ in range(3):
+        assert ada.call("POST", "/session", wrong | {"password": PASSWORD}).status_code == 503
+        change = {"email": "new@example.org", "current_password": PASSWORD}
+        assert ada.call("PATCH", "/me", change).status_code == 503
+    monkeypatch.undo()
+    assert [ada.call("POST", "/session", wrong).status_code for _ in range(2)] == [401, 429]
 
 
 def test_a_mark_is_worth_nothing_for_another_account(shop: Shop, ada: Program) -> None:
