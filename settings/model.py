@@ -129,7 +129,7 @@ class Database(Section):
     statement_timeout_ms: Milliseconds = 6_000
     idle_in_transaction_timeout_ms: Milliseconds = 8_000
     transaction_attempts_max: Annotated[int, Field(ge=1, le=50)] = 6
-    silence_ms: Annotated[int, Field(ge=500, le=600_000)] = 2_000
+    silence_ms: Annotated[int, Field(ge=500, le=600_000)] = 3_000
 
     @model_validator(mode="after")
     def _order_of_timeouts(self) -> "Database":
