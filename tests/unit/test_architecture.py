@@ -106,6 +106,16 @@ def test_nothing_imports_bench_and_only_load_processes_import_locust() -> None:
     assert locust <= {"scenarios"}
 
 
+def test_the_map_of_the_code_names_what_is_there() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    places = {"/" + path for path in listed} | {f"/{folder}/" for path in listed for folder in Path(path).parents}
+    named = re.findall(
+        r"`([\w/.]+(?:\.(?:py|html|css|sql|yml)|/))`", (ROOT / "docs/architecture.md").read_text("utf-8")
+    )
+    assert len(named) > 50
+    assert [name for name in named if not any(place.endswith("/" + name) for place in places)] == []
+
+
 def test_every_package_says_what_it_is() -> None:
     missing = [
         str(path.relative_to(ROOT))
