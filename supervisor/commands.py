@@ -66,7 +66,7 @@ def status(state: Path, *, as_json: bool, as_metrics: bool = False) -> int:
         fault = f" ({row['fault']})" if row["fault"] else ""
         restarts = f"  {_restarts(row)}" if row["restarts"] else ""
         silence = f"  silent for {row['silent_seconds']:.0f} s" if row["silent_seconds"] else ""
-        why = f"  not ready: {row['unready']}" if row["unready"] else ""
+        why = f"  not ready: {told}" if (told := row.get("unready")) else ""  # an older supervisor does not tell
         state_now = f"{row['state']}{fault}"
         _print(f"{row['name']:<16} {state_now:<16} {row['pid'] or '-':>8}  {row['url']}{restarts}{silence}{why}")
     _print(f"load balancer's statistics: {answer['stats']}")
