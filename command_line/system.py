@@ -8,6 +8,8 @@ import typer
 
 from command_line.options import COMMON_HELP, STRATEGY, common_of
 
+CUSTOMER_MAX = 2**63 - 1  # PostgreSQL's bigint
+
 app = typer.Typer()
 month_app = typer.Typer(help="The simulated calendar.", epilog=COMMON_HELP)
 app.add_typer(month_app, name="month")
@@ -74,7 +76,9 @@ def month_close(context: typer.Context) -> None:
 @app.command("sign-out", epilog=COMMON_HELP)
 def sign_out(
     context: typer.Context,
-    customer: Annotated[int | None, typer.Argument(metavar="[CUSTOMER]", min=1, help="the number in the log")] = None,
+    customer: Annotated[
+        int | None, typer.Argument(metavar="[CUSTOMER]", min=1, max=CUSTOMER_MAX, help="the number in the log")
+    ] = None,
     *,
     everybody: Annotated[bool, typer.Option("--everybody", help="all customers of the running shop")] = False,
 ) -> None:

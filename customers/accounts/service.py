@@ -309,10 +309,11 @@ class Accounts:
         self.delete(customer)
 
     def _require_password(self, customer: Customer, password: str | None, address: str) -> None:
-        """Counted with the sign-ins, else a stolen session could guess the password without end."""
+        """Counted as sign-ins are, else a stolen session could guess the password without end; but apart (H5 of throttle.py)."""
         if password is None:
             raise InvalidInput.of("current_password", _("write your current password to make this change"))
-        account, origin = throttle.account_subject(emails.canonical(customer.email)), throttle.address_subject(address)
+        account = throttle.account_subject(emails.canonical(customer.email), throttle.SIGNED_IN)
+        origin = throttle.address_subject(address)
         window = self._settings.login_window_seconds
         with transaction(self._engine) as connection:
             asked = store.asking_for_password_hash(customer.id)

@@ -10,7 +10,8 @@ H3  Nobody is locked out for ever: attempts leave the window, and Retry-After sa
 H4  Counting does not wait for the disk, which would be a third of a sign-in without its hash: other instances see it all
     the same, and only a crash of the database itself may forget the attempts of its last moments.
 H5  Attempts from a browser in which the account was signed in to before (devices.py) are counted apart: whoever keeps
-    guessing elsewhere keeps strangers out, not the owner (ASVS 5.0 6.1.1).
+    guessing elsewhere keeps strangers out, not the owner (ASVS 5.0 6.1.1). So is the current password that is asked of who
+    is signed in: guessing from outside does not keep the owner from changing it, nor a stolen session from signing in.
 """
 
 import datetime as dt
@@ -29,11 +30,12 @@ from distributor.tables import LoginFailure
 
 ADDRESS_FACTOR = 10  # chosen: thirty students behind one address mistype now and then
 QUOTA = "wrong-passwords"  # its name in the headers of an answer
+SIGNED_IN = "signed-in"  # in a device's place: whoever has a session of the account
 LOCK_SPACE = 0x4C4F  # "LO"; the first half of the advisory lock's key, apart from the other uses
 
 
 def account_subject(canonical_email: str, device: str | None = None) -> str:
-    """``device``: a browser that the account knows (H5)."""
+    """``device``: a browser that the account knows, or ``SIGNED_IN`` (H5)."""
     kind = "account:" if device is None else f"device:{device}:"
     return hashlib.sha256((kind + canonical_email).encode(errors="replace")).hexdigest()
 

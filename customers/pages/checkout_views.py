@@ -9,6 +9,7 @@ B4  After an answer of 429 or 5xx the page offers the same form again, with the 
     Once the outcome was unknown, no later failure calls it certain.
 B5  Of a card, nothing that was typed is ever shown again. It is stored once: a form that is sent again long after does not
     bring back a card that was replaced since.
+B6  No card pays that was not chosen: after trouble before a typed card was stored, no form offers to go on with the saved one.
 """
 
 import secrets
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Response as Answered
-from flask import make_response, request
+from flask import g, make_response, request
 
 from customers import error_pages, purchase
 from customers.accounts import Customer
@@ -65,6 +66,7 @@ def buy() -> Page:
             card = instance().accounts.put_card(me, form.new_card)
         except InvalidInput as error:
             return checkout_page(errors=forms.by_field(error)), 422
+    g.card_settled = True
     wanted = purchase.Wanted(
         form.key, None, expected=form.seen.lines, seen_prices=form.seen.prices, left_out=form.seen.left_out
     )
@@ -159,11 +161,13 @@ def tell_trouble(error: Exception) -> Answered:
         return answered
     sent = {name: request.form.get(name, "") for name in FIELDS_SENT_AGAIN}
     definite = isinstance(error, CustomersError) or (isinstance(error, DistributorError) and error.definite)
+    typed_in_vain = request.form.get("pay") == NEW_CARD and not g.get("card_settled", default=False)
     page = render_template(
         "checkout_again.html",
         here="cart",
         kind=type(error).__name__,
         words=str(error),
+        typed_in_vain=typed_in_vain,  # B6
         unknown=not definite or request.form.get("unknown") == "yes",
         sent=sent | {csrf.FIELD: request.form.get(csrf.FIELD, ""), "pay": SAVED_CARD},
     )

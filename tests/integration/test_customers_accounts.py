@@ -112,7 +112,7 @@ def test_guessing_is_slowed_down_and_says_how_long(database_url: str, tmp_path: 
 def test_a_stolen_session_cannot_guess_the_password(
     database_url: str, tmp_path: Path, world: World, field: str
 ) -> None:
-    """The current password is guessed as slowly as the one of the sign-in, and both count together."""
+    """The current password is guessed as slowly as the one of the sign-in; who guesses it keeps nobody from signing in (H5)."""
     runtime = make_runtime(tmp_path, database_url, customers={"login_failures_max": 3})
     ada = Program(make_app(runtime).test_client()).sign_up()
     change = {field: "another password" if field == "password" else "other@example.org"}
@@ -120,8 +120,23 @@ def test_a_stolen_session_cannot_guess_the_password(
     assert [answer.status_code for answer in wrong] == [403, 403, 403, 429]
     assert int(wrong[3].headers["Retry-After"]) >= 1
     assert ada.call("PATCH", "/me", change | {"current_password": PASSWORD}).status_code == 429
-    assert ada.call("POST", "/session", {"email": ada.email, "password": PASSWORD}).status_code == 429
+    assert ada.call("POST", "/session", {"email": ada.email, "password": PASSWORD}).status_code == 200
     assert ada.call("PATCH", "/me", {"first_name": "Augusta"}).status_code == 200
+
+
+def test_guessing_from_outside_does_not_keep_the_owner_from_a_new_password(
+    database_url: str, tmp_path: Path, world: World
+) -> None:
+    """H5: whoever is signed in is counted apart."""
+    runtime = make_runtime(tmp_path, database_url, customers={"login_failures_max": 3})
+    app = make_app(runtime)
+    ada, eve = Program(app.test_client()).sign_up(), Program(app.test_client())
+    guesses = [eve.call("POST", "/session", {"email": ada.email, "password": f"guess {n}"}) for n in range(4)]
+    assert [answer.status_code for answer in guesses] == [401, 401, 401, 429]
+    change = {"password": "another password", "current_password": PASSWORD}
+    assert ada.call("PATCH", "/me", change).status_code == 200
+    again = eve.call("POST", "/session", {"email": ada.email, "password": "another password"})
+    assert again.status_code == 429, "which does not end the guesser's count"
 
 
 def test_the_right_current_password_ends_the_count(database_url: str, tmp_path: Path, world: World) -> None:

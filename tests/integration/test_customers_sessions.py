@@ -378,7 +378,7 @@ def test_whoever_runs_the_shop_can_sign_out_one_customer_or_everybody(
     assert main.run(["sign-out", "--everybody", "--state", folder]) == 0
     assert re.fullmatch(r"everybody: [1-9][0-9]* sessions? ended\n", capsys.readouterr().out)
     assert status(eve) == 401
-    for wrong in (["sign-out"], ["sign-out", str(ada.id), "--everybody"], ["sign-out", "0"]):
+    for wrong in (["sign-out"], ["sign-out", str(ada.id), "--everybody"], ["sign-out", "0"], ["sign-out", str(2**63)]):
         assert main.run([*wrong, "--state", folder]) == 64
     assert main.run(["sign-out", str(ada.id), "--state", str(tmp_path)]) == 64
     assert "no system was started with this state folder" in capsys.readouterr().err

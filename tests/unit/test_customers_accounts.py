@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from customers.accounts import cards, emails, names, passwords
+from customers.accounts import cards, devices, emails, names, passwords
 from customers.accounts.cards import CardEntry
 from customers.errors import InvalidInput, Overloaded
 
@@ -209,3 +209,14 @@ def test_all_wrong_fields_of_a_card_are_named_at_once() -> None:
     with pytest.raises(InvalidInput) as caught:
         cards.checked(CardEntry("1", "1", "", "1"), TODAY)
     assert [error.field for error in caught.value.errors] == ["number", "expiry", "security_code", "holder"]
+
+
+def test_who_collects_an_accounts_marks_has_few_of_them() -> None:
+    """D3, D4: each would be worth as many guesses as anybody has."""
+    collected = {devices.mark("key", "ada@example.org", None) for _ in range(1_000)}
+    assert len({devices.recognised("key", "ada@example.org", mark) for mark in collected}) <= devices.MARKS
+    for mark in collected:
+        known = devices.recognised("key", "ada@example.org", mark)
+        assert devices.mark("key", "ada@example.org", known) == mark
+        assert devices.recognised("key", "eve@example.org", mark) is None
+        assert devices.recognised("key", "ada@example.org", f"{(int(mark[0]) + 1) % devices.MARKS}{mark[1:]}") is None
