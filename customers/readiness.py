@@ -3,7 +3,8 @@
 A thread of its own asks again and again, on a connection of its own, so that nobody who comes has to find out by waiting.
 
 R1  Silent is a database that has left a question unanswered for ``silence_seconds``, and all that were asked since. An
-    answer of any kind ends it, at the latest `LOOK_SECONDS_UNREADY` and one question after the server goes on.
+    answer of any kind ends it, at the latest `LOOK_SECONDS_UNREADY` and one question after the server goes on; an error is an
+    answer, too. A mistake of ours accuses nobody.
 R2  Time counts only while a question is open: a process that itself stood still, or a machine that slept, accuses nobody.
 R3  Who asks `reason` does not wait for the database while `watch` runs, but for the first answer of all.
 R4  Where the database answers, but gives the shop no connection (its limit is reached), the instance is not ready: others have
@@ -16,14 +17,16 @@ import time
 from collections.abc import Callable
 
 from sqlalchemy import Engine, QueuePool
+from sqlalchemy.exc import DBAPIError
 
-from distributor.database import reading, transaction
+from distributor.database import reading, sqlstate_of
 from distributor.errors import DatabaseUnavailable, DistributorError
 from distributor.migrate import is_current
 
 LOOK_SECONDS = 1.0  # from an answer to the next question, as the load balancer asks us
 LOOK_SECONDS_UNREADY = 0.25  # as its check_downinter_ms: who was away is back soon
 ANSWER_SECONDS = 1.0  # an answer that takes longer is worth a word, if not a silence yet
+COULD_NOT_ASK = "the database could not be asked"
 REFUSED_BY_SERVER = "FATAL:"  # PostgreSQL's word, where it speaks English; psycopg has no SQLSTATE of a log-in
 
 logger = logging.getLogger(__name__)
@@ -86,24 +89,36 @@ class Readiness:
         while True:
             try:
                 self.ask()
-            except Exception:  # a mistake of ours: who reads the log learns of it, and it is asked on
-                logger.exception("the database could not be asked")
+            except Exception:  # a mistake of ours: who reads the log learns of it once, and it is asked on
+                if self._told != COULD_NOT_ASK:
+                    logger.exception(COULD_NOT_ASK)
+                self._asking_since, self._told = None, COULD_NOT_ASK
+                self._was_asked.set()
             time.sleep(LOOK_SECONDS if self._told is None else LOOK_SECONDS_UNREADY)
 
 
 def reason_against(engine: Engine) -> str | None:
     """Why an instance cannot serve with this database, or None; raises DatabaseUnavailable."""
     try:
-        with transaction(engine) as connection:
+        with reading(engine) as connection:
             if not is_current(connection):
                 return "the database's schema is not current; a distributor brings it up to date"
     except DatabaseUnavailable as error:
-        if REFUSED_BY_SERVER in str(error):  # such as at its limit of connections: those that it gave out go on
+        if _is_answer(error):
             return str(error)
         raise
     except DistributorError as error:  # it answered, if not this question
         return str(error)
+    except DBAPIError as error:  # such as a right that was taken from us: what needs it not goes on
+        first_line, *_ = str(error.orig).splitlines()
+        return f"the database does not tell its schema: {first_line}"
     return None
+
+
+def _is_answer(error: DatabaseUnavailable) -> bool:
+    """Of a server that lives: at its limit of connections, those that it gave out go on; without memory, others have some."""
+    told = error.__cause__ and sqlstate_of(error.__cause__)
+    return told is not None or REFUSED_BY_SERVER in str(error)
 
 
 def reason_without(engine: Engine) -> str | None:

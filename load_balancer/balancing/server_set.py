@@ -293,10 +293,10 @@ class ServerSet(Generic[S]):
         before, server.health = server.health, health
         if (before.operation, before.admin) == (health.operation, health.admin):
             return []
+        server.errors_in_row = 0  # of another state: one that is AWAY answers 503 by its own word
         was_up, is_up = before.operation is Operation.UP, health.operation is Operation.UP
         if was_up and not is_up:
             server.tally.downs += 1
-            server.errors_in_row = 0
         elif is_up and not was_up:
             if server.tally.downs:
                 server.tally.down_seconds += now - before.operation_since

@@ -34,6 +34,7 @@ _CHECK_WORDS: Final = {
     "L4CON": "Layer4 connection problem",
     "L4TOUT": "Layer4 timeout",
 }
+_WORDS_OF_OURS: Final = {"AWAY": "NOLB"}  # who reads HAProxy's words knows no other: it is not up, by its own word
 # What a client is to blame for, when we answer it ourselves; the rest of 4xx denies a request that is well-formed.
 _REQUEST_ERRORS: Final = frozenset({400, 408, 413, 414, 417, 431, 501, 505})
 
@@ -53,7 +54,7 @@ def haproxy_csv(figures: Figures) -> str:
 
 
 def status_word(row: ServerRow, rise: int, fall: int) -> str:
-    """HAProxy's word for a state; on the way up or down with how far it is, such as ``UP 1/2``."""
+    """HAProxy's word for a state, or our ``AWAY``; on the way up or down with how far it is, such as ``UP 1/2``."""
     if row.admin is not Admin.READY or row.operation in (Operation.NOLB, Operation.AWAY):
         return row.word
     if row.check is None and row.operation is Operation.UP:
@@ -89,12 +90,13 @@ def _frontend(figures: Figures) -> Cells:
 
 def _server(server: ServerFigures, number: int, figures: Figures) -> Cells:
     row, traffic, rates = server.row, server.traffic, server.rates
+    word = status_word(row, figures.check_rise, figures.check_fall)
     cells: Cells = {
         "pxname": BACKEND, "svname": row.name, "qcur": row.queued, "qmax": row.queued_max, "scur": row.serving,
         "smax": row.serving_max, "slim": row.limit or "", "stot": traffic.requests, "bin": traffic.bytes_in,
         "bout": traffic.bytes_out, "dresp": 0, "econ": row.connect_errors, "eresp": row.response_errors,
         "wretr": row.retries, "wredis": row.redispatches,
-        "status": status_word(row, figures.check_rise, figures.check_fall), "weight": round(row.effective_weight),
+        "status": _WORDS_OF_OURS.get(word, word), "weight": round(row.effective_weight),
         "act": int(not row.backup), "bck": int(row.backup), "chkfail": row.failed_checks, "chkdown": row.downs,
         "lastchg": round(row.since_seconds), "downtime": round(row.down_seconds), "qlimit": row.maxqueue or "",
         "pid": 1, "iid": 3, "sid": number, "throttle": row.throttle_percent or "", "lbtot": traffic.requests,
@@ -118,7 +120,7 @@ def _server(server: ServerFigures, number: int, figures: Figures) -> Cells:
 
 def _backend(figures: Figures) -> Cells:
     rows = [server.row for server in figures.servers]
-    used = [row for row in rows if row.in_use]
+    used = [row for row in rows if row.in_use and row.operation is Operation.UP]  # HAProxy asks nobody that is not
     classes = [sum(server.traffic.classes[hundred] for server in figures.servers) for hundred in range(6)]
 
     def total(name: str) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
+from load_balancer.balancing.servers import Operation
 from load_balancer.stats.events import Event
 from load_balancer.stats.figures import Figures, ServerFigures
 from load_balancer.stats.haproxy_csv import BACKEND, FRONTEND, status_word
@@ -191,8 +192,9 @@ def _backend_row(figures: Figures) -> str:
     used = [row for row in rows if row.in_use]
     active = sum(row.word == "UP" and not row.backup for row in rows)
     backup = sum(row.word == "UP" and row.backup for row in rows)
+    word = "UP" if any(row.operation is Operation.UP for row in used) else "AWAY" if used else "DOWN"
     return _row(
-        BACKEND, "all servers", "UP" if used else "DOWN", f"{len(used)} of {len(rows)} get requests",
+        BACKEND, "all servers", word, f"{len(used)} of {len(rows)} get requests",
         [
             _triple(figures.waiting + sum(row.queued for row in rows), figures.waiting_max, 0),
             count(sum(row.serving for row in rows)), _rate(sum(one.rates.requests.now for one in figures.servers)),

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from customers.readiness import ANSWER_SECONDS, Readiness
+from customers.readiness import ANSWER_SECONDS, COULD_NOT_ASK, Readiness
 from distributor.errors import DatabaseUnavailable
 from tests.conftest import wait_until
 
@@ -105,3 +105,19 @@ def test_time_in_which_nobody_asked_accuses_nobody(world: World) -> None:
     assert not world.readiness.is_silent()
     world.now += ANSWER_SECONDS
     assert not world.readiness.is_silent()
+
+
+def test_a_mistake_of_ours_accuses_nobody_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """R1."""
+    asked = threading.Semaphore(0)
+
+    def look() -> None:
+        asked.release()
+        raise TypeError
+
+    readiness = Readiness(look, 0.0)
+    readiness.watch()
+    for _ in range(3):
+        assert asked.acquire(timeout=10)
+    assert readiness.reason() == COULD_NOT_ASK
+    assert len(caplog.records) == 1

@@ -70,6 +70,18 @@ def test_those_that_are_away_are_asked_where_nobody_is_up() -> None:
     assert asked(servers, 2) == "cc"
 
 
+def test_what_it_answers_while_it_is_away_is_not_held_against_it_when_it_is_back() -> None:
+    line = ServerOptions(observe=Observe.LAYER7, error_limit=3, on_error=OnError.MARK_DOWN)
+    servers = set_of(a=line, b=line)
+    server = servers.servers["a"]
+    servers.checked(server, AWAY, 1.0)
+    for _ in range(3):
+        servers.answered(server, 503, 1.5)
+    servers.checked(server, PASSED, 2.0)
+    servers.answered(server, 500, 2.5)
+    assert server.health.operation is Operation.UP
+
+
 def test_least_connections_follows_the_load_and_the_weight() -> None:
     servers = set_of("leastconn", a=ServerOptions(), b=ServerOptions(weight=3))
     assert Counter(asked(servers, 40, held=True)) == {"a": 10, "b": 30}

@@ -107,6 +107,15 @@ def test_states_are_told_in_haproxys_words(signs: list[Sign], word: str) -> None
     assert status_word(server_figures("a", signs).row, RULES.rise, RULES.fall) == word
 
 
+def test_where_all_are_away_the_csv_says_so_in_haproxys_words() -> None:
+    """They get requests, but who watches a backend of HAProxy's waits for its DOWN."""
+    away = server_figures("web-1", [Sign.NOT_NOW])
+    all_away = figures_of(away._replace(row=away.row._replace(in_use=True)))
+    rows = rows_of(haproxy_csv(all_away))
+    assert (rows["web-1"]["status"], rows["BACKEND"]["status"], rows["BACKEND"]["act"]) == ("NOLB", "DOWN", "0")
+    assert stats_page(all_away, still=True).count("</b>AWAY</span>") == 3  # the server, all servers, the legend
+
+
 def test_no_server_at_all_is_told_too() -> None:
     nobody = figures_of()
     assert rows_of(haproxy_csv(nobody))["BACKEND"]["status"] == "DOWN"
