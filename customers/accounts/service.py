@@ -341,10 +341,13 @@ class Accounts:
             raise
 
     def _renewed(self, password_hash: str, password: str) -> str | None:
-        """A hash at today's costs, where the stored one was made with others."""
+        """A hash at today's costs, where the stored one was made with others; at the next sign-in when too many wait now."""
         if not self._passwords.is_outdated(password_hash):
             return None
-        return self._passwords.hash(passwords.normalised(password))
+        try:
+            return self._passwords.hash(passwords.normalised(password))
+        except Overloaded:
+            return None
 
 
 def _canonical_or_unknown(email: str) -> str:

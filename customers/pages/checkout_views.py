@@ -39,6 +39,8 @@ KEY_BYTES = 18
 NEW_CARD = "new"  # the choice of a card that is typed now
 SAVED_CARD = "saved"
 REFUSED = "refused"  # of the checkout's address: why the purchase before it was refused, by the distributor's reason
+OF_AN_EMPTY_CART = frozenset({"", "cart_empty", "cart_changed", "key_reused"})
+"""Refusals that can be true of one. After any other it was bought or emptied since, and the address was opened again."""
 FIELDS_SENT_AGAIN = ("key", "cart", "left_out", "after")
 
 
@@ -127,7 +129,9 @@ def checkout_page(
     found = instance().shop.cart_and_offers(me.id)
     lost = offers.lost_lines(found.cart, found.others)
     rest = offers.rest(found.cart)
-    if reason == "not_enough_stock" and not lost:
+    if not found.cart.lines and reason not in OF_AN_EMPTY_CART:
+        reason = ""
+    elif reason == "not_enough_stock" and not lost:
         reason = "enough_again"
     return render_template(
         "checkout.html",

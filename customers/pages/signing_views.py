@@ -29,19 +29,16 @@ def sign_up() -> Page:
     values = {name: forms.text(name) for name in ("email", "first_name", "last_name")}
     password = forms.text("password")
     try:
-        try:
-            instance().accounts.register(Registration(password=password, **values), identity.sender_address())
-        except answers.NOT_NOW as error:
-            return answers.not_now(_sign_up_page(way_back, values, general=detail(error)), error)
-        return _signed_in(values["email"], password, way_back)
+        return _registered(Registration(password=password, **values), way_back)
     except InvalidInput as error:
         wrong = forms.by_field(error)
         return _sign_up_page(way_back, values, {name: wrong[name] for name in SIGN_UP_FIELDS if name in wrong}), 422
     except EmailTaken as error:
-        own = _into_the_same(values["email"], password, way_back)
-        return own or (_sign_up_page(way_back, values, forms.by_field(error)), 409)
+        return _sign_up_page(way_back, values, forms.by_field(error)), 409
     except TooManyAttempts as error:
         return answers.too_often(_sign_up_page(way_back, values, general=str(error)), error)
+    except answers.NOT_NOW as error:  # the account may be there by now; the same form, sent again, leads into it
+        return answers.not_now(_sign_up_page(way_back, values, general=detail(error)), error)
 
 
 def show_log_in() -> Page:
@@ -88,12 +85,17 @@ def _signed_in(email: str, password: str, way_back: str) -> Response:
     return response
 
 
-def _into_the_same(email: str, password: str, way_back: str) -> Response | None:
-    """Who sent this form twice, or has lost its answer: told from others by the password, and throttled as at the log-in."""
+def _registered(registration: Registration, way_back: str) -> Response:
+    """Into the new account, or the same one for who sent this form twice or has lost its answer: told from others by the
+    password, and throttled as at the log-in."""
     try:
-        return _signed_in(email, password, way_back)
-    except (WrongCredentials, TooManyAttempts):
-        return None
+        instance().accounts.register(registration, identity.sender_address())
+    except EmailTaken as taken:
+        try:
+            return _signed_in(registration.email, registration.password, way_back)
+        except (WrongCredentials, TooManyAttempts):
+            raise taken from None
+    return _signed_in(registration.email, registration.password, way_back)
 
 
 def _sign_up_page(

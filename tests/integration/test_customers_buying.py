@@ -321,6 +321,10 @@ def test_a_script_is_led_to_a_refusal_that_the_browsers_history_keeps(
     assert "By now everything is there again" in alert(ada.get("/checkout?refused=not_enough_stock").text)
     assert 'role="alert"' not in ada.get("/checkout?refused=<b>").text
     assert order_count(engine) == 0
+    assert ada.buy(ada.checkout()).status_code == 303
+    for gone in ("not_enough_stock", "no_card", "price_changed"):
+        assert "othing was ordered" not in ada.get(f"/checkout?refused={gone}").text, "it was, since"
+    assert "your cart is empty by now" in alert(ada.get("/checkout?refused=cart_empty").text)
 
 
 def test_a_new_price_must_be_agreed_to(ada: Person, world: World, engine: Engine) -> None:

@@ -254,6 +254,50 @@ def test_who_is_turned_away_by_a_flood_is_not_taken_for_a_guesser(
     assert [ada.call("POST", "/session", wrong).status_code for _ in range(2)] == [401, 429]
 
 
+def test_a_flood_keeps_nobody_out_whose_hash_is_of_older_costs(
+    shop: Shop, ada: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password is right: the new hash can wait for the next sign-in."""
+
+    def overloaded(*_: object) -> str:
+        raise Overloaded
+
+    passwords = instance_of(shop.apps[0]).accounts._passwords
+    monkeypatch.setattr(passwords, "is_outdated", lambda _hash: True)
+    monkeypatch.setattr(passwords, "hash", overloaded)
+    assert ada.call("POST", "/session", {"email": ada.email, "password": PASSWORD}).status_code == 200
+
+
+def test_a_sign_up_whose_log_in_is_turned_away_keeps_what_was_typed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And leads into the account when it is sent again."""
+
+    def overloaded(*_: object) -> bool:
+        raise Overloaded
+
+    person, email = shop.person(), new_email()
+    token = field_value(person.get("/sign-up").text, "form_token")
+    form = {
+        "form_token": token,
+        "email": email,
+        "first_name": "Ada",
+        "last_name": "L",
+        "password": PASSWORD,
+        "next": "/",
+    }
+    with monkeypatch.context() as flood:
+        flood.setattr(instance_of(shop.apps[0]).accounts._passwords, "matches", overloaded)
+        turned_away = [
+            person.client.post("/sign-up", data=form) for _ in range(2)
+        ]  # the account is there at the second
+    for answer in turned_away:
+        assert answer.status_code == 503
+        assert f'value="{email}"' in answer.text
+        assert PASSWORD not in answer.text
+    assert person.client.post("/sign-up", data=form).status_code == 303
+
+
 def test_a_mark_is_worth_nothing_for_another_account(shop: Shop, ada: Program) -> None:
     """D1: nor does a guest get one, nor is one that was changed taken."""
     eve = shop.person()
