@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
 from customers.accounts import store, throttle
 from customers.errors import Overloaded, TooManyAttempts, WrongCredentials
@@ -233,6 +234,20 @@ def test_an_address_has_ten_times_an_accounts_failures_and_no_more(shop: Shop) -
     with pytest.raises(TooManyAttempts):
         attempt(throttle.ADDRESS_FACTOR, "2001:db8:1:2:ffff::1")
     attempt(throttle.ADDRESS_FACTOR, "2001:db8:1:3::1")
+
+
+def test_counting_an_attempt_waits_for_no_disk_and_nothing_else_is_written_so(shop: Shop) -> None:
+    """H4: another instance sees it all the same, and the next purchase on this connection does wait."""
+    setting = text("SELECT pg_backend_pid(), current_setting('synchronous_commit')")
+    subjects = throttle.account_subject("disk@example.org"), throttle.address_subject("2001:db8:4::1")
+    asked = store.asking_for_credentials("disk@example.org")
+    with transaction(shop.engine) as connection:
+        throttle.begin_attempt(connection, *subjects, 1, 60.0, asked=asked)
+        backend, counting = connection.execute(setting).one()
+    with pytest.raises(TooManyAttempts), transaction(instance_of(shop.apps[1]).engine) as connection:
+        throttle.begin_attempt(connection, *subjects, 1, 60.0, asked=asked)
+    with transaction(shop.engine) as connection:
+        assert (counting, *connection.execute(setting).one()) == ("off", backend, "on")
 
 
 def test_who_is_turned_away_by_a_flood_is_not_taken_for_a_guesser(

@@ -230,7 +230,7 @@ def test_signing_in_anew_ends_the_session_that_this_browser_had(shop: Shop, ada:
      'session="{t}', "session={t}%00", "SESSION={t}", "__Host-session={t}"],
 )  # fmt: skip
 def test_a_doubled_or_damaged_cookie_is_a_guest(shop: Shop, ada: Program, cookies: str) -> None:
-    """N2."""
+    """N2 of identity.py."""
     client = shop.apps[0].test_client(use_cookies=False)
     sent = cookies.format(t=ada.token, cut=ada.token[:-1])
     answer = client.get("/account", headers={"Cookie": sent})

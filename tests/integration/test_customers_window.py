@@ -10,13 +10,16 @@ from sqlalchemy import Engine, text
 from werkzeug.datastructures import MultiDict
 
 from customers.instance import instance_of
-from customers.query_input import read_products
+from customers.query_input import ProductsWanted, read_products
 from customers.window import SHOWN_SECONDS, window
 from distributor.database import transaction
+from distributor.queries import Item, MonthStatus, Page
 from distributor.queries.months import LATELY
 from tests.conftest import wait_until
-from tests.customers_world import Person, make_app, make_runtime
-from tests.distributor_world import World, rows
+from tests.customers_world import Person, alert, make_app, make_runtime
+from tests.distributor_world import World, add_same_good, cart, order_count, rows, sell_to_others, set_month
+
+COUNTING_SECONDS = 0.1
 
 
 @pytest.fixture
@@ -94,6 +97,65 @@ def test_who_has_bought_sees_it_at_once_and_everybody_else_what_the_window_shows
     assert all("40 left" in ada.get(page).text for page in pages)
     for one in (app, other):
         instance_of(one).close()
+
+
+def test_nothing_is_decided_by_what_the_window_shows(
+    database_url: str, engine: Engine, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W3, and L1 and L2 of shop.py: what is kept is kept for ever here, and others have bought meanwhile."""
+    monkeypatch.setattr(window, "SHOWN_SECONDS", 3_600.0)
+    app = make_app(make_runtime(tmp_path / "kept", database_url))
+    ada = Person(app.test_client()).sign_up().with_card()
+    wanted, other = world.stock[3], world.stock[1]
+    ada.put_in_cart(wanted, 30)
+    ada.put_in_cart(other, 1)
+    form = ada.checkout()
+    assert "40 left" in ada.get(f"/product/{wanted}").text
+    sell_to_others(engine, wanted, 18)
+    assert "40 left" in ada.get(f"/product/{wanted}").text
+    assert ada.post(f"/cart/{wanted}/add", "/account", quantity="1").status_code == 409
+    refused = ada.buy(form, pay="saved")
+    assert (refused.status_code, order_count(engine)) == (409, 0)
+    assert "22 of 30 left" in alert(refused.text)
+    assert ada.post("/cart/fit", "/account").status_code == 303
+    assert cart(engine) == {wanted: 22, other: 1}
+    instance_of(app).close()
+
+
+def test_the_month_makers_and_lengths_are_asked_for_once_in_a_while(
+    app: Flask, engine: Engine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W1, with a clock of the test's own: a length that takes long to count is kept for longer."""
+    kept, now, wanted = instance_of(app).shop.window, [1_000.0], read_products(MultiDict(), 1)
+    for one in (kept._month, kept._makers, kept._totals):
+        monkeypatch.setattr(one, "_now", lambda: now[0])
+
+    def seen() -> tuple[MonthStatus | None, int, int]:
+        return kept.month(), len(kept.makers()), kept.products_now(wanted).total
+
+    before = seen()
+    set_month(engine, "closing")
+    add_same_good(engine, world.stock[0], "m9", 7)
+    now[0] += SHOWN_SECONDS / 2
+    assert seen() == before
+    now[0] += SHOWN_SECONDS
+    month, makers, total = seen()
+    assert (month != before[0], makers, total) == (True, before[1] + 1, before[2] + 1)
+
+    read = kept._read_products
+
+    def count_slowly(wanted: ProductsWanted, reader: int | None, known: int | None) -> Page[Item]:
+        now[0] += COUNTING_SECONDS if known is None else 0.0
+        return read(wanted, reader, known)
+
+    monkeypatch.setattr(kept, "_read_products", count_slowly)
+    now[0] += 2 * SHOWN_SECONDS
+    assert seen()[2] == total
+    sell_to_others(engine, world.stock[1], 3)
+    now[0] += COUNTING_SECONDS / window.COUNTING_SHARE - 1.0
+    assert seen()[2] == total
+    now[0] += 1.0
+    assert seen()[2] == total - 1
 
 
 def test_held_goods_are_in_others_carts_for_everybody_but_their_holder(

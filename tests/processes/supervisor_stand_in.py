@@ -2,7 +2,7 @@
 
 ``python supervisor_stand_in.py PORT [BEHAVIOUR]``: ready (default), deaf (ignores SIGTERM), dies (exit code 1 at once),
 refuses (exit code 64), blocked (exit code 70), unready (answers 503), family (starts a child of its own), deadlocks (its
-main thread waits for a lock that it holds, as soon as it is ready), fickle (ready once, then never again).
+main thread waits for a lock that it holds, as soon as it is ready). After SIGUSR1 it is not ready any more.
 """
 
 import signal
@@ -18,9 +18,9 @@ def serve(port: int, behaviour: str) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            has_changed_its_mind = behaviour == "fickle" and self.path == "/readyz" and asked.count("/readyz") > 1
-            body = b'{"ready": false, "reason": "it has changed its mind"}' if has_changed_its_mind else b""
-            self.send_response(503 if behaviour == "unready" or has_changed_its_mind else 200)
+            has_changed = changed_its_mind.is_set() and self.path == "/readyz"
+            body = b'{"ready": false, "reason": "it has changed its mind"}' if has_changed else b""
+            self.send_response(503 if behaviour == "unready" or has_changed else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -32,6 +32,7 @@ def serve(port: int, behaviour: str) -> None:
                 wait_for_itself()
 
     asked: list[str] = []
+    changed_its_mind = threading.Event()
     server = Server(("127.0.0.1", port), Handler)
     if behaviour == "family":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -42,6 +43,7 @@ def serve(port: int, behaviour: str) -> None:
         threading.Thread(target=server.shutdown).start()
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN if behaviour == "deaf" else on_signal)
+    signal.signal(signal.SIGUSR1, lambda *_: changed_its_mind.set())
     sys.stdout.write("started\n")
     server.serve_forever()
 

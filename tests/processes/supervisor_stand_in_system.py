@@ -37,7 +37,7 @@ def specs(base: int) -> list[Spec]:
     return [
         stand_in("base-1", base + 1, "family"),
         stand_in("middle-1", base + 2, depends_on=("base-1",)),
-        stand_in("middle-2", base + 3, "fickle", depends_on=("base-1",)),
+        stand_in("middle-2", base + 3, depends_on=("base-1",)),
         stand_in("top-1", base + 4, depends_on=("middle-1", "middle-2")),
         stand_in("traffic", base + 5),
     ]

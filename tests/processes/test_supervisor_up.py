@@ -107,13 +107,18 @@ def while_its_database_stands_still_the_shop_answers_itself(up: Up, shop: str) -
         assert told(f"{shop}/api/v1/products") == (503, "urn:cds:problem:unavailable")
         assert time.monotonic() - began < ANSWER_SECONDS_MAX
         wait_until(lambda: told(f"{shop}/")[1] == "as it was", ANSWER_SECONDS_MAX, "the catalogue says how old it is")
-        rows = {row["name"]: row for row in up.status()["processes"]}
-        assert rows["web-1"]["state"] == rows["web-2"]["state"] == rows["load_balancer"]["state"] == "not ready"
-        assert "the database has not answered for" in rows["web-1"]["unready"]
+        wait_until(lambda: the_status_says_why(up), what="nobody is ready, and why is said")
     finally:
         assert main("fault", "resume", "postgres", "--state", str(up.state)).returncode == 0
     wait_until(lambda: told(f"{shop}/api/v1/products")[0] == 200, ANSWER_SECONDS_MAX, "all is well again")
     wait_until(lambda: told(f"{shop}/") == (200, ""), ANSWER_SECONDS_MAX, "the catalogue is as it is")
+
+
+def the_status_says_why(up: Up) -> bool:
+    """On a busy machine an instance may have no time to say it."""
+    rows = {row["name"]: row for row in up.status()["processes"]}
+    states = {rows[name]["state"] for name in ("web-1", "web-2", "load_balancer")}
+    return states == {"not ready"} and "the database has not answered for" in rows["web-1"]["unready"]
 
 
 def told(url: str) -> tuple[int, str]:

@@ -3,10 +3,12 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from customers.serving.lanes import Lane
+from tests.conftest import wait_until
 
 SECONDS_MAX = 20.0
 
@@ -18,13 +20,38 @@ def lane() -> Iterator[Lane]:
     lane.end()
 
 
-def test_calls_one_after_the_other_keep_to_the_same_threads(lane: Lane) -> None:
-    """L4; a queue would let all three take turns."""
+def test_calls_one_after_the_other_keep_to_the_same_thread(lane: Lane) -> None:
+    """L4; a queue would let all three take turns. A thread may not be idle again yet when its answer is there."""
 
     async def ask() -> list[int]:
-        return [await lane.call(_here) for _time in range(30)]
+        called = []
+        for _time in range(6):
+            wait_until(lambda: len(lane._idle) == 3, SECONDS_MAX, "all threads are idle")
+            called.append(await lane.call(_here))
+        return called
 
-    assert len(set(asyncio.run(ask())[1:])) <= 2, "the thread may not be idle again when its answer is there"
+    assert len(set(asyncio.run(ask()))) == 1
+
+
+def test_the_loop_is_woken_once_for_each_result(lane: Lane) -> None:
+    """L3: for an error, too; and not by calls that wait for a thread or are taken from the queue."""
+    woken: list[object] = []
+
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+        wake = loop.call_soon_threadsafe
+
+        def counted(*what: Any, **context: Any) -> asyncio.Handle:
+            woken.append(what[0])
+            return wake(*what, **context)
+
+        loop.call_soon_threadsafe = counted  # type: ignore[method-assign]
+        calls = [lane.call(_here) for _time in range(7)] + [lane.call(_fails) for _time in range(2)]
+        told = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(one) for one in told] == [int] * 7 + [ZeroDivisionError] * 2
+
+    asyncio.run(ask())
+    assert len(woken) == 9
 
 
 def test_as_many_run_at_once_as_there_are_threads_and_the_rest_in_their_order(lane: Lane) -> None:
@@ -39,7 +66,7 @@ def test_as_many_run_at_once_as_there_are_threads_and_the_rest_in_their_order(la
     async def ask() -> None:
         held = [lane.call(hold) for _thread in range(3)]
         for _thread in range(3):
-            await asyncio.to_thread(begun.acquire, timeout=SECONDS_MAX)
+            assert await asyncio.to_thread(begun.acquire, timeout=SECONDS_MAX)
         later = [lane.call(lambda number=number: order.append(number)) for number in range(5)]  # type: ignore[misc]
         assert lane.waiting == 5
         assert order == []
@@ -85,7 +112,7 @@ def test_an_error_reaches_who_waits_and_the_thread_goes_on(lane: Lane) -> None:
     async def ask() -> int:
         for _time in range(5):
             with pytest.raises(ZeroDivisionError):
-                await lane.call(lambda: 1 // 0)
+                await lane.call(_fails)
         return await lane.call(_here)
 
     assert asyncio.run(ask())
@@ -107,3 +134,7 @@ def test_threads_end_after_their_calls() -> None:
 
 def _here() -> int:
     return threading.get_ident()
+
+
+def _fails() -> int:
+    return 1 // 0

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from scenarios.simulate import Options, OrdersForm, months, orders
 from scenarios.system import ControlRefused
 from scenarios.teller import Teller
 from settings import Settings
+from settings.addresses import Addresses
 
 CONFIG = Path(__file__).resolve().parents[2] / "config.yml"
 
@@ -143,8 +145,16 @@ def test_every_experiment_expects_something_for_every_strategy() -> None:
     assert EXPERIMENTS["last_unit"].expected("naive") == "invalid"
 
 
+@pytest.fixture
+def own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no other run of the machine looks, nor this test for theirs."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.mark.usefixtures("own_locks")
 def test_two_runs_never_choose_the_same_ports_and_leave_them_when_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """B1: with room for two runs, the third finds none until one ends."""
+    """B1: with room for two runs, the third finds none until one ends; whoever listens there is B2's subject."""
+    monkeypatch.setattr(port_stretch, "_is_free", lambda _port: True)
     monkeypatch.setattr(port_stretch, "BASES", range(27_000, 28_400, 700))
     first, second = PortStretch(None), PortStretch(None)
     assert {first.base, second.base} == {27_000, 27_700}
@@ -157,13 +167,21 @@ def test_two_runs_never_choose_the_same_ports_and_leave_them_when_they_end(monke
         stretch.release()
 
 
+@pytest.mark.usefixtures("own_locks")
 def test_a_stretch_in_use_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """B2."""
-    monkeypatch.setattr(port_stretch, "BASES", range(27_000, 28_400, 700))
+    """B2: a stretch with a port that somebody listens at; what else there is on this machine is none of the test's."""
+    is_free = port_stretch._is_free
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 27_700 + 432))
+        other.bind(("127.0.0.1", 0))
+        in_use = other.getsockname()[1]
+        taken = in_use - Addresses(0).postgres
+        monkeypatch.setattr(port_stretch, "_is_free", lambda port: port != in_use or is_free(port))
+        monkeypatch.setattr(port_stretch, "BASES", [taken])
+        with pytest.raises(NoPorts):
+            PortStretch(None)
+        monkeypatch.setattr(port_stretch, "BASES", [taken, taken + 700])
         stretch = PortStretch(None)
-        assert stretch.base == 27_000
+        assert stretch.base == taken + 700
         stretch.release()
     assert PortStretch(9_000).base == 9_000
 
