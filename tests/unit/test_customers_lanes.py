@@ -33,7 +33,7 @@ def test_calls_one_after_the_other_keep_to_the_same_thread(lane: Lane) -> None:
     assert len(set(asyncio.run(ask()))) == 1
 
 
-def test_the_loop_is_woken_once_for_each_result(lane: Lane) -> None:
+def test_the_loop_is_woken_once_for_each_result(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
     """L3: for an error, too; and not by calls that wait for a thread or are taken from the queue."""
     woken: list[object] = []
 
@@ -45,7 +45,7 @@ def test_the_loop_is_woken_once_for_each_result(lane: Lane) -> None:
             woken.append(what[0])
             return wake(*what, **context)
 
-        loop.call_soon_threadsafe = counted  # type: ignore[method-assign]
+        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
         calls = [lane.call(_here) for _time in range(7)] + [lane.call(_fails) for _time in range(2)]
         told = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(one) for one in told] == [int] * 7 + [ZeroDivisionError] * 2
