@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event, text
 
 from distributor.database import make_engine, reading, transaction, with_commit
 from distributor.errors import ConnectionLost, DatabaseUnavailable, OutcomeUnknown
-from distributor.patience import Patience
+from distributor.patience import SILENT, Patience
 from settings.model import Database
 from tests.conftest import PATIENCE_SECONDS
 from tests.distributor_world import engine_for
@@ -127,8 +127,9 @@ def test_while_the_database_is_silent_nobody_waits_and_nobody_comes(empty_databa
     backend = backend_of(engine)
     with standing_still(backend):
         event.listen(engine, "before_cursor_execute", lambda *_: setattr(ear, "silent", True), once=True)
-        with pytest.raises(ConnectionLost), reading(engine) as connection:
+        with pytest.raises(ConnectionLost) as caught, reading(engine) as connection:
             connection.execute(text("SELECT 1"))
+        assert SILENT in str(caught.value.__cause__)
         for _ in range(3):
             with pytest.raises(DatabaseUnavailable):
                 backend_of(engine)
