@@ -10,7 +10,8 @@ S5  An account has at most ``SESSIONS_MAX`` sessions; the one unused for longest
 S6  What names a session to its owner (``handle``) is a digest of what the database knows: neither can be had from it. It
     ends a session of its owner's account and no other.
 S7  An account is changed by living sessions only. The session is looked for again behind the account's row, which whatever
-    ends an account's other sessions locks first: a request that was on its way when its session ended changes nothing.
+    ends an account's other sessions locks first: a request that was on its way when its session ended changes nothing. It
+    keeps the session until it is done: what ends that without the account's row (`main.py sign-out`) waits for it.
 """
 
 import datetime as dt
@@ -218,7 +219,7 @@ def require_living(connection: Connection, customer: Customer) -> None:
 
 # FOR UPDATE at once: what a change of address and a deletion need, for a lock that grows later could deadlock.
 _LOCK_ACCOUNT = "SELECT 1 FROM customer WHERE id = %(id)s FOR UPDATE"
-_LIVING = "SELECT 1 FROM customer_session WHERE token_sha256 = %(sha256)s AND customer_id = %(id)s"
+_LIVING = "SELECT 1 FROM customer_session WHERE token_sha256 = %(sha256)s AND customer_id = %(id)s FOR KEY SHARE"
 
 
 def note_use(connection: Connection, sha256s: Sequence[str]) -> None:

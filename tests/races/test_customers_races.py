@@ -9,11 +9,17 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine
 
+import main
+from customers.accounts.sessions import require_living
+from customers.instance import instance_of
+from distributor.database import transaction
 from settings import Runtime
+from tests.conftest import wait_until
 from tests.customers_world import PASSWORD, Program, make_app, make_runtime
 from tests.distributor_world import World, discrepancies, make_world, rows
 
 AT_ONCE = 16
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture
@@ -94,3 +100,20 @@ def test_parallel_guesses_are_counted_like_guesses_in_a_row(instances: list[Flas
         return again(ada, instances[number % 2]).call("POST", "/session", body).status_code
 
     assert at_once(guess) == {401: 3, 429: AT_ONCE - 3}
+
+
+def test_who_signs_a_customer_out_finds_nothing_under_way_afterwards(
+    instances: list[Flask], runtime: Runtime, engine: Engine
+) -> None:
+    """S7 of sessions.py: a change that has found its session is done before the session is gone."""
+    ada = Program(instances[0].test_client()).sign_up()
+    found = instance_of(instances[0]).accounts.customer_of_token(ada.token)
+    assert found is not None
+    arguments = ["sign-out", str(ada.id), "--state", str(runtime.state)]
+    signing_out = threading.Thread(target=main.run, args=[arguments])
+    with transaction(engine) as connection:
+        require_living(connection, found[0])
+        signing_out.start()
+        wait_until(lambda: bool(rows(engine, WAITING)), 20)
+    signing_out.join(20)
+    assert ada.call("GET", "/me").status_code == 401
