@@ -6,6 +6,7 @@ from flask import Blueprint, Response, jsonify
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from customers.instance import instance
+from customers.readiness import NOT_CURRENT
 
 RETRY_AFTER_SECONDS = 1  # the database is asked as often
 
@@ -25,7 +26,8 @@ def ready() -> tuple[Response, int]:
         return jsonify(ready=False, reason="draining"), 503
     reason = here.readiness.reason()
     response = jsonify(ready=reason is None, reason=reason)
-    if reason is not None:  # to a balancer that has nobody else: what is asked now is answered all the same
+    # To a balancer that has nobody else: what is asked now is answered all the same. Not with another version's schema.
+    if reason not in (None, NOT_CURRENT):
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response, 200 if reason is None else 503
 

@@ -26,6 +26,7 @@ from distributor.migrate import is_current
 LOOK_SECONDS = 1.0  # from an answer to the next question, as the load balancer asks us
 LOOK_SECONDS_UNREADY = 0.25  # as its check_downinter_ms: who was away is back soon
 ANSWER_SECONDS = 1.0  # an answer that takes longer is worth a word, if not a silence yet
+NOT_CURRENT = "the database's schema is not current; a distributor brings it up to date"
 COULD_NOT_ASK = "the database could not be asked"
 REFUSED_BY_SERVER = "FATAL:"  # PostgreSQL's word, where it speaks English; psycopg has no SQLSTATE of a log-in
 
@@ -102,7 +103,7 @@ def reason_against(engine: Engine) -> str | None:
     try:
         with reading(engine) as connection:
             if not is_current(connection):
-                return "the database's schema is not current; a distributor brings it up to date"
+                return NOT_CURRENT
     except DatabaseUnavailable as error:
         if _is_answer(error):
             return str(error)
