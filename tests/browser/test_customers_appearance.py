@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser_world import assert_fits, put_in_cart, sign_up
+from tests.conftest import wait_until
 from tests.distributor_world import World
 
 LETTERS = "(size) => { document.documentElement.style.fontSize = size; }"
@@ -50,8 +51,8 @@ def test_pages_suit_their_readers(new_page: Callable[..., Page], world: World) -
     reader.goto(f"/product/{world.stock[0]}")
     picture = reader.locator(".product .picture")
     reader.emulate_media(color_scheme="light")
-    assert brightness(picture) >= DAY_BRIGHTNESS_MIN
+    wait_until(lambda: brightness(picture) >= DAY_BRIGHTNESS_MIN, what="the picture is there, by day")
     reader.emulate_media(color_scheme="dark")
-    assert brightness(picture) <= NIGHT_BRIGHTNESS_MAX
+    wait_until(lambda: brightness(picture) <= NIGHT_BRIGHTNESS_MAX, what="it is drawn anew, by night")
     reader.emulate_media(media="print", color_scheme="dark")
-    assert brightness(picture) >= DAY_BRIGHTNESS_MIN, "on paper it is day"
+    wait_until(lambda: brightness(picture) >= DAY_BRIGHTNESS_MIN, what="on paper it is day")

@@ -15,7 +15,7 @@ from customers.errors import NotSignedIn
 from customers.instance import instance_of
 from distributor.database import transaction
 from distributor.errors import DatabaseUnavailable
-from tests.conftest import Server, fresh_database, wait_until
+from tests.conftest import PATIENCE_SECONDS, Server, fresh_database, wait_until
 from tests.customers_world import PASSWORD, Person, Program, Shop, field_value, open_shop
 from tests.distributor_world import rows
 
@@ -353,9 +353,9 @@ def test_of_two_changes_at_the_same_moment_the_later_one_sees_that_its_session_i
     with transaction(shop.engine) as connection:
         connection.execute(text("UPDATE customer SET password_hash = password_hash WHERE id = :c"), {"c": ada.id})
         thread.start()
-        wait_until(lambda: waits_for_a_row(shop), 20)
+        wait_until(lambda: waits_for_a_row(shop), what="the change waits for the account")
         sessions.end_all(connection, ada.id, except_sha256=sessions.token_sha256(ada.token))
-    thread.join(20)
+    thread.join(PATIENCE_SECONDS)
     assert ended
     assert rows(shop.engine, "SELECT first_name FROM customer WHERE id = :c", c=ada.id)[0].first_name == "Ada"
 
