@@ -19,10 +19,8 @@ from supervisor import control, lock
 from supervisor.errors import StartError
 from supervisor.logs import BYTES_MAX
 from supervisor.ports import refuse_taken
-from tests.conftest import ROOT, wait_until
+from tests.conftest import ROOT, free_port, wait_until
 from tests.supervisor_world import main
-
-BASES = iter(range(21_000, 22_000, 10))
 
 
 class StandInSystem:
@@ -30,7 +28,7 @@ class StandInSystem:
 
     def __init__(self, state: Path, output: int = subprocess.PIPE) -> None:
         self.state = state
-        self.base = next(BASES)
+        self.base = free_port(1, 2, 3, 4, 5)
         argv = [sys.executable, "-m", "tests.processes.supervisor_stand_in_system", str(state), str(self.base)]
         self.process = subprocess.Popen(argv, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True)
 
