@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from customers.api.examples import REQUEST_ID
+
 
 @dataclass(frozen=True)
 class BalancerAnswer:
@@ -24,7 +26,7 @@ class BalancerAnswer:
 
     def example(self) -> dict[str, Any]:
         told = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.meaning}
-        return told | {"request_id": "974f4b71456b-000000d2"}
+        return told | {"request_id": REQUEST_ID}
 
 
 ANSWERS = (

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+REQUEST_ID = "974f4b71456b-000000d2"
+
 _EMAIL = "ada@example.org"
 _NAME = {"first_name": "Ada", "last_name": "Lovelace"}
 _MAKER = {"code": "m1", "name": "Northfield Works"}

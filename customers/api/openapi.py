@@ -36,18 +36,13 @@ _MEANINGS = {
     402: "The account has no valid payment card.",
     403: "The current password is wrong.",
     404: "There is nothing at this address, or it belongs to another customer.",
-    408: "The request took too long to arrive.",
     409: "Not possible as things are now.",
     412: "`If-Match` can never be met: this API gives weak entity tags.",
     413: "The body is too large.",
-    414: "The address with its query is too long.",
     415: "The body is not application/json in UTF-8.",
     422: "Some fields are not right.",
     429: "Too often; come again after `Retry-After` seconds.",
-    431: "The header is too long.",
-    502: "A server failed before it had answered.",
     503: "Not at the moment; come again after `Retry-After` seconds.",
-    504: "No server answered in time.",
 }
 _MODELS: dict[int, type[models.Answer]] = {
     402: models.RefusalProblem,
@@ -233,7 +228,7 @@ def _error(status: int, kinds: list[Kind], own: BalancerAnswer | None) -> Docume
         examples[_OF_THE_BALANCER] = {"summary": f"{own.title} (load balancer)", "value": own.example()}
     content = _schema_of(_MODELS.get(status, models.Problem)) | {"examples": examples}
     return {
-        "description": _MEANINGS[status],
+        "description": own.meaning if own is not None and not kinds else _MEANINGS[status],
         "headers": _headers(_MORE_HEADERS.get(status, ())),
         "content": {PROBLEM_TYPE: content},
     }

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from customers.api.examples import REQUEST_ID
 from customers.numbers import ROW_ID_MAX
 from customers.purchase import KEY_PATTERN
 from customers.query_input import (
@@ -80,11 +81,11 @@ QUERY_PARAMETERS = frozenset({name for name, described in PARAMETERS.items() if 
 
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {
-        "description": "The request's number, as the shop's logs have it. Send one of your own (8 to 64 letters, digits, "
-        "dots, hyphens, underscores) and it is kept.",
+        "description": "The request's number, as the shop's logs have it: the load balancer makes a new one for each request, "
+        "whatever is sent. Tell it when you ask for help.",
         "required": True,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{7,63}$"},
-        "example": "974f4b71456b-000000d2",
+        "example": REQUEST_ID,
     },
     "X-Served-By": {
         "description": "Which instance answered; `load_balancer` if none could.",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from customers.api.examples import REQUEST_ID
 from customers.errors import PROBLEM_PREFIX
 
 GBP_24 = {"amount": 2450, "currency": "GBP"}
@@ -30,7 +31,7 @@ class Kind:
 
     def example(self, path: str) -> dict[str, Any]:
         shown = {"type": self.uri, "title": self.title, "status": self.status, "detail": self.meaning}
-        return shown | {"instance": path, "request_id": "974f4b71456b-000000d2"} | dict(self.members)
+        return shown | {"instance": path, "request_id": REQUEST_ID} | dict(self.members)
 
 
 KINDS = (

@@ -17,6 +17,7 @@ from customers.api import problems
 from customers.api.__main__ import whole
 from customers.api.balancer_answers import ANSWERS, BalancerAnswer, answers_by_status
 from customers.api.calls import CALLS, PREFIX, TAGS
+from customers.api.examples import REQUEST_ID
 from customers.api.openapi import document, encoded, errors_of, expiry_pattern
 from customers.api.paging import links
 from distributor.queries import Page
@@ -121,7 +122,7 @@ def test_every_error_of_a_call_has_its_problems() -> None:
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.status)
 def test_the_load_balancers_answers_are_described_in_its_own_words(answer: BalancerAnswer) -> None:
-    reply = problem(answer.status, "why", request_id=b"974f4b71456b-000000d2", html=False, not_dispatched=True)
+    reply = problem(answer.status, "why", request_id=REQUEST_ID.encode(), html=False, not_dispatched=True)
     told = json.loads(reply.body)
     assert told == answer.example() | {"detail": f"{answer.meaning} (why)"}
     assert reply.content_type.decode() == errors.PROBLEM_TYPE
